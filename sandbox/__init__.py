@@ -1,0 +1,1 @@
+"""A stateful stand-in for Stripe on loopback: development and tests only. Start at `app.py`."""

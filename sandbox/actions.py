@@ -1,0 +1,299 @@
+"""What a person does on a hosted page or the control panel. The pages call this module and nothing else.
+
+Every function is one transaction; every view is a plain dict of Stripe's own objects and a few words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox import clock
+from sandbox.engine import checkout, customers, hosted_invoice, invoicing, methods, portal, time
+from sandbox.house import SETTINGS, TROUBLE, db, house
+from sandbox.outcomes import Card, NotFound, Outcome
+from sandbox.running import deliverer
+from sandbox.store import public
+
+__all__ = ["Card", "NotFound", "Outcome"]
+
+Json = dict[str, Any]
+
+
+def checkout_view(session_id: str) -> Json:
+    """session (the whole object), lines, email, email_locked, total, currency, mode, business_name,
+    trial_days, cancel_url, promotion_allowed, card_needed.
+
+    `lines[].amount` is the price of a period, trial or not, in minor units; `total` is what is due today.
+    """
+    session = checkout.find(session_id)
+    known = checkout.known_email(session)
+    data = session["_subscription_data"]
+    days = data.get("trial_period_days")
+    if data.get("trial_end"):
+        days = (int(data["trial_end"]) - clock.now(session["customer"])) // 86400
+    return {
+        "session": public(session),
+        "lines": [_line(item) for item in session["_line_items"]],
+        "email": known or session.get("_email") or "",
+        "email_locked": bool(known),
+        "total": session["amount_total"],
+        "currency": session["currency"],
+        "mode": session["mode"],
+        "business_name": house().settings()["business_name"],
+        "trial_days": int(days) if days else 0,
+        "cancel_url": session["cancel_url"],
+        "promotion_allowed": bool(session["allow_promotion_codes"]),
+        "card_needed": checkout.needs_card(session),
+    }
+
+
+def _line(item: Json) -> Json:
+    price = item["price"]
+    product = db().find("product", price["product"]) or {}
+    recurring = price["recurring"] or {}
+    return {
+        "name": product.get("name", item["description"]),
+        "description": product.get("description") or "",
+        "amount": item["_unit_amount"] * item["quantity"],
+        "quantity": item["quantity"],
+        "currency": item["currency"],
+        "interval": recurring.get("interval"),
+        "interval_count": recurring.get("interval_count"),
+    }
+
+
+def submit_checkout(session_id: str, card: Card | None, email: str | None) -> Outcome:
+    """Pay or subscribe. `card` may be None only where `card_needed` is False."""
+    with db().transaction():
+        return checkout.submit(session_id, card, email)
+
+
+def expire_checkout(session_id: str) -> None:
+    with db().transaction():
+        session = checkout.find(session_id)
+        if session["status"] == "open":
+            checkout.expire(session)
+
+
+def challenge_view(token: str) -> Json:
+    """amount, currency, business_name, card_last4, purpose, cancel_url."""
+    body = _challenge(token)
+    method = db().get("payment_method", body["method"])
+    view = {"amount": 0, "currency": "usd", "purpose": "Saving this card", "cancel_url": None}
+    if body["kind"] == "checkout":
+        session = checkout.find(body["session"])
+        view |= {
+            "amount": session["amount_total"],
+            "currency": session["currency"],
+            "cancel_url": f"{house().base_url}/c/pay/{session['id']}",
+            "success_url": session["success_url"],
+        }
+        if session["_line_items"]:
+            view["purpose"] = _line(session["_line_items"][0])["name"]
+    elif body["kind"] == "invoice_payment":
+        invoice = hosted_invoice.invoice_of(body["token"])
+        view |= {
+            "amount": invoice["amount_remaining"],
+            "currency": invoice["currency"],
+            "purpose": f"Invoice {invoice['number']}",
+            "cancel_url": invoice["hosted_invoice_url"],
+        }
+    else:
+        view["return_url"] = portal.next_url(portal.session_of(body["token"]), body["token"])
+    return view | {
+        "business_name": house().settings()["business_name"],
+        "card_last4": method["card"]["last4"],
+    }
+
+
+def answer_challenge(token: str, passed: bool) -> Outcome:
+    """Pass or fail 3D Secure. The outcome always leads somewhere."""
+    answers = {
+        "checkout": checkout.answer,
+        "portal": portal.answer,
+        "invoice_payment": hosted_invoice.answer,
+    }
+    with db().transaction():
+        body = _challenge(token)
+        db().drop_token(token)
+        return answers[body["kind"]](body, passed)
+
+
+def _challenge(token: str) -> Json:
+    body = db().token(token)
+    if body is None or "method" not in body:
+        raise NotFound(token)
+    return body
+
+
+def portal_view(token: str) -> Json:
+    """What one customer's portal shows; `subscriptions` carry product_name; opening it keeps it alive."""
+    with db().transaction():
+        session = portal.session_of(token)
+        portal.touch(session)
+    customer = db().get("customer", session["customer"])
+    subscriptions = db().all("subscription", customer=customer["id"])
+    cards = db().all("payment_method", customer=customer["id"])
+    after = ((session["flow"] or {}).get("after_completion") or {}).get("redirect") or {}
+    return {
+        "customer": customer["id"],
+        "email": customer["email"],
+        "subscriptions": [
+            public(sub) | {"product_name": _product_name(sub)} for sub in reversed(subscriptions)
+        ],
+        "payment_methods": [public(card) for card in reversed(cards)],
+        "default_payment_method": _default(customer, subscriptions),
+        "invoices": [public(each) for each in reversed(db().all("invoice", customer=customer["id"]))],
+        "flow": session["flow"],
+        "return_url": session["return_url"],
+        "after_completion_url": after.get("return_url"),
+        "business_name": house().settings()["business_name"],
+        "expired": portal.expired(session),
+    }
+
+
+def _product_name(sub: Json) -> str:
+    product = db().find("product", sub["items"]["data"][0]["price"]["product"])
+    return str((product or {}).get("name", "Plan"))
+
+
+def _default(customer: Json, subscriptions: list[Json]) -> str | None:
+    living = [sub for sub in subscriptions if sub["status"] not in ("canceled", "incomplete_expired")]
+    method = methods.of(living[-1] if living else None, customer)
+    return method["id"] if method else None
+
+
+def portal_update_card(token: str, card: Card) -> Outcome:
+    with db().transaction():
+        return portal.update_card(token, card)
+
+
+def portal_cancel(token: str, subscription_id: str, feedback: str | None, comment: str | None) -> Outcome:
+    """Cancel at the end of the period."""
+    with db().transaction():
+        return portal.cancel(token, subscription_id, feedback, comment)
+
+
+def portal_resume(token: str, subscription_id: str) -> Outcome:
+    with db().transaction():
+        return portal.resume(token, subscription_id)
+
+
+def invoice_view(token: str) -> Json:
+    """invoice, lines, customer_email, business_name, payable, saved_card, paid."""
+    invoice = hosted_invoice.invoice_of(token)
+    saved = invoicing.default_method(invoice)
+    return {
+        "invoice": public(invoice),
+        "lines": invoice["lines"]["data"],
+        "customer_email": invoice["customer_email"],
+        "business_name": house().settings()["business_name"],
+        "payable": hosted_invoice.payable(invoice),
+        "saved_card": public(saved) if saved else None,
+        "paid": invoice["status"] == "paid",
+    }
+
+
+def pay_invoice(token: str, card: Card | None) -> Outcome:
+    """Pay an open invoice; None takes the saved card."""
+    with db().transaction():
+        return hosted_invoice.pay(token, card)
+
+
+def last_message(kind: str, id_: str) -> str:
+    """Words kept for this page, shown once: kind checkout, invoice, portal or clock."""
+    with db().transaction():
+        return customers.recall(kind, id_)
+
+
+def people() -> list[Json]:
+    """Every customer, newest first: customer, email, name, clock_now, subscriptions."""
+    return [
+        {
+            "customer": each["id"],
+            "email": each["email"],
+            "name": each["name"],
+            "clock_now": clock.now(each["id"]) if each["test_clock"] else None,
+            "subscriptions": [
+                {"id": sub["id"], "status": sub["status"]}
+                for sub in db().all("subscription", customer=each["id"])
+            ],
+        }
+        for each in reversed(db().all("customer"))
+    ]
+
+
+def moments(customer_id: str) -> tuple[int, list[tuple[int, str]]]:
+    """The customer's time and what comes next: (UTC seconds, [(UTC seconds, words)])."""
+    if db().find("customer", customer_id) is None:
+        raise NotFound(customer_id)
+    return clock.now(customer_id), time.moments(customer_id)
+
+
+def advance(customer_id: str, to: int) -> int:
+    """Move one customer's time to `to` (UTC seconds); the time it is then. Words are kept when it can't."""
+    if db().find("customer", customer_id) is None:
+        raise NotFound(customer_id)
+    try:
+        return time.advance(customer_id, to)
+    except ValueError as problem:
+        with db().transaction():
+            customers.remember("clock", customer_id, str(problem))
+        return clock.now(customer_id)
+
+
+def use_card(customer_id: str, number: str) -> None:
+    """Replace the card that renewals are charged to; ValueError when it is no card number."""
+    with db().transaction():
+        portal.replace_card(customer_id, number)
+
+
+def deliveries(limit: int) -> list[Json]:
+    """The newest deliveries first: event, type, customer, created, status, attempts, error, endpoint."""
+    rows = db().rows("SELECT * FROM deliveries ORDER BY id DESC LIMIT ?", (limit,))
+    return [_delivery(dict(row)) for row in rows]
+
+
+def deliveries_of(event_id: str) -> list[Json]:
+    rows = db().rows("SELECT * FROM deliveries WHERE event=? ORDER BY id", (event_id,))
+    return [_delivery(dict(row)) for row in rows]
+
+
+def _delivery(row: Json) -> Json:
+    event = db().get("event", row["event"])
+    about = event["data"]["object"]
+    return {
+        "event": row["event"],
+        "type": row["type"],
+        "endpoint": row["endpoint"],
+        "customer": about["id"] if about["object"] == "customer" else about.get("customer"),
+        "created": event["created"],
+        "status": row["state"],
+        "http_status": row["status"],
+        "attempts": row["attempts"],
+        "next_at": row["next_at"] if row["state"] == "pending" else None,
+        "error": row["error"],
+    }
+
+
+def flush() -> None:
+    """Deliver everything that is owed now, held or not; returns when each was tried."""
+    deliverer().flush()
+
+
+def settings() -> Json:
+    return house().settings()
+
+
+def set_settings(**changes: Any) -> None:
+    """Keep new settings; ValueError for an unknown name or value."""
+    house().change("settings", SETTINGS, changes)
+
+
+def trouble() -> Json:
+    return house().trouble()
+
+
+def set_trouble(**changes: Any) -> None:
+    """Switch faults on or off; ValueError for an unknown name or value."""
+    house().change("trouble", TROUBLE, changes)

@@ -1,0 +1,221 @@
+"""Invoices: drafted, finalised, collected, paid, failed, voided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox import clock, ids, money
+from sandbox.engine import dunning, methods, payments
+from sandbox.errors import request_error
+from sandbox.events import change, emit
+from sandbox.house import db, house
+from sandbox.objects import invoice as shapes
+
+Json = dict[str, Any]
+
+DRAFT_SECONDS = 3600
+
+
+def draft(customer: Json, sub: Json, lines: list[Json], reason: str, period: tuple[int, int]) -> Json:
+    """A draft for a subscription. No event: the caller says when it is complete."""
+    settings = house().settings()
+    given = {
+        "billing_reason": reason,
+        "period_start": period[0],
+        "period_end": period[1],
+        "account": {"name": settings["business_name"], "country": settings["country"]},
+    }
+    return db().put(shapes.invoice(clock.now(customer["id"]), customer, sub, lines, given))
+
+
+def period_lines(sub: Json, free: bool = False) -> list[Json]:
+    """One line per item for its current period; at no charge during a trial."""
+    lines = []
+    for item in sub["items"]["data"]:
+        amount = 0 if free else item["price"]["unit_amount"] * item["quantity"]
+        period = (item["current_period_start"], item["current_period_end"])
+        lines.append(shapes.line(sub, item, _describe(item, free), amount, period))
+    return lines
+
+
+def _describe(item: Json, free: bool) -> str:
+    price = item["price"]
+    product = db().find("product", price["product"]) or {"name": "Product", "unit_label": None}
+    label = f" {product['unit_label']}" if product["unit_label"] else ""
+    line = f"{item['quantity']}{label} × {product['name']}"
+    if free:
+        return f"Free trial for {line}"
+    every, count = price["recurring"]["interval"], price["recurring"]["interval_count"]
+    interval = every if count == 1 else f"every {count} {every}s"
+    return f"{line} (at {money.words(price['unit_amount'], price['currency'])} / {interval})"
+
+
+def finalize(invoice: Json, intent: Json | None = None) -> Json:
+    """Number it and open it; where something is due, with a PaymentIntent (`intent`, or a new one)."""
+    now = clock.now(invoice["customer"])
+    token = f"test_{ids.random_text(60)}"
+    address = f"{house().base_url}/i/{token}"
+    db().set_token(token, {"kind": "invoice", "id": invoice["id"]})
+    invoice.update(
+        status="open",
+        number=_number(invoice["customer"]),
+        effective_at=now,
+        ending_balance=0,
+        automatically_finalizes_at=None,
+        next_payment_attempt=None,
+        hosted_invoice_url=address,
+        invoice_pdf=f"{address}/pdf",
+        webhooks_delivered_at=invoice["created"],
+        status_transitions=invoice["status_transitions"] | {"finalized_at": now},
+        _token=token,
+    )
+    db().put(invoice)
+    emit("invoice.finalized", invoice)
+    if invoice["amount_remaining"] > 0:
+        _bind(invoice, intent or _open_intent(invoice), now)
+    return invoice
+
+
+def _open_intent(invoice: Json) -> Json:
+    creation = invoice["billing_reason"] == "subscription_create"
+    given = {
+        "description": "Subscription creation" if creation else "Subscription update",
+        "setup_future_usage": "off_session",
+    }
+    return payments.open_intent(invoice["amount_remaining"], invoice["currency"], invoice["customer"], given)
+
+
+def _bind(invoice: Json, intent: Json, now: int) -> None:
+    db().put(shapes.invoice_payment(now, invoice, intent["id"]))
+    invoice["_payment_intent"] = intent["id"]
+    db().put(invoice)
+
+
+def _number(customer_id: str) -> str:
+    customer = db().get("customer", customer_id)
+    sequence = customer["next_invoice_sequence"]
+    db().put(customer | {"next_invoice_sequence": sequence + 1})
+    return f"{customer['invoice_prefix']}-{sequence:04d}"
+
+
+def collect(
+    invoice: Json, method: Json | None, automatic: bool, url: str = "", authenticated: bool = False
+) -> Json | None:
+    """Try to be paid: None when paid, else the error. `url` is the challenge page when a person is there."""
+    if invoice["amount_remaining"] == 0:
+        mark_paid(invoice)
+        return None
+    off_session = automatic or not url
+    intent = db().get("payment_intent", invoice["_payment_intent"])
+    if method is None:
+        error = _no_method()
+        dunning.failed(invoice, error, automatic)
+        return error
+    attempt = payments.confirm(intent, method, off_session and not authenticated, authenticated, url)
+    if attempt.result == "paid":
+        count_attempt(invoice, automatic)
+        mark_paid(invoice)
+        return None
+    if attempt.result == "action":
+        return dunning.action_required(invoice, automatic)
+    error = attempt.error or {}
+    dunning.failed(invoice, error, automatic)
+    return error
+
+
+def count_attempt(invoice: Json, automatic: bool) -> None:
+    """The first attempt of any kind counts, later ones only when Stripe makes them. In place, unsaved."""
+    if automatic or not invoice["attempted"]:
+        invoice["attempt_count"] += 1
+    invoice["attempted"] = True
+
+
+def mark_paid(invoice: Json, updated: bool = True) -> None:
+    """Paid in full: the invoice's events, the customer's and the subscription's recovery.
+
+    `updated` is False for an invoice born paid, of which Stripe sends no invoice.updated.
+    """
+    now = clock.now(invoice["customer"])
+    change(
+        invoice,
+        "invoice.updated" if updated else None,
+        status="paid",
+        amount_paid=invoice["amount_due"],
+        amount_remaining=0,
+        attempted=True,
+        auto_advance=False,
+        next_payment_attempt=None,
+        status_transitions=invoice["status_transitions"] | {"paid_at": now},
+        _hard_declined=None,
+    )
+    emit("invoice.paid", invoice)
+    emit("invoice.payment_succeeded", invoice)
+    _settle_payments(invoice, now)
+    dunning.recovered(invoice)
+
+
+def _settle_payments(invoice: Json, now: int) -> None:
+    for payment in db().all("invoice_payment", invoice=invoice["id"]):
+        if payment["status"] == "open":
+            payment.update(status="paid", amount_paid=payment["amount_requested"])
+            payment["status_transitions"]["paid_at"] = now
+            db().put(payment)
+            emit("invoice_payment.paid", payment, late=house().settings()["late_seconds"])
+
+
+def void(invoice: Json) -> Json:
+    """Give up an open invoice for good."""
+    if invoice["status"] not in ("open", "uncollectible"):
+        raise request_error(
+            f"You can only void an open invoice; this one is {invoice['status']}.",
+            "status_transition_invalid",
+        )
+    _stop(invoice, "void", "voided_at", "invoice.voided", "void_invoice")
+    dunning.recovered(invoice)
+    return invoice
+
+
+def mark_uncollectible(invoice: Json) -> Json:
+    if invoice["status"] != "open":
+        raise request_error(
+            f"This invoice is {invoice['status']} and can't become uncollectible.",
+            "status_transition_invalid",
+        )
+    invoice["status_details"] = {"uncollectible": {"reason": "user_forgiven"}}
+    _stop(invoice, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible", None)
+    return invoice
+
+
+def _stop(invoice: Json, status: str, moment: str, event: str, intent_reason: str | None) -> None:
+    now = clock.now(invoice["customer"])
+    intent = db().find("payment_intent", invoice["_payment_intent"])
+    if intent is not None and intent_reason:
+        payments.cancel(intent, intent_reason)
+        for payment in db().all("invoice_payment", invoice=invoice["id"]):
+            payment["status"] = "canceled"
+            payment["status_transitions"]["canceled_at"] = now
+            db().put(payment)
+    change(
+        invoice,
+        "invoice.updated",
+        status=status,
+        auto_advance=False,
+        next_payment_attempt=None,
+        status_transitions=invoice["status_transitions"] | {moment: now},
+    )
+    emit(event, invoice)
+
+
+def subscription_of(invoice: Json) -> Json | None:
+    details = (invoice["parent"] or {}).get("subscription_details") or {}
+    return db().find("subscription", details.get("subscription"))
+
+
+def default_method(invoice: Json) -> Json | None:
+    """The card that Stripe would charge for this invoice."""
+    return methods.of(subscription_of(invoice), db().get("customer", invoice["customer"]))
+
+
+def _no_method() -> Json:
+    message = "This customer has no attached payment source or default payment method."
+    return {"code": "resource_missing", "message": message, "type": "invalid_request_error"}

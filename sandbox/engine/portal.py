@@ -1,0 +1,141 @@
+"""The Billing Portal: one customer's plans, card and invoices behind a short-lived link."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sandbox import cards, clock, ids
+from sandbox.engine import customers, methods, payments, subscriptions
+from sandbox.house import db
+from sandbox.outcomes import Card, NotFound, Outcome
+from sandbox.store import Cause
+
+Json = dict[str, Any]
+
+UNUSED_SECONDS = 300
+IDLE_SECONDS = 3600
+NOT_CONFIRMED = "The bank did not confirm this card. Nothing was changed: try again or use another card."
+
+
+def session_of(token: str) -> Json:
+    """The portal session behind a link; NotFound when there is none."""
+    known = db().token(token)
+    if known is None or known["kind"] != "portal":
+        raise NotFound(token)
+    return db().get("billing_portal.session", known["id"])
+
+
+def expired(session: Json) -> bool:
+    """Dead when five minutes unused or idle for an hour, by the wall clock (durations are ours)."""
+    used = session["_used_at"]
+    alive_until = used + IDLE_SECONDS if used else session["_opened_at"] + UNUSED_SECONDS
+    return bool(clock.wall() > alive_until)
+
+
+def touch(session: Json) -> None:
+    if not expired(session):
+        db().put(session | {"_used_at": clock.wall()})
+
+
+def next_url(session: Json, token: str) -> str:
+    """Where an action leads: the flow's redirect, or the portal's own home."""
+    after = ((session["flow"] or {}).get("after_completion") or {}).get("redirect")
+    return str(after["return_url"]) if after else f"/p/session/{token}"
+
+
+def update_card(token: str, card: Card) -> Outcome:
+    session = _live(token)
+    wrong = methods.problem(card.number, card.exp_month, card.exp_year, card.cvc)
+    if wrong is not None:
+        return Outcome("bad_input", wrong.message, wrong.field)
+    customer = db().get("customer", session["customer"])
+    billing = {"email": customer["email"], "name": card.name or None, "allow_redisplay": "always"}
+    now = clock.now(customer["id"])
+    method = methods.create(card.number, billing, now, (card.exp_month, card.exp_year))
+    challenge = ids.random_text(32)
+    with db().transaction(Cause(None, str(uuid.uuid4()))):
+        intent, attempt = payments.set_up(None, customer["id"], method, url=f"/3ds/{challenge}")
+        if attempt.result == "action":
+            body = {"kind": "portal", "token": token, "intent": intent["id"], "method": method["id"]}
+            db().set_token(challenge, body)
+            return Outcome("challenge", redirect_url=f"/3ds/{challenge}")
+        if attempt.result == "declined":
+            return Outcome("declined", (attempt.error or {})["message"])
+        return _saved(session, token, customer, method)
+
+
+def answer(challenge: Json, passed: bool) -> Outcome:
+    """The person answered the bank's challenge while changing the card."""
+    token, here = challenge["token"], f"/p/session/{challenge['token']}"
+    session = session_of(token)
+    intent = db().get("setup_intent", challenge["intent"])
+    if intent["status"] != "requires_action":
+        return Outcome("done", redirect_url=here)
+    method = db().get("payment_method", challenge["method"])
+    with db().transaction(Cause(None, str(uuid.uuid4()))):
+        if not passed:
+            payments.fail_setup_authentication(intent)
+            customers.remember("portal", token, NOT_CONFIRMED)
+            return Outcome("declined", NOT_CONFIRMED, redirect_url=here)
+        customer = db().get("customer", session["customer"])
+        payments.set_up(intent, customer["id"], method, authenticated=True)
+        return _saved(session, token, customer, method)
+
+
+def _saved(session: Json, token: str, customer: Json, method: Json) -> Outcome:
+    methods.bind(method, customer["id"])
+    methods.make_default(customer, method["id"])
+    touch(session)
+    return Outcome("done", redirect_url=next_url(session, token))
+
+
+def cancel(token: str, subscription_id: str, feedback: str | None, comment: str | None) -> Outcome:
+    session = _live(token)
+    sub = _own(session, subscription_id)
+    if sub["status"] not in ("active", "trialing", "past_due", "unpaid"):
+        return Outcome("bad_input", "This plan has ended already.")
+    if sub["cancel_at_period_end"]:
+        return Outcome("done", redirect_url=next_url(session, token))
+    with db().transaction(Cause(None, str(uuid.uuid4()))):
+        subscriptions.schedule_end(sub, feedback, comment)
+    touch(session)
+    return Outcome("done", redirect_url=next_url(session, token))
+
+
+def resume(token: str, subscription_id: str) -> Outcome:
+    session = _live(token)
+    sub = _own(session, subscription_id)
+    if sub["status"] in subscriptions.ENDED:
+        return Outcome("bad_input", "This plan has ended; it can only be bought again.")
+    with db().transaction(Cause(None, str(uuid.uuid4()))):
+        subscriptions.undo_end(sub)
+    touch(session)
+    return Outcome("done", redirect_url=f"/p/session/{token}")
+
+
+def _live(token: str) -> Json:
+    session = session_of(token)
+    if expired(session):
+        raise NotFound(token)
+    return session
+
+
+def _own(session: Json, subscription_id: str) -> Json:
+    sub = db().find("subscription", subscription_id)
+    if sub is None or sub["customer"] != session["customer"]:
+        raise NotFound(subscription_id)
+    return sub
+
+
+def replace_card(customer_id: str, number: str) -> None:
+    """The control panel's own way to change the card, without asking the bank: any test card will do."""
+    customer = db().find("customer", customer_id)
+    if customer is None:
+        raise NotFound(customer_id)
+    if not cards.luhn(number.replace(" ", "")):
+        raise ValueError("This is not a card number.")
+    method = methods.create(number, {"email": customer["email"]}, clock.now(customer_id))
+    method["_set_up"] = True
+    methods.bind(method, customer_id)
+    methods.make_default(customer, method["id"])

@@ -1,0 +1,118 @@
+"""Subscriptions: making one, and each way in which one changes or ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox import clock, periods
+from sandbox.agenda import period_end
+from sandbox.events import change, emit
+from sandbox.house import db
+from sandbox.objects import subscription as shapes
+
+Json = dict[str, Any]
+
+UPDATED, DELETED = "customer.subscription.updated", "customer.subscription.deleted"
+ENDED = frozenset({"canceled", "incomplete_expired"})
+
+
+def create(customer: Json, lines: list[tuple[Json, int]], now: int, given: Json) -> Json:
+    """A subscription that starts now, in its trial or paid. No event: the caller emits it when complete."""
+    trial_end = given.get("trial_end")
+    first = lines[0][0]
+    given = given | {
+        "start": now,
+        "end": trial_end or periods.boundary(now, first["recurring"], 1),
+        "currency": given.get("currency") or first["currency"],
+    }
+    return db().put(shapes.subscription(now, customer, lines, given))
+
+
+def roll(sub: Json) -> tuple[int, int]:
+    """Move every item on to its next period (in place, unsaved); the new (start, end)."""
+    start = period_end(sub)
+    recurring = sub["items"]["data"][0]["price"]["recurring"]
+    end = periods.following(sub["billing_cycle_anchor"], recurring, start)
+    for item in sub["items"]["data"]:
+        item["current_period_start"], item["current_period_end"] = start, end
+    return start, end
+
+
+def schedule_end(sub: Json, feedback: str | None = None, comment: str | None = None) -> Json:
+    """Cancel at the end of the paid period."""
+    details = sub["cancellation_details"] | {"reason": "cancellation_requested"}
+    return change(
+        sub,
+        UPDATED,
+        cancel_at_period_end=True,
+        cancel_at=period_end(sub),
+        canceled_at=clock.now(sub["customer"]),
+        cancellation_details=details | _words(feedback, comment),
+    )
+
+
+def undo_end(sub: Json) -> Json:
+    """Take a scheduled cancellation back."""
+    return change(
+        sub,
+        UPDATED,
+        cancel_at_period_end=False,
+        cancel_at=None,
+        canceled_at=None,
+        cancellation_details=dict.fromkeys(sub["cancellation_details"]),
+    )
+
+
+def cancel_now(sub: Json, feedback: str | None = None, comment: str | None = None) -> Json:
+    """End at once, on request."""
+    now = clock.now(sub["customer"])
+    details = sub["cancellation_details"] | {"reason": "cancellation_requested"} | _words(feedback, comment)
+    sub.update(
+        status="canceled",
+        cancel_at=None,
+        cancel_at_period_end=False,
+        canceled_at=sub["canceled_at"] or now,
+        ended_at=now,
+        cancellation_details=details,
+    )
+    return _ended(sub)
+
+
+def end_scheduled(sub: Json) -> Json:
+    """The moment that was scheduled has come; `cancel_at_period_end` stays as it was asked."""
+    now = clock.now(sub["customer"])
+    sub.update(status="canceled", ended_at=now, canceled_at=sub["canceled_at"] or now)
+    return _ended(sub)
+
+
+def end_for(sub: Json, reason: str | None) -> Json:
+    """Stripe ends it: reason payment_failed after the last retry, or None at a trial's end."""
+    now = clock.now(sub["customer"])
+    details = sub["cancellation_details"] | {"reason": reason}
+    sub.update(status="canceled", ended_at=now, canceled_at=now, cancellation_details=details)
+    return _ended(sub)
+
+
+def _ended(sub: Json) -> Json:
+    db().put(sub)
+    emit(DELETED, sub)
+    stop_collecting(sub["id"])
+    return sub
+
+
+def stop_collecting(subscription_id: str) -> None:
+    """Unpaid invoices stay as they are, but Stripe no longer works on them."""
+    for invoice in db().all("invoice", parent__subscription_details__subscription=subscription_id):
+        if invoice["status"] in ("draft", "open"):
+            change(
+                invoice,
+                "invoice.updated",
+                auto_advance=False,
+                next_payment_attempt=None,
+                automatically_finalizes_at=None,
+            )
+
+
+def _words(feedback: str | None, comment: str | None) -> Json:
+    given = {"feedback": feedback, "comment": comment}
+    return {key: value for key, value in given.items() if value}

@@ -1,0 +1,148 @@
+"""Time that passes: test clocks that are advanced, and the wall clock for everybody else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from sandbox import agenda, clock
+from sandbox.engine.renewals import HANDLERS
+from sandbox.events import emit
+from sandbox.house import db
+from sandbox.objects import account
+
+Json = dict[str, Any]
+
+CLOCK = "test_helpers.test_clock"
+log = logging.getLogger("sandbox.time")
+_advancing = threading.Lock()  # one advancement at a time, though requests go on in between
+
+
+def moments(customer_id: str) -> list[tuple[int, str]]:
+    """What comes next for a customer, soonest first: (UTC seconds, words)."""
+    rows = db().rows("SELECT at, kind FROM agenda WHERE customer=? ORDER BY at", (customer_id,))
+    return [(row["at"], agenda.LABELS[row["kind"]]) for row in rows]
+
+
+def clock_for(customer: Json) -> Json:
+    """The customer's test clock, made now and frozen at the present if there is none."""
+    if customer["test_clock"]:
+        return db().get(CLOCK, customer["test_clock"])
+    made = create_clock(clock.now(customer["id"]), None)
+    join(customer, made["id"])
+    return made
+
+
+def create_clock(frozen_time: int, name: str | None) -> Json:
+    made = db().put(account.test_clock(clock.wall(), frozen_time, name))
+    emit("test_helpers.test_clock.created", made)
+    return made
+
+
+def join(customer: Json, clock_id: str) -> None:
+    """Put a customer, and everything that it has, on a clock."""
+    customer["test_clock"] = clock_id
+    db().put(customer)
+    for kind in ("subscription", "invoice"):
+        for obj in db().all(kind, customer=customer["id"]):
+            db().put(obj | {"test_clock": clock_id})
+    db().write("UPDATE agenda SET clock=? WHERE customer=?", (clock_id, customer["id"]))
+
+
+def announce(test_clock: Json, target: int) -> Json:
+    """Mark a clock as advancing; `run` does the rest."""
+    test_clock.update(status="advancing", status_details={"advancing": {"target_frozen_time": target}})
+    db().put(test_clock)
+    emit("test_helpers.test_clock.advancing", test_clock)
+    return test_clock
+
+
+def run(clock_id: str) -> int:
+    """Let an advancing clock reach its target, one due moment after the other; the new time."""
+    with _advancing:
+        test_clock = db().get(CLOCK, clock_id)
+        if test_clock["status"] != "advancing":
+            return int(test_clock["frozen_time"])
+        target: int = test_clock["status_details"]["advancing"]["target_frozen_time"]
+        while _step(clock_id, target):
+            pass
+        with db().transaction():
+            test_clock = db().get(CLOCK, clock_id)
+            test_clock.update(frozen_time=target, status="ready", status_details={})
+            db().put(test_clock)
+            emit("test_helpers.test_clock.ready", test_clock)
+        return target
+
+
+def _step(clock_id: str | None, until: int) -> bool:
+    """Do the next thing that is due by `until`; False when nothing is. What fails is logged and left."""
+    row = db().one(
+        "SELECT subject, kind, at FROM agenda WHERE clock IS ? AND at<=? ORDER BY at, rowid LIMIT 1",
+        (clock_id, until),
+    )
+    if row is None:
+        return False
+    try:
+        _do(row["subject"], row["kind"], row["at"], clock_id)
+    except Exception:
+        log.exception("%s of %s failed and is left undone", row["kind"], row["subject"])
+        with db().transaction():
+            _forget(row["subject"], row["kind"])
+    return True
+
+
+def _forget(subject: str, kind: str) -> None:
+    db().write("DELETE FROM agenda WHERE subject=? AND kind=?", (subject, kind))
+
+
+def _do(subject: str, kind: str, due: int, clock_id: str | None) -> None:
+    with db().transaction():
+        still = db().one("SELECT at FROM agenda WHERE subject=? AND kind=? AND at=?", (subject, kind, due))
+        if still is None:
+            return  # a request came between and took it off the agenda
+        _forget(subject, kind)
+        at = due
+        if clock_id is not None:
+            test_clock = db().get(CLOCK, clock_id)
+            at = max(at, test_clock["frozen_time"])
+            db().put(test_clock | {"frozen_time": at})
+        with db().transaction(moment=at):
+            HANDLERS[kind](subject)
+
+
+def advance(customer_id: str, to: int) -> int:
+    """Advance a customer's clock, made on first use, and do what falls due; ValueError when not ahead."""
+    with db().transaction():
+        customer = db().get("customer", customer_id)
+        now = clock.now(customer_id)
+        if to <= now:
+            raise ValueError(f"The time is already {now}: choose a later one.")
+        test_clock = clock_for(customer)
+        if test_clock["status"] == "advancing":
+            raise ValueError("This clock is already advancing.")
+        announce(test_clock, to)
+    return run(test_clock["id"])
+
+
+class WallClock:
+    """Does what is due for customers without a clock once a second; first finishes interrupted advances."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="wall-clock", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        for interrupted in db().all(CLOCK, status="advancing"):
+            run(interrupted["id"])
+        while not self._stop.wait(self._seconds):
+            while not self._stop.is_set() and _step(None, clock.wall()):
+                pass

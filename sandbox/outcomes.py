@@ -1,0 +1,31 @@
+"""What a person brings to a hosted page and takes from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+class NotFound(Exception):
+    """No such page: the id or token names nothing."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What was typed into a card form."""
+
+    number: str
+    exp_month: int
+    exp_year: int
+    cvc: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened. `redirect_url` says where the browser goes next; it may be a path on this server."""
+
+    kind: Literal["done", "declined", "challenge", "bad_input"]
+    message: str = ""
+    field: str = ""  # number | exp | cvc | email, for bad_input
+    redirect_url: str = ""

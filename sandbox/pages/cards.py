@@ -1,0 +1,89 @@
+"""The card form: what the fields accept, and the test cards that are listed beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox.actions import Card
+
+TEST_CARDS = (
+    ("4242 4242 4242 4242", "succeeds"),
+    ("4000 0000 0000 0002", "is declined"),
+    ("4000 0025 0000 3155", "asks for 3D Secure"),
+    ("4000 0000 0000 9995", "has insufficient funds"),
+    ("4000 0000 0000 0341", "is accepted, then declined when charged"),
+)
+_FOUR_DIGIT_CVC = ("34", "37")
+_WITH_SEPARATOR = re.compile(r"([0-9]{1,2})\s*[/.\s-]\s*([0-9]{4}|[0-9]{2})")
+_DIGITS_ONLY = re.compile(r"([0-9]{2})([0-9]{4}|[0-9]{2})")
+
+
+@dataclass
+class CardForm:
+    """What was typed (never the CVC, which is not shown again) and what is wrong with it, by field name."""
+
+    number: str = ""
+    expiry: str = ""
+    name: str = ""
+    email: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+def read_card(sent: Mapping[str, str]) -> tuple[CardForm, Card | None]:
+    """The form as typed, and the card when its fields can be understood.
+
+    Only shape is judged here; whether the number, the date or the card is good is the engine's to say.
+    """
+    form = CardForm(
+        number=sent.get("number", "").strip(),
+        expiry=sent.get("expiry", "").strip(),
+        name=sent.get("name", "").strip(),
+        email=sent.get("email", "").strip(),
+    )
+    number = re.sub(r"[\s-]", "", form.number)
+    expiry = parse_expiry(form.expiry)
+    cvc = sent.get("cvc", "").strip()
+    form.errors = {
+        name: words
+        for name, words in (
+            ("number", _number_problem(number)),
+            ("expiry", "" if expiry else _expiry_problem(form.expiry)),
+            ("cvc", _cvc_problem(cvc, number)),
+        )
+        if words
+    }
+    if form.errors or expiry is None:
+        return form, None
+    return form, Card(number=number, exp_month=expiry[0], exp_year=expiry[1], cvc=cvc, name=form.name)
+
+
+def parse_expiry(text: str) -> tuple[int, int] | None:
+    """``12 / 34``, ``12/2034``, ``1234``, ``12-34`` → ``(12, 2034)``; None when it is no month and year."""
+    found = _WITH_SEPARATOR.fullmatch(text) or _DIGITS_ONLY.fullmatch(text)
+    if not found:
+        return None
+    month, year = int(found[1]), int(found[2])
+    return (month, year if year > 99 else 2000 + year) if 1 <= month <= 12 else None
+
+
+def _number_problem(number: str) -> str:
+    if not number:
+        return "Enter a card number"
+    if not (number.isascii() and number.isdigit()):
+        return "A card number has digits only"
+    return "" if 12 <= len(number) <= 19 else "Your card number is incomplete"
+
+
+def _expiry_problem(text: str) -> str:
+    return "Enter the expiry date as month and year, like 12 / 34" if text else "Enter an expiry date"
+
+
+def _cvc_problem(cvc: str, number: str) -> str:
+    length = 4 if number.startswith(_FOUR_DIGIT_CVC) else 3
+    if not cvc:
+        return "Enter the security code"
+    good = len(cvc) == length and cvc.isascii() and cvc.isdigit()
+    return "" if good else f"The security code of this card has {length} digits"

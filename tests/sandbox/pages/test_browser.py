@@ -1,0 +1,118 @@
+"""The pages in a real browser with script switched off: what only a browser enforces or shows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import Error, Page, expect, sync_playwright
+
+from tests.sandbox.pages.shop import Shop
+from tests.sandbox.pages.visitor import ASKS_3DS, DECLINED, GOOD
+
+pytestmark = pytest.mark.browser
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+NARROW = {"width": 320, "height": 640}
+
+
+class _Thanks(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(f"<title>Shop</title><h1>At the shop</h1><p>{self.path.split('?')[0]}</p>".encode())
+
+    def log_message(self, *_args: object) -> None:
+        """Keep the test's output quiet."""
+
+
+@pytest.fixture
+def storefront() -> Iterator[str]:
+    """A shop's web server on another port, so another origin."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Thanks)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A narrow page without JavaScript; every complaint of the content policy fails the test."""
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
+        except Error:
+            browser = playwright.chromium.launch(args=ARGS)
+        context = browser.new_context(viewport=NARROW, java_script_enabled=False)  # type: ignore[arg-type]
+        made = context.new_page()
+        complaints: list[str] = []
+        made.on("console", lambda said: complaints.append(said.text))
+        yield made
+        browser.close()
+    assert [each for each in complaints if "Content Security Policy" in each] == []
+
+
+def _fill(page: Page, number: str) -> None:
+    page.fill("[name=number]", number)
+    page.fill("[name=expiry]", "12 / 34")
+    page.fill("[name=cvc]", "123")
+    page.click("#submit")
+
+
+def test_a_person_is_declined_then_challenged_then_back_at_the_shop(
+    shop: Shop, storefront: str, page: Page
+) -> None:
+    session = shop.session(success_url=f"{storefront}/thanks", cancel_url=f"{storefront}/plans")
+    page.goto(session.url)
+    _fill(page, DECLINED)
+    expect(page.get_by_role("alert")).to_contain_text("Your card was declined.")
+    expect(page.get_by_role("alert")).to_be_focused()
+    _fill(page, ASKS_3DS)
+    page.get_by_role("button", name="Complete authentication").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("At the shop")
+    expect(page.get_by_text("/thanks")).to_be_visible()
+    assert shop.again(session).status == "complete"
+
+
+def test_leaving_checkout_leads_back_without_paying(shop: Shop, storefront: str, page: Page) -> None:
+    session = shop.session(success_url=f"{storefront}/thanks", cancel_url=f"{storefront}/plans")
+    page.goto(session.url)
+    page.get_by_role("link", name="Back").click()
+    expect(page.get_by_text("/plans")).to_be_visible()
+    assert shop.again(session).status == "open"
+
+
+def test_a_plan_is_canceled_and_resumed_by_hand(shop: Shop, page: Page) -> None:
+    subscription = shop.subscriber()
+    page.goto(shop.portal(subscription.customer))
+    page.get_by_role("link", name="Cancel plan").click()
+    page.get_by_label("It is too expensive").check()
+    page.get_by_role("button", name="Cancel plan").click()
+    expect(page.get_by_text("Cancels on")).to_be_visible()
+    page.get_by_role("button", name="Resume plan").click()
+    expect(page.get_by_text("Next period starts on")).to_be_visible()
+
+
+def test_time_passes_at_the_press_of_a_button(shop: Shop, page: Page) -> None:
+    subscription = shop.subscriber(GOOD)
+    page.goto(f"{shop.base}/clock?customer={subscription.customer}")
+    page.get_by_role("button", name=": renewal").click()
+    page.get_by_role("button", name="Advance 1 hour").click()
+    page.get_by_role("button", name="Make the card fail").click()
+    expect(page.get_by_text("active", exact=True)).to_be_visible()
+    paid = shop.client.v1.invoices.list({"customer": str(subscription.customer), "status": "paid"})
+    assert len(paid.data) == 2
+
+
+@pytest.mark.parametrize("path", ["/", "/clock", "/deliveries", "/trouble"])
+def test_the_panel_fits_a_narrow_screen(shop: Shop, page: Page, path: str) -> None:
+    shop.subscriber()
+    page.goto(shop.base + path)
+    # Playwright's own evaluate works with the page's script switched off.
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wider <= 0

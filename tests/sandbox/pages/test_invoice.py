@@ -1,0 +1,80 @@
+"""The hosted invoice: paid with the saved card, with another one, or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.sandbox.pages.shop import Shop
+from tests.sandbox.pages.visitor import ASKS_3DS, DECLINED, GOOD, card
+
+
+@pytest.fixture
+def invoice(shop: Shop) -> Any:
+    """The renewal of somebody whose card fails."""
+    return shop.open_invoice()
+
+
+def test_an_open_invoice_says_what_is_due(shop: Shop, invoice: Any) -> None:
+    page = shop.visitor.get(invoice.hosted_invoice_url)
+    for words in (invoice.number, "€29.00", "Open", "alice@example.com", "Pay with saved card •••• 0341"):
+        assert words in page.text
+
+
+def test_a_saved_card_that_fails_again_is_said_plainly(shop: Shop, invoice: Any) -> None:
+    page = shop.visitor.post(invoice.hosted_invoice_url, {"saved": "1"})
+    assert page.status == 422
+    assert "Your card was declined." in page.text
+    assert shop.client.v1.invoices.retrieve(invoice.id).status == "open"
+
+
+def test_the_saved_card_pays_once_it_is_good(shop: Shop, invoice: Any) -> None:
+    shop.control(f"customers/{invoice.customer}/card", number=GOOD.replace(" ", ""))
+    assert shop.visitor.post(invoice.hosted_invoice_url, {"saved": "1"}).status == 303
+    assert shop.client.v1.invoices.retrieve(invoice.id).status == "paid"
+
+
+def test_another_card_pays_and_the_page_says_so(shop: Shop, invoice: Any) -> None:
+    done = shop.visitor.post(invoice.hosted_invoice_url, card())
+    assert done.status == 303
+    page = shop.visitor.get(invoice.hosted_invoice_url)
+    assert "This invoice is paid." in page.text
+    assert not page.document.all("input", name="number")
+    (subscription,) = shop.subscriptions(str(invoice.customer))
+    assert subscription.status == "active"
+
+
+def test_a_declined_or_mistyped_card_leaves_the_invoice_open(shop: Shop, invoice: Any) -> None:
+    declined = shop.visitor.post(invoice.hosted_invoice_url, card(DECLINED))
+    assert (declined.status, "Your card was declined." in declined.text) == (422, True)
+    mistyped = shop.visitor.post(invoice.hosted_invoice_url, card(cvc=""))
+    assert (mistyped.status, "Enter the security code" in mistyped.text) == (422, True)
+    assert shop.client.v1.invoices.retrieve(invoice.id).status == "open"
+
+
+def test_a_card_that_asks_for_3d_secure_pays_after_the_challenge(shop: Shop, invoice: Any) -> None:
+    asked = shop.visitor.post(invoice.hosted_invoice_url, card(ASKS_3DS))
+    assert asked.location.removeprefix(shop.base).startswith("/3ds/")
+    assert shop.client.v1.invoices.retrieve(invoice.id).status == "open"
+    failed = shop.visitor.post(asked.location, {"answer": "fail"})
+    assert failed.location.removeprefix(shop.base) == invoice.hosted_invoice_url.removeprefix(shop.base)
+    assert "There is a problem" in shop.visitor.get(failed.location).text
+    asked = shop.visitor.post(invoice.hosted_invoice_url, card(ASKS_3DS))
+    assert shop.visitor.post(asked.location, {"answer": "pass"}).status == 303
+    assert shop.client.v1.invoices.retrieve(invoice.id).status == "paid"
+
+
+def test_the_pdf_names_number_and_total(shop: Shop, invoice: Any) -> None:
+    assert invoice.invoice_pdf.startswith(shop.base)
+    answer = shop.visitor.get(invoice.invoice_pdf)
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.body.startswith(b"%PDF-")
+    assert invoice.number.encode() in answer.body
+    assert b"Total: \x8029.00" in answer.body
+
+
+def test_an_unknown_invoice_is_not_found(shop: Shop) -> None:
+    assert shop.visitor.get("/i/unknown").status == 404
+    assert shop.visitor.get("/i/unknown/pdf").status == 404
+    assert shop.visitor.post("/i/unknown", {"saved": "1"}).status == 404
