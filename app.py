@@ -1,0 +1,123 @@
+"""Dunlin, put together. ``flask --app app …`` and ``gunicorn "app:web()"`` both start here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import billing.models  # noqa: F401 the tables must be known before the first migration
+from billing import (
+    account,
+    admin,
+    auth,
+    boot,
+    cli,
+    health,
+    logs,
+    orders,
+    plans,
+    portal,
+    queues,
+    stripe_client,
+    webhooks,
+)
+from billing import config as settings
+from billing import web as pages
+from billing.config import Config
+from billing.errors import ConfigError
+from billing.extensions import csrf, db, engine_options, login_manager, migrate
+
+HERE = Path(__file__).parent
+ENV_FILES = (HERE / ".data" / "env", HERE / ".env")
+BODY_LIMIT = 1024 * 1024
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The application. Without ``config`` the environment is read, and where that is not safe the program
+    ends with one sentence; so do ``flask`` commands."""
+    config = config or _config_or_exit()
+    logs.configure()
+    app = Flask("app", root_path=str(HERE), template_folder="templates", static_folder="static")
+    app.config.update(_flask_settings(config))
+    app.extensions["config"] = config
+    app.extensions["catalogue"] = plans.load(HERE / "plans.toml")
+    db.init_app(app)
+    migrate.init_app(app, db, directory="migrations")
+    login_manager.init_app(app)
+    login_manager.session_protection = None
+    queues.init_app(app, config.redis_url)
+    stripe_client.init_app(app, config)
+    pages.init_app(app, config)  # names the request and refuses other sites before the token is looked at
+    csrf.init_app(app)
+    for module in (webhooks, auth, portal, orders, account, admin, health):
+        app.register_blueprint(module.bp)
+    cli.init_app(app)
+    if config.proxy_hops:
+        hops = config.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0)  # type: ignore[method-assign]
+    return app
+
+
+def web() -> Flask:
+    """The application behind gunicorn: refuses a database of another mode or account before it serves."""
+    try:
+        app = create_app()
+        with app.app_context():
+            boot.refuse_foreign_database()
+    except ConfigError as problem:
+        sys.exit(f"Dunlin does not start: {problem}")
+    return app
+
+
+def _config_or_exit() -> Config:
+    try:
+        return _read_config()
+    except ConfigError as problem:
+        sys.exit(f"Dunlin does not start: {problem}")
+
+
+def _read_config() -> Config:
+    """The environment; names it lacks are looked up in ``.data/env`` (what ``make run`` made) and ``.env``."""
+    environ = dict(os.environ)
+    for path in ENV_FILES:
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                name, sign, value = line.partition("=")
+                if sign and not name.startswith("#"):
+                    environ.setdefault(name.strip(), _unquoted(value.strip()))
+    return settings.load(environ)
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+
+
+def _flask_settings(config: Config) -> dict[str, object]:
+    secure = config.secure_cookies
+    intake = {"url": config.database_url, **engine_options(pool_size=2, max_overflow=0)}
+    return {
+        "SECRET_KEY": config.secret_key,
+        "SECRET_KEY_FALLBACKS": list(config.secret_key_fallbacks),
+        "MAX_CONTENT_LENGTH": BODY_LIMIT,
+        "MAX_FORM_MEMORY_SIZE": 64 * 1024,
+        "MAX_FORM_PARTS": 50,
+        "SESSION_COOKIE_NAME": "__Host-dunlin" if secure else "dunlin",
+        "SESSION_COOKIE_SECURE": secure,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=30),
+        "SESSION_REFRESH_EACH_REQUEST": False,
+        "SQLALCHEMY_DATABASE_URI": config.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(),
+        # One durable insert needs no BEGIN and COMMIT around it.
+        "SQLALCHEMY_BINDS": {"intake": {**intake, "isolation_level": "AUTOCOMMIT"}},
+        "WTF_CSRF_TIME_LIMIT": None,
+        "WTF_CSRF_SSL_STRICT": False,
+        "HEROKU_REDIS": os.environ.get("HEROKU_REDIS", "") == "1",
+        "TRUSTED_HOSTS": None,
+    }

@@ -1,0 +1,20 @@
+"""The billing desk of Dunlin, in five layers; imports point down only.
+
+Follow one webhook from HTTP to a row and a mail in five files:
+
+1. ``webhooks.py``       verify, record, ring the bell, answer
+2. ``jobs.py``           claim what is due, hand it to its handler
+3. ``subscriptions.py``  fetch Stripe's object under a lease and write it onto our row
+4. ``dunning.py``        decide which notice that state owes, once
+5. ``mailer.py``         turn the notice into a message and hand it to SMTP
+
+Layers, top to bottom (``tests/test_layers.py`` keeps the law):
+
+* edge:   auth, portal, orders, access, account, webhooks, health, admin, forms, cli, web
+* work:   boot, jobs, writes, outbox, timetable, refresh, catalogue
+* domain: subscriptions, invoices, payments, checkout, clocks, standing, voice, facts, dunning, declines,
+          mailer, people, accounts, reconcile, syncing, write_request
+* nouns:  models, plans, money, stripe_client, queues, payloads, inbox, leases, installation, audit,
+          throttle, passwords, words
+* ground: config, extensions, errors, clock, logs
+"""

@@ -1,0 +1,102 @@
+"""Who may see what: sign-in is required unless a view is public, and ``access_required`` asks ``standing``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from flask import abort, current_app, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from billing import facts, refresh
+from billing.clock import now
+from billing.config import Config
+from billing.errors import StripeError
+from billing.extensions import db
+from billing.models import StripeEvent, User
+from billing.standing import Standing
+
+View = TypeVar("View", bound=Callable[..., Any])
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+def public(view: View) -> View:
+    """Mark a view that needs no sign-in."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def require_sign_in() -> ResponseReturnValue | None:
+    """Before each request: everything is closed to strangers but what is marked public."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or request.endpoint == "static" or getattr(view, "is_public", False):
+        return None
+    if current_user.is_authenticated:
+        return None
+    wanted = request.full_path.rstrip("?") if request.method in SAFE_METHODS else None
+    return redirect(url_for("auth.login", next=wanted), 303)
+
+
+def refuse_cross_site() -> None:
+    """A second lock beside the CSRF token: browsers say where a request came from."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if request.method not in SAFE_METHODS and site not in (None, "same-origin", "none"):
+        abort(403)
+
+
+def require_admin() -> ResponseReturnValue | None:
+    """For the admin blueprint: 403 for everybody else who is signed in."""
+    if current_user.is_authenticated and not current_user.is_admin:
+        abort(403)
+    return None
+
+
+def safe_next(target: str | None, default: str) -> str:
+    """A path on this site, or the default: never an address that leads away."""
+    if not target or not target.startswith("/") or target[1:2] in ("/", "\\"):
+        return default
+    if any(ord(char) < 33 or char == "\\" for char in target):
+        return default
+    parts = urlsplit(target)
+    return default if parts.scheme or parts.netloc else target
+
+
+def person() -> User:
+    """The signed-in user, with its type."""
+    return cast(User, current_user._get_current_object().user)
+
+
+def my_standing(*, fresh: bool = False) -> Standing:
+    """The signed-in person's standing. ``fresh``: ask Stripe first where the row is too old to decide on."""
+    config: Config = current_app.extensions["config"]
+    user = person()
+    unreachable = fresh and not _refreshed(user, config)
+    return facts.standing_of(db.session(), user.id, config, now(), unreachable=unreachable)
+
+
+def access_required(view: View) -> View:
+    """Let in whom ``standing`` lets in; everybody else is told why on the billing page."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if my_standing(fresh=True).access:
+            return view(*args, **kwargs)
+        flash("You need a plan with access to open that page.")
+        return redirect(url_for("portal.billing"), 303)
+
+    return cast(View, guarded)
+
+
+def _refreshed(user: User, config: Config) -> bool:
+    """Whether the row is young enough, if need be after asking Stripe; False where Stripe can't be asked."""
+    row = facts.subscription_of(db.session(), user.id)
+    if row is None or row.final or row.fetched_at > now() - refresh.FRESH:
+        return True
+    try:
+        event = refresh.subscription(db.session(), row.stripe_id, user.stripe_customer_id, config, "access")
+    except StripeError:
+        return False
+    return event.state != StripeEvent.PENDING

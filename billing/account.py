@@ -1,0 +1,82 @@
+"""The person's own account: password and signed-in browsers."""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy import select
+
+from billing import accounts, forms, passwords, queues, throttle
+from billing.access import person
+from billing.auth import too_many
+from billing.config import Config
+from billing.extensions import db
+from billing.models import LoginSession
+
+bp = Blueprint("account", __name__)
+
+
+@bp.get("/account")
+def index() -> ResponseReturnValue:
+    return _page(forms.ChangePassword())
+
+
+@bp.post("/account/password")
+def password() -> ResponseReturnValue:
+    user, form = person(), forms.ChangePassword()
+    form.for_email = user.email
+    if not form.validate():
+        return _page(form), 422
+    wait = throttle.hit(db.session(), throttle.bucket("password", str(user.id)), 5)
+    if wait:
+        return too_many(wait)
+    if not passwords.matches(user.password_hash, form.current_password.data):
+        form.current_password.errors = ["This is not your current password."]
+        return _page(form), 422
+    accounts.set_password(db.session(), user, form.new_password.data, keep_session=current_user.row.id)
+    db.session.commit()
+    queues.ring()
+    flash("Your password was changed. Other browsers were signed out.")
+    return redirect("/account", 303)
+
+
+@bp.post("/account/signout-others")
+def sign_out_others() -> ResponseReturnValue:
+    accounts.close_sessions(db.session(), person().id, but=current_user.row.id)
+    db.session.commit()
+    flash("Other browsers were signed out.")
+    return redirect("/account", 303)
+
+
+def _page(form: forms.ChangePassword) -> str:
+    config: Config = current_app.extensions["config"]
+    rows = (
+        select(LoginSession)
+        .where(LoginSession.user_id == person().id)
+        .order_by(LoginSession.last_seen_at.desc())
+    )
+    sessions = [
+        {
+            "label": _label(row.user_agent),
+            "last_seen": row.last_seen_at,
+            "current": row.id == current_user.row.id,
+        }
+        for row in db.session.execute(rows).scalars()
+    ]
+    return render_template(
+        "account/index.html",
+        email=person().email,
+        sessions=sessions,
+        form=form if request.method == "POST" else forms.ChangePassword(formdata=None),
+        min_length=config.password_min_length,
+    )
+
+
+def _label(user_agent: str) -> str:
+    """“Chrome on Linux”, as far as the browser says."""
+    browsers = ("Edg", "Firefox", "Chrome", "Safari")
+    systems = ("Android", "iPhone", "Windows", "Mac OS", "Linux")
+    browser = next((name for name in browsers if name in user_agent), "A browser").replace("Edg", "Edge")
+    system = next((name for name in systems if name in user_agent), "")
+    return f"{browser} on {system}" if system else browser

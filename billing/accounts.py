@@ -1,0 +1,196 @@
+"""People's accounts: signing up by code, signing in, and changing the password. Never commits."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from billing import audit, dunning, passwords
+from billing.clock import now
+from billing.models import AuthToken, LoginSession, User
+from billing.words import moment_text
+
+CODE_LIFE = timedelta(minutes=30)
+LINK_LIFE = timedelta(minutes=60)
+MOST_MISSES = 5
+SESSION_LIFE = timedelta(days=30)
+SESSION_IDLE = timedelta(hours=24)
+
+
+def by_email(session: Session, email: str) -> User | None:
+    return session.execute(select(User).where(func.lower(User.email) == email.lower())).scalar()
+
+
+def start_sign_up(session: Session, email: str, password: str, referral: str | None, key: str) -> AuthToken:
+    """Keep the sign-up and mail its code; for a known address mail that instead. The answer is the same."""
+    existing = by_email(session, email)
+    code = f"{secrets.randbelow(1_000_000):06d}"
+    token = AuthToken(
+        kind="confirm",
+        email=email,
+        user_id=existing.id if existing else None,
+        password_hash=passwords.make_hash(password),
+        referral_code=referral,
+        secret_hash=secrets.token_hex(32) if existing else _mac(key, code),
+        expires_at=now() + CODE_LIFE,
+    )
+    session.add(token)
+    session.flush()
+    if existing:
+        dunning.owe(session, "exists", f"exists:{token.id}", email, {}, user_id=existing.id)
+    else:
+        dunning.owe(session, "code", f"code:{token.id}", email, {"token_id": token.id}, secret=code)
+    return token
+
+
+def new_code(session: Session, token: AuthToken, key: str) -> AuthToken:
+    """Another code for the same sign-up; the one before stops working."""
+    token.used_at = now()
+    code = f"{secrets.randbelow(1_000_000):06d}"
+    known = by_email(session, token.email)
+    fresh = AuthToken(
+        kind="confirm",
+        email=token.email,
+        user_id=known.id if known else None,
+        password_hash=token.password_hash,
+        referral_code=token.referral_code,
+        secret_hash=secrets.token_hex(32) if known else _mac(key, code),
+        expires_at=now() + CODE_LIFE,
+    )
+    session.add(fresh)
+    session.flush()
+    if known:
+        dunning.owe(session, "exists", f"exists:{fresh.id}", token.email, {}, user_id=known.id)
+    else:
+        dunning.owe(session, "code", f"code:{fresh.id}", token.email, {"token_id": fresh.id}, secret=code)
+    return fresh
+
+
+def finish_sign_up(session: Session, token_id: int, code: str, key: str) -> User | None:
+    """The new user, if the code is right, fresh and unused; None otherwise. Misses are counted."""
+    token = session.get(AuthToken, token_id, with_for_update=True)
+    if token is None or token.used_at or token.expires_at < now() or token.misses >= MOST_MISSES:
+        return None
+    if not hmac.compare_digest(token.secret_hash, _mac(key, code)):
+        token.misses += 1
+        return None
+    token.used_at = now()
+    if by_email(session, token.email) is not None:
+        return None
+    user = User(
+        email=token.email,
+        password_hash=token.password_hash or "",
+        email_confirmed_at=now(),
+        referral_code=token.referral_code,
+    )
+    session.add(user)
+    session.flush()
+    dunning.owe(session, "welcome", f"welcome:{user.id}", user.email, {}, user_id=user.id)
+    audit.record(session, "user.created", actor="user", user_id=user.id)
+    return user
+
+
+def authenticate(session: Session, email: str, password: str) -> User | None:
+    """The user with this address and password. Takes as long for an unknown address."""
+    user = by_email(session, email)
+    if not passwords.matches(user.password_hash if user else None, password) or user is None:
+        return None
+    if passwords.needs_rehash(user.password_hash):
+        user.password_hash = passwords.make_hash(password)
+    return user
+
+
+def open_session(session: Session, user: User, user_agent: str) -> str:
+    """A new signed-in browser. Returns the token for its cookie; only the hash is kept."""
+    token = secrets.token_urlsafe(32)
+    session.add(
+        LoginSession(
+            user_id=user.id,
+            token_hash=_sha(token),
+            user_agent=user_agent[:200],
+            expires_at=now() + SESSION_LIFE,
+        )
+    )
+    return token
+
+
+def find_session(session: Session, token: str) -> LoginSession | None:
+    """The signed-in browser of a cookie's token, unless it ended, expired or was idle for a day."""
+    wanted = select(LoginSession).where(LoginSession.token_hash == _sha(token))
+    found: LoginSession | None = session.execute(wanted).scalar()
+    if found is None or found.expires_at < now() or found.last_seen_at < now() - SESSION_IDLE:
+        return None
+    return found
+
+
+def close_sessions(session: Session, user_id: int, *, but: int | None = None) -> None:
+    """Sign the person out everywhere, or everywhere else."""
+    gone = delete(LoginSession).where(LoginSession.user_id == user_id)
+    session.execute(gone.where(LoginSession.id != but) if but is not None else gone)
+
+
+def start_reset(session: Session, email: str) -> None:
+    """Mail a link to set a new password, if the address has an account. An older link stops working."""
+    user = by_email(session, email)
+    if user is None:
+        return
+    _void(session, user.id, "reset")
+    secret = secrets.token_urlsafe(32)
+    token = AuthToken(
+        kind="reset",
+        email=user.email,
+        user_id=user.id,
+        secret_hash=_sha(secret),
+        expires_at=now() + LINK_LIFE,
+    )
+    session.add(token)
+    session.flush()
+    dunning.owe(
+        session,
+        "reset",
+        f"reset:{token.id}",
+        user.email,
+        {"token_id": token.id},
+        user_id=user.id,
+        secret=secret,
+    )
+
+
+def reset_token(session: Session, secret: str) -> AuthToken | None:
+    """The unused, unexpired link of this secret, locked."""
+    found = select(AuthToken).where(AuthToken.kind == "reset", AuthToken.secret_hash == _sha(secret))
+    token = session.execute(found.with_for_update()).scalar()
+    return token if token and not token.used_at and token.expires_at > now() else None
+
+
+def set_password(session: Session, user: User, password: str, *, keep_session: int | None = None) -> None:
+    """A new password: other browsers are signed out, links are void, and the person is told by mail."""
+    user.password_hash = passwords.make_hash(password)
+    close_sessions(session, user.id, but=keep_session)
+    _void(session, user.id, "reset")
+    at: datetime = now()
+    key, facts = f"sec:{user.id}:{at.timestamp():.6f}", {"changed_at": moment_text(at)}
+    dunning.owe(session, "pw_changed", key, user.email, facts, user_id=user.id)
+    audit.record(session, "user.password", actor="user", user_id=user.id)
+
+
+def _void(session: Session, user_id: int, kind: str) -> None:
+    tokens = select(AuthToken).where(
+        AuthToken.user_id == user_id, AuthToken.kind == kind, AuthToken.used_at.is_(None)
+    )
+    for token in session.execute(tokens).scalars():
+        token.used_at = now()
+
+
+def _mac(key: str, code: str) -> str:
+    """Six digits are guessed fast from a plain hash; with the key they are not."""
+    return hmac.new(key.encode(), f"code:{code}".encode(), hashlib.sha256).hexdigest()
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

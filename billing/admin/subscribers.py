@@ -1,0 +1,168 @@
+"""Who has what: the list of everybody, one person with the reasons, and asking Stripe now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import abort, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
+
+from billing import audit, dunning, facts, refresh, voice
+from billing.access import person
+from billing.admin import bp, details, paging, search, timeline
+from billing.admin.because import because
+from billing.admin.standings import standings
+from billing.clock import now
+from billing.config import Config
+from billing.errors import StripeError
+from billing.extensions import db
+from billing.models import StripeEvent, Subscription, User
+from billing.plans import Catalogue
+from billing.standing import Facts, Policy, Standing, standing
+from billing.subscriptions import STATUSES
+from billing.voice import Action, Voice
+from billing.words import day
+
+STATUS_CHOICES = [
+    *((status, status) for status in STATUSES),
+    (search.CANCELING, "set to end"),
+    (search.NONE, "no subscription"),
+]
+
+
+@bp.get("/")
+def home() -> ResponseReturnValue:
+    return redirect(url_for("admin.subscribers"), 303)
+
+
+@bp.get("/subscribers")
+def subscribers() -> ResponseReturnValue:
+    """Everybody, newest first; an exact id of Stripe's leads straight to its person."""
+    wanted = search.Wanted.of(request.args)
+    if found := search.jump(db.session(), wanted.q):
+        return redirect(url_for("admin.subscriber", user_id=found), 303)
+    people = search.people(wanted)
+    page = paging.take(db.session(), people.rows, people.order, request.args)
+    if page.beyond:
+        return redirect(paging.address("admin.subscribers", wanted.filters(), {}) or "", 303)
+    found_in_all = paging.count(db.session(), people.some)
+    return render_template(
+        "admin/subscribers.html",
+        rows=_rows([(user, row) for user, row in page.rows]),
+        count_text=paging.count_text(len(page.rows), found_in_all, "subscriber"),
+        **wanted.filters(),
+        statuses=paging.choices(STATUS_CHOICES, wanted.status),
+        plan_choices=paging.choices(_plans(), wanted.plan),
+        newer=paging.address("admin.subscribers", wanted.filters(), page.newer),
+        older=paging.address("admin.subscribers", wanted.filters(), page.older),
+    )
+
+
+def _rows(people: list[tuple[User, Subscription | None]]) -> list[dict[str, Any]]:
+    known = standings(db.session(), [row for _, row in people if row], _config(), now())
+    nobody = standing(Facts(), Policy(), now())
+    return [_row(user, row, _voice(known.get(user.id, nobody))) for user, row in people]
+
+
+def _row(user: User, row: Subscription | None, said: Voice) -> dict[str, Any]:
+    today = next((at for at, mark in enumerate(said.line) if mark.current), len(said.line))
+    coming = next((mark for mark in said.line[today + 1 :] if mark.when), None)
+    return {
+        "email": user.email,
+        "tag": said.tag,
+        "tone": said.tone,
+        "glyph": said.glyph,
+        "plan": dunning.title(row.plan) if row and row.plan else None,
+        "next_text": f"{coming.label}, {day(coming.when)}" if coming else None,
+        "since": row.created if row else None,
+        "href": url_for("admin.subscriber", user_id=user.id),
+    }
+
+
+@bp.get("/subscribers/<int:user_id>")
+def subscriber(user_id: int) -> ResponseReturnValue:
+    """One person: what they are told, why they have access or not, and everything that led there."""
+    session, user = db.session(), _user(user_id)
+    found = facts.standing_of(session, user.id, _config(), now())
+    subscriptions = details.subscriptions(session, user)
+    money = details.money(session, user)
+    mails = timeline.mails(session, user)
+    return render_template(
+        "admin/subscriber.html",
+        person={"email": user.email, "admin": user.is_admin},
+        s=_voice(found),
+        why_sentence=because(user.email, found, subscriptions[0] if subscriptions else None),
+        trace=found.why,
+        facts=details.account(user),
+        subscription=details.subscription(subscriptions),
+        timeline=timeline.timeline(session, user, money, mails),
+        mails=mails,
+        payments=details.entries(money),
+        checked_at=found.facts.fetched_at,
+        refresh=_refresh(user),
+    )
+
+
+def _refresh(user: User) -> Action | None:
+    if user.stripe_customer_id is None:
+        return None
+    return Action("Ask Stripe now", url_for("admin.sync", user_id=user.id), "post")
+
+
+@bp.post("/subscribers/<int:user_id>/sync")
+def sync(user_id: int) -> ResponseReturnValue:
+    """Look at every subscription that Stripe has for the person, and say what came of it."""
+    session, user = db.session(), _user(user_id)
+    back = redirect(url_for("admin.subscriber", user_id=user.id), 303)
+    if user.stripe_customer_id is None:
+        flash(f"{user.email} is not a customer at Stripe yet, so there is nothing to ask.")
+        return back
+    actor, customer = f"admin:{person().id}", user.stripe_customer_id
+    audit.record(session, "subscriber.sync", actor=actor, user_id=user.id, subject=customer)
+    since = session.execute(select(func.clock_timestamp())).scalar_one()
+    # Outside the session: reading it later opens no transaction that would wait for Stripe.
+    session.expunge(user)
+    session.commit()
+    try:
+        asked = refresh.person(session, user, _config(), actor)
+    except StripeError as problem:
+        flash(f"{problem}. Nothing was changed. Try again in a few minutes.")
+        return back
+    waiting = select(func.count()).where(
+        StripeEvent.received_at >= since,
+        StripeEvent.state == StripeEvent.PENDING,
+        StripeEvent.source == actor,
+        StripeEvent.customer_id == customer,
+    )
+    flash(_outcome(asked, session.execute(waiting).scalar_one()))
+    return back
+
+
+def _outcome(asked: int, waiting: int) -> str:
+    noun = "subscription" if asked == 1 else "subscriptions"
+    if waiting:
+        return f"Stripe named {asked} {noun}; {waiting} could not be read yet and will be tried again."
+    return f"Stripe named {asked} {noun}. This page shows what it said."
+
+
+def _user(user_id: int) -> User:
+    if user_id > paging.LARGEST_ID:
+        abort(404)
+    return db.session.get(User, user_id) or abort(404)
+
+
+def _voice(found: Standing) -> Voice:
+    config = _config()
+    product = Action(f"Go to {config.brand_name}", "/app")
+    return voice.speak(found, product=product, contact=f"mailto:{config.support_email}")
+
+
+def _plans() -> list[tuple[str, str]]:
+    catalogue: Catalogue = current_app.extensions["catalogue"]
+    return [(plan.name, plan.title) for plan in catalogue.plans]
+
+
+def _config() -> Config:
+    found: Config = current_app.extensions["config"]
+    return found

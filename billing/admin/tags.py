@@ -1,0 +1,76 @@
+"""States as the desk shows them: a word, a tone and a glyph for each of the words that rows hold."""
+
+from __future__ import annotations
+
+from billing.models import Invoice, Notice, StripeEvent
+
+Tag = tuple[str, str, str]
+
+EVENTS: dict[str, Tag] = {
+    StripeEvent.PENDING: ("Waiting", "wait", "◌"),
+    StripeEvent.APPLIED: ("Applied", "good", "●"),
+    StripeEvent.IGNORED: ("Nothing to do", "rest", "○"),
+    StripeEvent.PARKED: ("Failed", "stop", "■"),
+}
+RETRYING: Tag = ("Trying again", "look", "▲")
+
+MAILS: dict[str, Tag] = {
+    "queued": ("Queued", "wait", "◌"),
+    "sending": ("Sending", "wait", "◌"),
+    "sent": ("Sent", "good", "●"),
+    "unknown": ("Sent or lost", "look", "▲"),
+    "suppressed": ("Refused", "stop", "■"),
+    "obsolete": ("Not needed", "rest", "○"),
+}
+
+INVOICES: dict[str, Tag] = {
+    "draft": ("Draft", "wait", "◌"),
+    "open": ("Open", "look", "▲"),
+    "paid": ("Paid", "good", "●"),
+    "void": ("Void", "rest", "○"),
+    "uncollectible": ("Uncollectible", "stop", "■"),
+}
+
+PAYMENTS: dict[str, Tag] = {
+    "succeeded": ("Paid", "good", "●"),
+    "processing": ("Processing", "wait", "◌"),
+    "requires_action": ("Needs confirming", "look", "▲"),
+    "requires_payment_method": ("Not paid", "look", "▲"),
+    "canceled": ("Canceled", "rest", "○"),
+}
+
+DISPUTES: dict[str, Tag] = {
+    "won": ("Won", "good", "●"),
+    "lost": ("Lost", "stop", "■"),
+    "prevented": ("Prevented", "rest", "○"),
+    "warning_closed": ("Closed", "rest", "○"),
+}
+
+
+def event(row: StripeEvent) -> Tag:
+    """What became of an event. One that failed and will be tried again looks different from a new one."""
+    if row.state == StripeEvent.PENDING and row.attempts:
+        return RETRYING
+    return EVENTS[row.state]
+
+
+def mail(row: Notice) -> Tag:
+    return MAILS[row.state]
+
+
+def invoice(row: Invoice) -> Tag:
+    if row.amount_refunded:
+        whole = row.amount_refunded >= row.amount_paid
+        return ("Refunded" if whole else "Partly refunded", "rest", "↺")
+    return INVOICES.get(row.status, (row.status, "wait", "◌"))
+
+
+def payment(status: str, refunded: int, amount: int) -> Tag:
+    if refunded:
+        return ("Refunded" if refunded >= amount else "Partly refunded", "rest", "↺")
+    return PAYMENTS.get(status, (status, "wait", "◌"))
+
+
+def dispute(status: str) -> Tag:
+    """Every status that is not an end means that somebody waits for something."""
+    return DISPUTES.get(status, (status.replace("_", " ").capitalize(), "look", "▲"))

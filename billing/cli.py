@@ -1,0 +1,204 @@
+"""What an operator types: ``flask work``, ``clock``, ``setup``, ``plans push``, ``users create``, ``why``, ``sync``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+from redis.exceptions import RedisError
+
+from billing import (
+    accounts,
+    boot,
+    catalogue,
+    facts,
+    installation,
+    jobs,
+    passwords,
+    queues,
+    refresh,
+    stripe_client,
+    timetable,
+)
+from billing.clock import now
+from billing.config import Config
+from billing.errors import DunlinError
+from billing.extensions import db
+from billing.models import User
+
+STOP_SECONDS = 20
+
+plans = AppGroup("plans", help="The catalogue of plans.toml at Stripe.")
+users = AppGroup("users", help="People's accounts.")
+
+
+def init_app(app: Flask) -> None:
+    """Add every command to ``flask``."""
+    for command in (work, clock, setup, why, sync, replay):
+        app.cli.add_command(command)
+    app.cli.add_command(plans)
+    app.cli.add_command(users)
+
+
+def _config() -> Config:
+    found: Config = current_app.extensions["config"]
+    return found
+
+
+def _same_database() -> None:
+    """A process that works by itself starts on our own mode and account only, with no connection open."""
+    try:
+        boot.refuse_foreign_database()
+    except DunlinError as problem:
+        _fail(problem)
+    for engine in db.engines.values():
+        engine.dispose()
+
+
+def _fail(problem: DunlinError) -> None:
+    db.session.rollback()
+    click.echo(str(problem), err=True)
+    sys.exit(1)
+
+
+@click.command()
+def work() -> None:
+    """Run the worker: answer the bell until told to stop. Waits where Redis is away; never exits for that."""
+    _same_database()
+    url = _config().redis_url
+    stopped = False
+    while not stopped:
+        try:
+            queues.worker(url).work(logging_level="WARNING")
+            stopped = True
+        except RedisError as problem:
+            current_app.logger.error("worker can't reach Redis", extra={"reason": type(problem).__name__})
+            time.sleep(2)
+
+
+@click.command()
+def clock() -> None:
+    """Run the clock: sweep, mail, completer and reconciler, one leader at a time."""
+    _same_database()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _stop_soon(stop))
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    timetable.run(app, stop)
+
+
+def _stop_soon(stop: threading.Event) -> None:
+    """Finish the duty at hand, or leave it: the platform kills after 30 s, and every duty may be cut anywhere."""
+    stop.set()
+    last_resort = threading.Timer(STOP_SECONDS, os._exit, (0,))
+    last_resort.daemon = True
+    last_resort.start()
+
+
+@click.command()
+def setup() -> None:
+    """Record whose database this is, and bring the catalogue to Stripe. May be run again and again."""
+    try:
+        account = str(stripe_client.get_account()["id"])
+        found = installation.record(db.session(), _config(), account)
+        db.session.commit()
+        click.echo(
+            f"Installation {found.public_id}, Stripe account {account}, {'live' if found.livemode else 'test'} mode."
+        )
+        _push()
+    except DunlinError as problem:
+        _fail(problem)
+
+
+@plans.command("push")
+@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
+def plans_push(dry_run: bool) -> None:
+    """Bring plans.toml to Stripe: a product and a price for each line, found again by lookup key."""
+    try:
+        _push(dry_run=dry_run)
+    except DunlinError as problem:
+        _fail(problem)
+
+
+def _push(*, dry_run: bool = False) -> None:
+    for line in catalogue.push(db.session(), current_app.extensions["catalogue"], dry_run=dry_run):
+        click.echo(line)
+
+
+@users.command("create")
+@click.argument("email")
+@click.option("--password-stdin", is_flag=True, required=True, help="Read the password from standard input.")
+@click.option("--admin", is_flag=True, help="May open the admin pages.")
+@click.option("--confirmed", is_flag=True, required=True, help="The address is known to be theirs.")
+def users_create(email: str, password_stdin: bool, admin: bool, confirmed: bool) -> None:
+    """Make an account. One that exists is left as it is."""
+    if accounts.by_email(db.session(), email) is not None:
+        click.echo(f"{email} is there already; nothing was changed.")
+        return
+    password = sys.stdin.readline().rstrip("\n")
+    config = _config()
+    problem = passwords.problem(
+        password, minimum=config.password_min_length, email=email, brand=config.brand_name
+    )
+    if problem:
+        click.echo(f"The password was not taken: {problem}", err=True)
+        sys.exit(1)
+    db.session.add(
+        User(
+            email=email, password_hash=passwords.make_hash(password), email_confirmed_at=now(), is_admin=admin
+        )
+    )
+    db.session.commit()
+    click.echo(f"{email} was made{' as an admin' if admin else ''}.")
+
+
+@click.command()
+@click.argument("email")
+def why(email: str) -> None:
+    """Say why somebody has or has no access, rule by rule."""
+    user = _user(email)
+    standing = facts.standing_of(db.session(), user.id, _config(), now())
+    click.echo(f"{email}: {'access' if standing.access else 'no access'} ({standing.code})")
+    for rule in standing.why:
+        click.echo(f"{'→' if rule.deciding else ' '} {rule.rule}: {rule.value}: {rule.result}")
+
+
+@click.command()
+@click.argument("who")
+def sync(who: str) -> None:
+    """Look at Stripe again: for one EMAIL, or for all that is stale and every missed event (``all``)."""
+    try:
+        boot.refuse_foreign_database()
+        if who == "all":
+            missed, old = refresh.everything(db.session(), _config())
+            click.echo(f"{missed} missed events, {old} stale subscriptions.")
+        else:
+            count = refresh.person(db.session(), _user(who), _config(), "operator")
+            click.echo(f"{count} subscriptions looked at.")
+    except DunlinError as problem:
+        _fail(problem)
+
+
+@click.command()
+@click.argument("event_id")
+def replay(event_id: str) -> None:
+    """Apply one stored event again. It fetches, so it can do no harm."""
+    event = jobs.run_again(db.session(), event_id)
+    if event is None:
+        click.echo(f"{event_id} is not stored, or its type is not one that is acted on.", err=True)
+        sys.exit(1)
+    click.echo(f"{event_id}: {event.state}{f' ({event.reason})' if event.reason else ''}")
+
+
+def _user(email: str) -> User:
+    user = accounts.by_email(db.session(), email)
+    if user is None:
+        click.echo(f"Nobody has the address {email}.", err=True)
+        sys.exit(1)
+    return user

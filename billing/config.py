@@ -1,0 +1,217 @@
+"""The environment, read once, checked, and frozen.
+
+Every setting may also be given as ``NAME_FILE``, a path whose content is the value. A setting that
+is missing, weak or mixed stops the program with one sentence that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from billing.errors import ConfigError
+
+ENVIRONMENTS = ("development", "staging", "production")
+MIN_SECRET_LENGTH = 32
+MIN_WEBHOOK_SECRET_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the program needs to know of its surroundings. ``repr`` shows no secret."""
+
+    app_env: str
+    secret_key: str
+    secret_key_fallbacks: tuple[str, ...]
+    database_url: str
+    redis_url: str
+    stripe_secret_key: str
+    stripe_publishable_key: str
+    stripe_webhook_secrets: tuple[str, ...]
+    stripe_api_base: str | None
+    public_url: str
+    smtp_url: str
+    mail_from: str
+    brand_name: str
+    support_email: str
+    proxy_hops: int
+    grace_days: int
+    password_min_length: int
+    stripe_account: str | None
+
+    def __repr__(self) -> str:
+        return f"Config(app_env={self.app_env!r}, livemode={self.livemode}, public_url={self.public_url!r})"
+
+    @property
+    def livemode(self) -> bool:
+        """True when the secret key moves real money."""
+        return is_live(self.stripe_secret_key)
+
+    @property
+    def production(self) -> bool:
+        return self.app_env == "production"
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Cookies are marked Secure wherever people reach us by https."""
+        return self.public_url.startswith("https://")
+
+
+def load(environ: Mapping[str, str]) -> Config:
+    """Read and check every setting. Raises ConfigError, one sentence, at the first that is wrong."""
+    read = _Reader(environ)
+    secret = read("STRIPE_SECRET_KEY", required=True)
+    config = Config(
+        app_env=read("APP_ENV", "development"),
+        secret_key=read("SECRET_KEY", required=True),
+        secret_key_fallbacks=tuple(_split(read("SECRET_KEY_FALLBACKS", ""))),
+        database_url=database_url(read("DATABASE_URL", required=True)),
+        redis_url=read("REDIS_URL", required=True),
+        stripe_secret_key=secret,
+        stripe_publishable_key=read("STRIPE_PUBLISHABLE_KEY", ""),
+        stripe_webhook_secrets=tuple(_split(read("STRIPE_WEBHOOK_SECRET", required=True))),
+        stripe_api_base=read("STRIPE_API_BASE", "").rstrip("/") or None,
+        public_url=read("PUBLIC_URL", required=True).rstrip("/"),
+        smtp_url=read("SMTP_URL", required=True),
+        mail_from=read("MAIL_FROM", required=True),
+        brand_name=read("BRAND_NAME", "Dunlin"),
+        support_email=read("SUPPORT_EMAIL", "") or read("MAIL_FROM", required=True),
+        proxy_hops=read.number("PROXY_HOPS", 0, 0, 5),
+        grace_days=read.number("GRACE_DAYS", 14, 0, 90),
+        password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
+        stripe_account=read("STRIPE_ACCOUNT", "") or None,
+    )
+    _check_environment(config)
+    _check_stripe_keys(config, allow_test=read("ALLOW_TEST_KEY_IN_PRODUCTION", "") == "yes")
+    _check_webhook_secrets(config)
+    if config.production and read("STRIPE_LOG", ""):
+        raise ConfigError("STRIPE_LOG writes request bodies to the log; remove it where APP_ENV=production.")
+    return config
+
+
+def database_url(url: str) -> str:
+    """The URL with the driver we ship. Heroku still says ``postgres://``."""
+    for scheme in ("postgres://", "postgresql://", "postgresql+psycopg://"):
+        if url.startswith(scheme):
+            url = "postgresql+psycopg://" + url[len(scheme) :]
+            try:
+                make_url(url)
+            except (ArgumentError, ValueError) as problem:
+                raise ConfigError("DATABASE_URL is not an address; check its host and port.") from problem
+            return url
+    raise ConfigError(
+        "DATABASE_URL must begin with postgres:// or postgresql://; Dunlin runs on PostgreSQL only."
+    )
+
+
+def is_live(key: str) -> bool:
+    """Whether a Stripe key (secret, restricted or publishable) belongs to live mode."""
+    return key.startswith(("sk_live_", "rk_live_", "pk_live_"))
+
+
+class _Reader:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def __call__(self, name: str, default: str = "", *, required: bool = False) -> str:
+        value = self._from_file(name) if f"{name}_FILE" in self._environ else self._environ.get(name, "")
+        value = value.strip() or default
+        if required and not value:
+            raise ConfigError(f"{name} is not set; set it, or {name}_FILE to a file that holds it.")
+        return value
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        value = self(name, str(default))
+        if not value.isdecimal() or not low <= int(value) <= high:
+            raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
+        return int(value)
+
+    def _from_file(self, name: str) -> str:
+        path = self._environ[f"{name}_FILE"]
+        try:
+            return Path(path).read_text(encoding="utf-8")
+        except OSError as problem:
+            raise ConfigError(f"{name}_FILE can't be read ({problem.strerror}); check the path.") from problem
+        except UnicodeDecodeError as problem:
+            raise ConfigError(f"{name}_FILE leads to a file that is not UTF-8 text.") from problem
+
+
+def _split(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _check_environment(config: Config) -> None:
+    if config.app_env not in ENVIRONMENTS:
+        raise ConfigError(f"APP_ENV must be one of {', '.join(ENVIRONMENTS)}.")
+    for key in (config.secret_key, *config.secret_key_fallbacks):
+        if len(key) < MIN_SECRET_LENGTH:
+            raise ConfigError(
+                f"SECRET_KEY must have at least {MIN_SECRET_LENGTH} characters; `openssl rand -hex 32` makes one."
+            )
+    url = _parts("PUBLIC_URL", config.public_url)
+    if url.scheme not in ("http", "https") or not url.hostname or url.path or url.query or url.fragment:
+        raise ConfigError(
+            "PUBLIC_URL must be the address people use, like https://billing.example.com, without a path."
+        )
+    if config.production and url.scheme != "https":
+        raise ConfigError("PUBLIC_URL must begin with https:// where APP_ENV=production.")
+    if _parts("REDIS_URL", config.redis_url).scheme not in ("redis", "rediss"):
+        raise ConfigError("REDIS_URL must begin with redis:// or rediss://.")
+    if _parts("SMTP_URL", config.smtp_url).scheme not in ("smtp", "smtps"):
+        raise ConfigError("SMTP_URL must begin with smtp:// or smtps://, like smtp://user:password@host:587.")
+    base = _parts("STRIPE_API_BASE", config.stripe_api_base or "http://-")
+    if base.scheme not in ("http", "https") or not base.hostname:
+        raise ConfigError("STRIPE_API_BASE must be an address like http://127.0.0.1:8001.")
+
+
+def _parts(name: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number is found only here
+    except ValueError as problem:
+        raise ConfigError(f"{name} is not an address; check its host and port.") from problem
+    return parts
+
+
+def _check_stripe_keys(config: Config, *, allow_test: bool) -> None:
+    secret, publishable = config.stripe_secret_key, config.stripe_publishable_key
+    if not secret.startswith(("sk_test_", "rk_test_", "sk_live_", "rk_live_")):
+        raise ConfigError("STRIPE_SECRET_KEY must begin with sk_test_, rk_test_, sk_live_ or rk_live_.")
+    if publishable and not publishable.startswith(("pk_test_", "pk_live_")):
+        raise ConfigError("STRIPE_PUBLISHABLE_KEY must begin with pk_test_ or pk_live_.")
+    if publishable and is_live(publishable) != config.livemode:
+        raise ConfigError(
+            "STRIPE_PUBLISHABLE_KEY and STRIPE_SECRET_KEY are of different modes; use two test or two live keys."
+        )
+    if config.livemode and not config.production:
+        raise ConfigError(
+            f"STRIPE_SECRET_KEY is a live key, and APP_ENV={config.app_env}; "
+            "live keys run only where APP_ENV=production."
+        )
+    if config.livemode and config.stripe_api_base:
+        raise ConfigError(
+            "STRIPE_API_BASE points away from Stripe, and STRIPE_SECRET_KEY is a live key; remove STRIPE_API_BASE."
+        )
+    if config.production and not config.livemode and not allow_test:
+        raise ConfigError(
+            "STRIPE_SECRET_KEY is a test key and APP_ENV=production; "
+            "use a live key or set ALLOW_TEST_KEY_IN_PRODUCTION=yes."
+        )
+
+
+def _check_webhook_secrets(config: Config) -> None:
+    if len(config.stripe_webhook_secrets) > 2:
+        raise ConfigError(
+            "STRIPE_WEBHOOK_SECRET takes two secrets at most, the new one and the one being retired."
+        )
+    for secret in config.stripe_webhook_secrets or ("",):
+        if not secret.startswith("whsec_") or len(secret) < MIN_WEBHOOK_SECRET_LENGTH:
+            raise ConfigError(
+                "STRIPE_WEBHOOK_SECRET must be the endpoint's signing secret, which begins with whsec_; "
+                "an empty or short one could be forged."
+            )

@@ -1,0 +1,293 @@
+"""Step 4 of 5: which notice a state owes, once.
+
+The state decides, not the event that brought it: an open invoice with one failed try owes the first
+notice, with two the reminder, with three or more the warning, each at most once because its
+``dedupe_key`` is unique. Just before a mail leaves, ``still_true`` asks whether it is still so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from billing import declines
+from billing.config import Config
+from billing.models import AuthToken, Dispute, Invoice, Notice, Payment, Subscription, User
+from billing.models.subscriptions import FINAL
+from billing.money import format_money
+from billing.plans import Catalogue
+from billing.standing import LIVE
+from billing.syncing import Cause
+from billing.words import day
+
+STAGES = {1: "dun1", 2: "dun2", 3: "dun3"}
+DUNNING = frozenset({"dun1", "dun2", "dun3", "action_required"})
+# A paid invoice that we learn of later than this gets no receipt: nobody wants last year's mail today.
+NEWS = timedelta(days=3)
+# What must still be so of the subscription when a mail about it leaves.
+STILL: dict[str, Callable[[Subscription], bool]] = {
+    "cancel_set": lambda row: not row.final and row.ends_at is not None,
+    "kept": lambda row: not row.final and row.ends_at is None,
+    "trial_end": lambda row: row.status == "trialing" and row.ends_at is None,
+    "dun5": lambda row: row.final or row.status == "unpaid",
+}
+
+
+def owe(
+    session: Session,
+    kind: str,
+    key: str,
+    to: str,
+    facts: dict[str, Any],
+    *,
+    user_id: int | None = None,
+    secret: str | None = None,
+    cause: str | None = None,
+) -> None:
+    """Queue one mail in the caller's transaction; a second one of the same key is the first."""
+    domain = config().mail_from.rpartition("@")[2].strip("> ") or "localhost"
+    row = insert(Notice).values(
+        dedupe_key=key,
+        kind=kind,
+        user_id=user_id,
+        to=to,
+        facts=facts,
+        secret=secret,
+        state="queued",
+        message_id=f"<{key.replace(':', '.')}@{domain}>",
+        cause_event_id=cause,
+    )
+    session.execute(row.on_conflict_do_nothing(index_elements=["dedupe_key"]))
+
+
+def invoice_written(
+    session: Session, user: User, invoice: Invoice, subscription: Subscription | None, cause: Cause
+) -> None:
+    """What an invoice's state owes: a receipt or “sorted” when paid, the stage of its tries when not."""
+    if invoice.status == "paid" and invoice.amount_paid > 0:
+        _paid(session, user, invoice, subscription, cause)
+    elif (
+        invoice.status == "open"
+        and invoice.first_failed_at
+        and invoice.billing_reason != "subscription_create"
+    ):
+        _failed(session, user, invoice, subscription, cause)
+
+
+def _paid(
+    session: Session, user: User, invoice: Invoice, subscription: Subscription | None, cause: Cause
+) -> None:
+    stripe_now = (subscription.clock_time if subscription else None) or cause.now
+    if invoice.paid_at is None or stripe_now - invoice.paid_at > NEWS:
+        return
+    kind = "recovered" if _was_dunned(session, invoice) else "receipt"
+    facts = _invoice_facts(invoice, subscription)
+    facts["next_date"] = day(subscription.current_period_end) if subscription else None
+    facts["access"] = subscription is not None and subscription.status in LIVE
+    owe(session, kind, f"paid:{invoice.stripe_id}", user.email, facts, user_id=user.id, cause=cause.event_id)
+
+
+def _was_dunned(session: Session, invoice: Invoice) -> bool:
+    sent = select(Notice.id).where(
+        Notice.dedupe_key.in_([f"dun:{invoice.stripe_id}:{stage}" for stage in STAGES]),
+        Notice.state.in_(("sending", "sent", "unknown")),
+    )
+    return session.execute(sent).first() is not None
+
+
+def _failed(
+    session: Session, user: User, invoice: Invoice, subscription: Subscription | None, cause: Cause
+) -> None:
+    number = stage(invoice)
+    kind = "action_required" if invoice.needs_action else STAGES[number]
+    facts = _invoice_facts(invoice, subscription)
+    facts |= {
+        "due_date": day(invoice.first_failed_at),
+        "decline_text": declines.reason(invoice.decline_code),
+        "retry_text": retry_text(invoice),
+        "access_until": day(grace_end(invoice)),
+        "stage": number,
+    }
+    key = f"dun:{invoice.stripe_id}:{number}"
+    owe(session, kind, key, user.email, facts, user_id=user.id, cause=cause.event_id)
+
+
+def stage(invoice: Invoice) -> int:
+    """1 the first notice, 2 the reminder, 3 the warning of the coming cancellation (attempt 3 and later)."""
+    return min(max(invoice.attempt_count, 1), 3)
+
+
+def retry_text(invoice: Invoice) -> str:
+    """Whether the card will be tried again; never promises a try that Stripe will not make."""
+    if declines.will_retry(invoice.decline_code, invoice.next_payment_attempt):
+        return f"We’ll try again on {day(invoice.next_payment_attempt)}."
+    return "We can’t try this card again. Add another card and we’ll take the payment."
+
+
+def grace_end(invoice: Invoice) -> datetime | None:
+    """When access ends if nothing is paid: counted from the first failure, never from a later one."""
+    failed = invoice.first_failed_at
+    return failed + timedelta(days=config().grace_days) if failed else None
+
+
+def subscription_written(
+    session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause
+) -> None:
+    """What a change of the subscription owes: ending set or taken back, ended, trial about to end."""
+    facts = {"plan": title(row.plan), "next_date": day(row.current_period_end), "amount": price(row)}
+    facts["subscription"] = row.stripe_id
+    if row.ends_at:
+        facts["access_until"] = day(row.ends_at)
+    ending_before = before.get("cancel_at") or before.get("cancel_at_period_end")
+    if before and row.status not in FINAL and bool(ending_before) != bool(row.ends_at):
+        kind = "cancel_set" if row.ends_at else "kept"
+        mark = row.ends_at.isoformat() if row.ends_at else str(cause.fence)
+        owe(
+            session,
+            kind,
+            f"{kind}:{row.stripe_id}:{mark}",
+            user.email,
+            facts,
+            user_id=user.id,
+            cause=cause.event_id,
+        )
+    if before.get("status") not in (None, row.status):
+        _stopped(session, user, row, facts, cause)
+    about_to_end = cause.saw("customer.subscription.trial_will_end") and row.ends_at is None
+    if row.status == "trialing" and about_to_end and row.trial_end:
+        facts["trial_end"] = day(row.trial_end)
+        facts["card"] = card(row)
+        key = f"trialend:{row.stripe_id}:{row.trial_end.isoformat()}"
+        owe(session, "trial_end", key, user.email, facts, user_id=user.id, cause=cause.event_id)
+
+
+def _stopped(session: Session, user: User, row: Subscription, facts: dict[str, Any], cause: Cause) -> None:
+    facts["ended_date"] = day(row.ended_at or cause.now)
+    unpaid = row.status == "unpaid" or (
+        row.status == "canceled" and row.cancellation_reason == "payment_failed"
+    )
+    if unpaid:
+        key = f"dun:{row.latest_invoice or row.stripe_id}:5"
+        owe(session, "dun5", key, user.email, facts, user_id=user.id, cause=cause.event_id)
+    elif row.status == "canceled":
+        key = f"ended:{row.stripe_id}"
+        owe(session, "ended", key, user.email, facts, user_id=user.id, cause=cause.event_id)
+
+
+def one_off_receipt(session: Session, user: User, payment: Payment, cause: Cause) -> None:
+    """The receipt of a one-off purchase."""
+    facts = {"product": title(payment.product), "amount": format_money(payment.amount, payment.currency)}
+    facts["paid_date"] = day(payment.created) or ""
+    key = f"paid:{payment.payment_intent}"
+    owe(session, "one_off_receipt", key, user.email, facts, user_id=user.id, cause=cause.event_id)
+
+
+def refunded(
+    session: Session, user: User, subject: str, amount: int, total: int, currency: str, cause: Cause
+) -> None:
+    """Money went back; ``total`` is all that went back so far and makes the key of this part."""
+    facts = {"amount": format_money(amount, currency)}
+    owe(
+        session,
+        "refund",
+        f"refund:{subject}:{total}",
+        user.email,
+        facts,
+        user_id=user.id,
+        cause=cause.event_id,
+    )
+
+
+def dispute_changed(session: Session, user: User, row: Dispute, cause: Cause) -> None:
+    """Tell every admin that a dispute opened or closed."""
+    facts = {
+        "amount": format_money(row.amount, row.currency),
+        "reason": row.reason,
+        "status": row.status,
+        "due_date": day(row.due_by),
+        "subscriber": user.email,
+        "user_id": user.id,
+    }
+    for admin in _admins(session):
+        key = f"dispute:{row.stripe_id}:{row.status}:{admin.id}"
+        owe(session, "admin_dispute", key, admin.email, facts, cause=cause.event_id)
+
+
+def admin_alert(session: Session, key: str, what: str, subject: str) -> None:
+    """Tell every admin of something that a person should look at."""
+    for admin in _admins(session):
+        facts = {"what": what, "subject": subject}
+        owe(session, "admin_alert", f"ops:{key}:{admin.id}", admin.email, facts)
+
+
+def still_true(session: Session, notice: Notice) -> bool:
+    """Whether what the mail says is so at this moment. Asked in the transaction that starts sending it."""
+    facts = notice.facts
+    if notice.kind in DUNNING:
+        invoice = _invoice(session, facts["invoice"])
+        owed = invoice is not None and invoice.status == "open" and stage(invoice) == facts["stage"]
+        return owed and not _is_over(session, invoice)
+    if notice.kind in STILL:
+        wanted = select(Subscription).where(Subscription.stripe_id == facts["subscription"])
+        row = session.execute(wanted).scalar()
+        return row is not None and STILL[notice.kind](row)
+    if "token_id" in facts:
+        token = session.get(AuthToken, facts["token_id"])
+        fresh = token is not None and token.used_at is None
+        return fresh and bool(session.execute(select(token.expires_at > func.now())).scalar())  # type: ignore[union-attr]
+    return True
+
+
+def _is_over(session: Session, invoice: Invoice | None) -> bool:
+    """Whether the invoice's subscription has ended: then the last mail says so, and no reminder follows."""
+    known = select(Subscription).where(Subscription.stripe_id == (invoice.subscription if invoice else None))
+    row = session.execute(known).scalar()
+    return row is not None and row.final
+
+
+def _invoice(session: Session, stripe_id: str) -> Invoice | None:
+    return session.execute(select(Invoice).where(Invoice.stripe_id == stripe_id)).scalar()
+
+
+def _admins(session: Session) -> list[User]:
+    return list(session.execute(select(User).where(User.is_admin)).scalars())
+
+
+def _invoice_facts(invoice: Invoice, subscription: Subscription | None) -> dict[str, Any]:
+    amount = invoice.amount_paid if invoice.status == "paid" else invoice.amount_remaining
+    return {
+        "invoice": invoice.stripe_id,
+        "number": invoice.number,
+        "plan": title(subscription.plan if subscription else None),
+        "amount": format_money(amount, invoice.currency),
+        "description": invoice.description,
+        "paid_date": day(invoice.paid_at),
+        "card": card(subscription) if subscription else None,
+    }
+
+
+def title(item: str | None) -> str:
+    """The catalogue's name for people."""
+    catalogue: Catalogue = current_app.extensions["catalogue"]
+    return catalogue.title(item)
+
+
+def price(row: Subscription) -> str | None:
+    """What one period costs, formatted; None where the price has no fixed amount."""
+    return format_money(row.amount * row.quantity, row.currency) if row.amount is not None else None
+
+
+def card(row: Subscription) -> str | None:
+    """“Visa ending 4242”, or None."""
+    return f"{(row.card_brand or 'card').capitalize()} ending {row.card_last4}" if row.card_last4 else None
+
+
+def config() -> Config:
+    found: Config = current_app.extensions["config"]
+    return found

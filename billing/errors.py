@@ -1,0 +1,84 @@
+"""Every exception that Dunlin raises on purpose.
+
+DunlinError
+├── ConfigError            the settings are missing, weak or mixed; the program does not start
+├── StripeError            Stripe did not do what was asked
+│   ├── StripeUnavailable  no answer, a 5xx or throttling: trying again later may help
+│   ├── StripeRefused      a definitive no (400, 403, 404): trying again changes nothing
+│   ├── StripeDeclined     the card was declined (402)
+│   └── StripeKeyRefused   the API key was refused (401): nothing works until an operator acts
+├── WriteUnknown           a write was sent and its outcome is not known yet
+├── WriteConflict          one write name was used with two different sets of parameters
+├── StaleLease             another worker took over; nothing was written
+├── BadEvent               a request to the webhook endpoint that is not a Stripe event for us
+└── MailFailed             SMTP refused; ``permanent`` says whether to try again
+"""
+
+from __future__ import annotations
+
+
+class DunlinError(Exception):
+    """The root of the tree above."""
+
+
+class ConfigError(DunlinError):
+    """One sentence that names the setting and how to fix it."""
+
+
+class StripeError(DunlinError):
+    """``retry`` says whether the same call may succeed later; ``code`` is Stripe's error code."""
+
+    retry = False
+
+    def __init__(self, message: str, *, code: str | None = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class StripeUnavailable(StripeError):
+    """No answer, a 5xx, a 409 in flight or a 429."""
+
+    retry = True
+
+
+class StripeRefused(StripeError):
+    """Stripe read the request and said no."""
+
+
+class StripeDeclined(StripeError):
+    """The payment method was declined; the person must act."""
+
+
+class StripeKeyRefused(StripeError):
+    """The secret key is wrong, revoked or lacks a permission. Calls wait until it is replaced."""
+
+    retry = True
+
+
+class WriteUnknown(DunlinError):
+    """The write left this process and no answer is known. Never show it as failed."""
+
+
+class WriteConflict(DunlinError):
+    """A write's name was used before with other parameters."""
+
+
+class StaleLease(DunlinError):
+    """The lease ran out or was taken over before the write; the write changed nothing."""
+
+
+class BadEvent(DunlinError):
+    """Not a genuine event for this installation. ``reason`` is a code for the log, never the body."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class MailFailed(DunlinError):
+    """The SMTP server said no before it took the message."""
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent

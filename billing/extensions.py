@@ -1,0 +1,73 @@
+"""The Flask extensions, made once and bound to the application in ``app.create_app``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask_login import LoginManager
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from sqlalchemy import MetaData, event
+from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.orm import DeclarativeBase
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that a migration can drop what it made."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
+migrate = Migrate(compare_type=True, compare_server_default=False)
+login_manager = LoginManager()
+csrf = CSRFProtect()
+
+# A demoted primary keeps its connections open and refuses every write (25006), and a pre-ping does not
+# notice; 57P01..57P03 say that the server is going away. Both need new connections, not these.
+LOST_SERVER = {"25006", "57P01", "57P02", "57P03"}
+
+
+def engine_options(
+    *, statement_timeout: str = "5s", pool_size: int = 5, max_overflow: int = 2
+) -> dict[str, Any]:
+    """Options of a pool: short waits, keepalives, values kept out of error texts."""
+    settings = (
+        f"-c statement_timeout={statement_timeout} -c lock_timeout=2s"
+        " -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+    )
+    return {
+        "pool_pre_ping": True,
+        "pool_size": pool_size,
+        "max_overflow": max_overflow,
+        "pool_timeout": 3,
+        "hide_parameters": True,
+        "connect_args": {
+            "connect_timeout": 3,
+            "options": settings,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        },
+    }
+
+
+@event.listens_for(Engine, "handle_error")
+def drop_lost_connections(context: ExceptionContext) -> None:
+    """Empty the pool when the server behind it can no longer be written to."""
+    if getattr(context.original_exception, "sqlstate", None) in LOST_SERVER:
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = True

@@ -1,0 +1,92 @@
+"""From our rows to the facts that ``standing`` reads. One query for each kind of row."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import case, select
+from sqlalchemy.orm import Session
+
+from billing import declines, dunning
+from billing.clock import from_stripe
+from billing.config import Config
+from billing.invoices import open_failed
+from billing.models import Dispute, Invoice, Subscription
+from billing.models.subscriptions import FINAL
+from billing.money import format_money
+from billing.standing import OPEN_DISPUTES, Facts, Policy, Standing, standing
+
+
+def subscription_of(session: Session, user_id: int) -> Subscription | None:
+    """The row that speaks for the person: a live one before an ended one, then the newest."""
+    found = (
+        select(Subscription)
+        .where(Subscription.user_id == user_id)
+        .order_by(case((Subscription.status.in_(FINAL), 1), else_=0), Subscription.created.desc())
+    )
+    return session.execute(found.limit(1)).scalar()
+
+
+def standing_of(
+    session: Session, user_id: int, config: Config, now: datetime, *, unreachable: bool = False
+) -> Standing:
+    """The person's standing at Stripe's present moment: that of the test clock where there is one."""
+    row = subscription_of(session, user_id)
+    facts = gather(session, user_id, row, unreachable=unreachable)
+    moment = row.clock_time if row is not None and row.clock_time else now
+    return standing(facts, Policy(grace_days=config.grace_days), moment)
+
+
+def gather(session: Session, user_id: int, row: Subscription | None, *, unreachable: bool = False) -> Facts:
+    """Everything that ``standing`` may ask, from rows that were written by applied events."""
+    if row is None:
+        return Facts()
+    owed, paid = open_failed(session, user_id), _last_paid(session, row)
+    dispute = _open_dispute(session, user_id)
+    pause = row.pause_collection or {}
+    return Facts(
+        status=row.status,
+        plan=row.plan,
+        plan_title=dunning.title(row.plan),
+        price=dunning.price(row),
+        interval=row.interval,
+        status_reason=row.status_reason,
+        current_period_end=row.current_period_end,
+        trial_end=row.trial_end,
+        ends_at=row.ends_at,
+        ended_at=row.ended_at,
+        created=row.created,
+        cancellation_reason=row.cancellation_reason,
+        pause_behavior=pause.get("behavior"),
+        pause_resumes_at=from_stripe(pause.get("resumes_at")),
+        card=dunning.card(row),
+        schedule=row.schedule is not None,
+        first_failed_at=row.first_failed_at or (owed.first_failed_at if owed and owed.needs_action else None),
+        owed=format_money(owed.amount_remaining, owed.currency) if owed else None,
+        owed_invoice=owed.stripe_id if owed else None,
+        owed_number=owed.number if owed else None,
+        needs_action=bool(owed and owed.needs_action),
+        decline_text=declines.reason(owed.decline_code) if owed else None,
+        retry_text=dunning.retry_text(owed) if owed else None,
+        next_attempt=owed.next_payment_attempt if owed else None,
+        last_paid=format_money(paid.amount_paid, paid.currency) if paid else None,
+        last_paid_at=paid.paid_at if paid else None,
+        disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
+        disputed_at=dispute.created if dispute else None,
+        fetched_at=row.fetched_at,
+        unreachable=unreachable,
+    )
+
+
+def _last_paid(session: Session, row: Subscription) -> Invoice | None:
+    found = (
+        select(Invoice)
+        .where(Invoice.subscription == row.stripe_id, Invoice.status == "paid", Invoice.amount_paid > 0)
+        .order_by(Invoice.created.desc())
+    )
+    return session.execute(found.limit(1)).scalar()
+
+
+def _open_dispute(session: Session, user_id: int) -> Dispute | None:
+    found = select(Dispute).where(Dispute.user_id == user_id, Dispute.status.in_(OPEN_DISPUTES))
+    return session.execute(found.order_by(Dispute.created.desc()).limit(1)).scalar()

@@ -1,0 +1,80 @@
+"""The forms. Everything is checked here, on the server; nothing depends on the browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from flask import current_app
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, StringField
+from wtforms.validators import ValidationError
+
+from billing import passwords
+from billing.config import Config
+
+LONGEST_EMAIL = 254
+
+
+def _tidy(value: str | None) -> str:
+    return (value or "").strip()
+
+
+def _email(form: FlaskForm, field: StringField) -> None:
+    """Replace the address by its normal form. Only the shape is checked; the code proves the rest."""
+    try:
+        found = validate_email(
+            field.data or "", check_deliverability=False, allow_smtputf8=False, test_environment=True
+        )
+    except EmailNotValidError as problem:
+        raise ValidationError("Enter an email address like name@example.com.") from problem
+    field.data = found.ascii_email or found.normalized  # SMTP takes ASCII
+
+
+def _new_password(form: Any, field: PasswordField) -> None:
+    config: Config = current_app.extensions["config"]
+    email = form.email.data if "email" in form else getattr(form, "for_email", "")
+    text = passwords.problem(
+        field.data or "", minimum=config.password_min_length, email=email or "", brand=config.brand_name
+    )
+    if text:
+        raise ValidationError(text)
+
+
+def _given(what: str) -> Any:
+    def check(form: FlaskForm, field: Any) -> None:
+        if not field.data:
+            raise ValidationError(f"Enter {what}.")
+
+    return check
+
+
+class SignUp(FlaskForm):
+    email = StringField("Email", filters=[_tidy], validators=[_email])
+    password = PasswordField("Password", validators=[_new_password])
+
+
+class Confirm(FlaskForm):
+    code = StringField(
+        "Code",
+        filters=[lambda value: "".join((value or "").split())],
+        validators=[_given("the 6-digit code")],
+    )
+
+
+class SignIn(FlaskForm):
+    email = StringField("Email", filters=[_tidy], validators=[_given("your email address")])
+    password = PasswordField("Password", validators=[_given("your password")])
+
+
+class Reset(FlaskForm):
+    email = StringField("Email", filters=[_tidy], validators=[_email])
+
+
+class NewPassword(FlaskForm):
+    for_email = ""
+    new_password = PasswordField("New password", validators=[_new_password])
+
+
+class ChangePassword(NewPassword):
+    current_password = PasswordField("Current password", validators=[_given("your current password")])

@@ -1,0 +1,87 @@
+"""The inbox: one row for each event, however often and from wherever it comes."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from billing.clock import from_stripe, now
+from billing.errors import BadEvent
+from billing.models import StripeEvent
+from billing.payloads import Object, about, ref
+
+REFRESH = "dunlin.refresh"
+LONGEST_ID = 255
+
+
+def parse(body: bytes) -> Object:
+    """The event in a verified body. Raises BadEvent for anything that is not a snapshot event."""
+    try:
+        event = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError) as problem:
+        raise BadEvent("not JSON") from problem
+    if not isinstance(event, dict) or event.get("object") != "event":
+        raise BadEvent("not a snapshot event")
+    known = all(isinstance(event.get(name), str) and ref(event[name]) for name in ("id", "type"))
+    if not known or len(event["id"]) > LONGEST_ID or not _is_time(event.get("created")):
+        raise BadEvent("an event without id, type or time")
+    return event
+
+
+def check_ours(event: Object, *, livemode: bool, account: str | None) -> None:
+    """Raise BadEvent for an event of the other mode or of a connected account we don't expect."""
+    if event.get("livemode") is not livemode:
+        raise BadEvent("livemode")
+    if event.get("account") is not None and event["account"] != account:
+        raise BadEvent("account")
+
+
+def store(target: Connection | Session, event: Object, raw: str, *, source: str, handled: bool) -> bool:
+    """Insert the event unless it is there. True when it is new. The caller's transaction decides.
+
+    A second delivery waits for the first one's commit and then finds the row, so either may be answered 2xx.
+    """
+    ids = about(event)
+    workable = handled and ids.subject is not None
+    row = insert(StripeEvent).values(
+        event_id=event["id"],
+        type=event["type"],
+        livemode=bool(event.get("livemode")),
+        api_version=ref(event.get("api_version")),
+        subject=ids.subject,
+        object_id=ids.object_id,
+        customer_id=ids.customer,
+        stripe_created=from_stripe(event["created"]),
+        payload=raw,
+        source=source,
+        state=StripeEvent.PENDING if workable else StripeEvent.IGNORED,
+        reason=None if workable else ("no object named" if handled else "type not handled"),
+    )
+    inserted = row.on_conflict_do_nothing(index_elements=["event_id"]).returning(StripeEvent.event_id)
+    return target.execute(inserted).scalar() is not None
+
+
+def ask_for_refresh(
+    session: Session, subscription: str, customer: str | None, *, livemode: bool, actor: str
+) -> str:
+    """Put a request to look at a subscription into the inbox, so that its change has a cause. Returns its id."""
+    event: dict[str, Any] = {
+        "id": f"dunlin_{secrets.token_hex(12)}",
+        "object": "event",
+        "type": REFRESH,
+        "livemode": livemode,
+        "created": int(now().timestamp()),
+        "data": {"object": {"id": subscription, "object": "subscription", "customer": customer}},
+        "asked_by": actor,
+    }
+    store(session, event, json.dumps(event), source=actor, handled=True)
+    return str(event["id"])
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**33

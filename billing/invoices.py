@@ -1,0 +1,108 @@
+"""Our mirror of Stripe's invoices, written with their subscription or alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing import audit, dunning, stripe_client
+from billing.clock import from_stripe
+from billing.models import Invoice, Subscription, User
+from billing.payloads import Object, invoice_subscription, ref
+from billing.people import owner
+from billing.syncing import Cause, Outcome
+
+
+def fetch(stripe_id: str, hints: list[str]) -> Object:
+    return stripe_client.get_invoice(stripe_id)
+
+
+def write(session: Session, found: Object, cause: Cause) -> Outcome:
+    """An invoice without a subscription, onto its row."""
+    user = owner(session, found, cause.installation)
+    if user is None:
+        return Outcome(None, "not ours: no customer of this installation")
+    apply(session, user, found, None, cause)
+    return Outcome(user.id)
+
+
+def apply(
+    session: Session, user: User, found: Object, subscription: Subscription | None, cause: Cause
+) -> Invoice:
+    """Bring the row to Stripe's invoice and owe the notices that follow. Returns the row."""
+    select_row = select(Invoice).where(Invoice.stripe_id == found["id"]).with_for_update()
+    row = session.execute(select_row).scalar()
+    if row is None:
+        row = Invoice(stripe_id=found["id"], user_id=user.id, amount_refunded=0)
+        session.add(row)
+    before = (row.status, row.attempt_count)
+    intent = _intent(found)
+    _copy(row, found, intent, cause)
+    if row.status == "open" and (row.attempt_count or row.needs_action) and row.first_failed_at is None:
+        row.first_failed_at = _first_try(found) or (subscription and subscription.clock_time) or cause.now
+    session.flush()
+    if before != (row.status, row.attempt_count):
+        audit.record(
+            session,
+            "invoice.status",
+            actor=cause.actor,
+            user_id=user.id,
+            subject=row.stripe_id,
+            cause=cause.event_id,
+            before={"status": before[0], "attempt_count": before[1]} if before[0] else None,
+            after={"status": row.status, "attempt_count": row.attempt_count},
+        )
+    dunning.invoice_written(session, user, row, subscription, cause)
+    return row
+
+
+def _copy(row: Invoice, found: Object, intent: Object, cause: Cause) -> None:
+    line = ((found.get("lines") or {}).get("data") or [{}])[0]
+    period = line.get("period") or {}
+    row.subscription, row.number = invoice_subscription(found), found.get("number")
+    row.status, row.billing_reason = found["status"], found.get("billing_reason")
+    row.description = line.get("description") or found.get("description") or ""
+    row.currency, row.total = found["currency"], found["total"]
+    row.amount_due, row.amount_paid = found["amount_due"], found["amount_paid"]
+    row.amount_remaining = found["amount_remaining"]
+    row.created = from_stripe(found["created"]) or cause.now
+    row.paid_at = from_stripe((found.get("status_transitions") or {}).get("paid_at"))
+    row.period_start, row.period_end = from_stripe(period.get("start")), from_stripe(period.get("end"))
+    row.attempted, row.attempt_count = bool(found.get("attempted")), int(found.get("attempt_count") or 0)
+    row.next_payment_attempt = from_stripe(found.get("next_payment_attempt"))
+    row.payment_intent = ref(intent) or row.payment_intent
+    row.needs_action = row.status == "open" and intent.get("status") == "requires_action"
+    row.decline_code = _decline(intent) if row.status == "open" else None
+    row.fetch_no, row.fetched_at, row.cause_event_id = cause.fence, cause.now, cause.event_id
+
+
+def _first_try(found: Object) -> datetime | None:
+    """When Stripe first tried the card by itself: as it finalised the invoice, however late we hear of it."""
+    automatic = found.get("collection_method") == "charge_automatically"
+    return from_stripe((found.get("status_transitions") or {}).get("finalized_at")) if automatic else None
+
+
+def _intent(found: Object) -> Object:
+    """The PaymentIntent of the invoice's newest payment; since basil it hangs below ``payments``."""
+    payments = (found.get("payments") or {}).get("data") or []
+    newest: Object = max(payments, key=lambda one: one.get("created") or 0, default={})
+    intent = (newest.get("payment") or {}).get("payment_intent")
+    return intent if isinstance(intent, dict) else ({"id": intent} if intent else {})
+
+
+def _decline(intent: Object) -> str | None:
+    error = intent.get("last_payment_error") or {}
+    code = error.get("decline_code") or error.get("code")
+    return str(code) if code else None
+
+
+def open_failed(session: Session, user_id: int) -> Invoice | None:
+    """The oldest invoice that the person owes after a failed try, or None."""
+    found = (
+        select(Invoice)
+        .where(Invoice.user_id == user_id, Invoice.status == "open", Invoice.first_failed_at.is_not(None))
+        .order_by(Invoice.created)
+    )
+    return session.execute(found.limit(1)).scalar()

@@ -1,0 +1,66 @@
+"""Leases with a fence: who may write about one thing, and proof that it is still so at the write.
+
+A lease is a row, not a session lock: it survives a connection pool, and a dead owner's runs out. Every
+taking raises ``fence`` by one; a row remembers the fence under which it was written, so that a slow
+worker whose lease was taken over can't put an older state over a newer one.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from billing.errors import StaleLease
+
+SECONDS = 60
+POLL_SECONDS = 0.05
+
+TAKE = text(
+    "insert into leases (name, token, until, fence)"
+    " values (:name, :token, clock_timestamp() + make_interval(secs => :seconds), 1)"
+    " on conflict (name) do update set token = excluded.token, until = excluded.until, fence = leases.fence + 1"
+    " where leases.until < clock_timestamp() returning fence"
+)
+HOLD = text(
+    "select fence from leases where name = :name and token = :token and until > clock_timestamp() for update"
+)
+FREE = text("update leases set until = '-infinity' where name = :name and token = :token")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write about ``name``; ``fence`` goes into every row written under it."""
+
+    name: str
+    token: str
+    fence: int
+
+
+def take(session: Session, name: str, *, wait: float = 0, seconds: int = SECONDS) -> Lease | None:
+    """Take the lease and commit, waiting up to ``wait`` seconds for its owner. None: somebody has it."""
+    deadline = time.monotonic() + wait
+    token = secrets.token_hex(16)
+    while True:
+        fence = session.execute(TAKE, {"name": name, "token": token, "seconds": seconds}).scalar()
+        session.commit()
+        if fence is not None:
+            return Lease(name, token, fence)
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(POLL_SECONDS)
+
+
+def hold(session: Session, lease: Lease) -> None:
+    """Lock the lease's row until this transaction ends. Raises StaleLease where it is no longer ours."""
+    if session.execute(HOLD, {"name": lease.name, "token": lease.token}).scalar() is None:
+        raise StaleLease(lease.name)
+
+
+def free(session: Session, lease: Lease) -> None:
+    """Give the lease back and commit."""
+    session.execute(FREE, {"name": lease.name, "token": lease.token})
+    session.commit()

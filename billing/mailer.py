@@ -1,0 +1,155 @@
+"""Step 5 of 5: three templates become one message, and SMTP takes it or says why not."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from urllib.parse import unquote, urlsplit
+
+from flask import current_app
+
+from billing.clock import now
+from billing.config import Config
+from billing.errors import MailFailed
+from billing.models import Notice
+
+CONNECT_SECONDS = 10
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# What may come out of ``send`` beside MailFailed: the connection was lost while the message was handed over.
+LOST = (OSError, smtplib.SMTPException)
+
+# Where the one link of a mail leads.
+LINKS = {
+    "code": "/signup/confirm",
+    "exists": "/login",
+    "welcome": "/plans",
+    "pw_changed": "/reset",
+    "receipt": "/invoices",
+    "recovered": "/invoices",
+    "refund": "/invoices",
+    "one_off_receipt": "/invoices",
+    "admin_dispute": "/admin/subscribers",
+    "admin_alert": "/admin/events",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where ``SMTP_URL`` leads: ``smtp://user:password@host:port`` (STARTTLS where offered) or ``smtps://``."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str | None
+    password: str | None
+
+    @classmethod
+    def of(cls, url: str) -> Server:
+        parts = urlsplit(url)
+        tls = parts.scheme == "smtps"
+        return cls(
+            host=parts.hostname or "localhost",
+            port=parts.port or (465 if tls else 587),
+            tls=tls,
+            user=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+        )
+
+
+def compose(notice: Notice, to: str, config: Config) -> EmailMessage:
+    """The message of a notice: subject, text and HTML from ``templates/mail/<kind>/``."""
+    path = LINKS.get(notice.kind, "/billing")
+    if notice.kind == "reset":
+        path = f"/reset/{notice.secret}"
+    context = {
+        **notice.facts,
+        "brand": config.brand_name,
+        "to": to,
+        "secret": notice.secret,
+        "url": config.public_url + path,
+        "livemode": config.livemode,
+        "support_email": parseaddr(config.support_email)[1] or config.support_email,
+    }
+    name, address = parseaddr(config.mail_from)
+    message = EmailMessage()
+    subject = _render(f"mail/{notice.kind}/subject.txt", **context).strip()
+    message["Subject"] = subject if config.livemode else f"[Test] {subject}"
+    message["From"] = Address(name or f"{config.brand_name} billing", addr_spec=address)
+    message["To"] = to
+    message["Reply-To"] = context["support_email"]
+    message["Message-ID"] = notice.message_id
+    message["Date"] = format_datetime(now())
+    message["Auto-Submitted"] = "auto-generated"
+    text, page = (_render(f"mail/{notice.kind}/body.{kind}", **context) for kind in ("txt", "html"))
+    message.set_content(text, cte="quoted-printable")  # 8 bits would need a server that offers 8BITMIME
+    message.add_alternative(page, subtype="html", cte="quoted-printable")
+    return message
+
+
+def _render(template: str, **context: object) -> str:
+    """Without the pages' context: a mail knows no request and nobody who is signed in."""
+    return current_app.jinja_env.get_template(template).render(**context)
+
+
+def send(message: EmailMessage, config: Config) -> None:
+    """Hand the message to the SMTP server.
+
+    Raises MailFailed when the server did not take it, so that it may be tried again (``permanent`` False)
+    or never (True). One of ``LOST`` came while the message was handed over: whether it was taken is unknown.
+    """
+    sender, to = parseaddr(config.mail_from)[1], str(message["To"])
+    try:
+        smtp = _connect(Server.of(config.smtp_url))
+    except LOST as problem:
+        raise MailFailed(type(problem).__name__, permanent=False) from problem
+    try:
+        _introduce(smtp, sender, to)
+        code, _ = smtp.data(message.as_bytes(policy=message.policy.clone(linesep="\r\n")))
+        if code != 250:
+            raise MailFailed(f"data answered {code}", permanent=500 <= code < 600)
+    except smtplib.SMTPDataError as problem:
+        raise MailFailed(
+            f"data answered {problem.smtp_code}", permanent=problem.smtp_code >= 500
+        ) from problem
+    finally:
+        smtp.close()
+
+
+def _introduce(smtp: smtplib.SMTP, sender: str, to: str) -> None:
+    """MAIL and RCPT: nothing was handed over yet, so every trouble here may be tried again."""
+    try:
+        code, _ = smtp.mail(sender)
+        if code != 250:
+            raise MailFailed(f"mail from answered {code}", permanent=False)
+        code, _ = smtp.rcpt(to)
+    except UnicodeError as problem:
+        raise MailFailed("the address is not ASCII", permanent=True) from problem
+    except LOST as problem:
+        raise MailFailed(type(problem).__name__, permanent=False) from problem
+    if code not in (250, 251):
+        raise MailFailed(f"rcpt to answered {code}", permanent=500 <= code < 600)
+
+
+def _connect(server: Server) -> smtplib.SMTP:
+    """Certificates are checked, and a password is never sent in the clear to another machine."""
+    trust = ssl.create_default_context()
+    smtp: smtplib.SMTP
+    if server.tls:
+        smtp = smtplib.SMTP_SSL(server.host, server.port, timeout=CONNECT_SECONDS, context=trust)
+    else:
+        smtp = smtplib.SMTP(server.host, server.port, timeout=CONNECT_SECONDS)
+    smtp.ehlo()
+    hidden = server.tls
+    if not server.tls and smtp.has_extn("starttls"):
+        smtp.starttls(context=trust)
+        smtp.ehlo()
+        hidden = True
+    if server.user:
+        if not hidden and server.host not in LOOPBACK:
+            raise smtplib.SMTPNotSupportedError("the SMTP server offers no TLS, so the password was not sent")
+        smtp.login(server.user, server.password or "")
+    return smtp

@@ -1,0 +1,28 @@
+"""The tables, one module per subject. Amounts are integers in minor units; times are aware UTC."""
+
+from billing.models.audit import AuditEntry, Installation, Lease, RateHit
+from billing.models.inbox import StripeEvent
+from billing.models.mail import Notice
+from billing.models.money import Dispute, Invoice, Payment, PlanPrice
+from billing.models.people import AuthToken, LoginSession, User
+from billing.models.subscriptions import CheckoutSession, Subscription
+from billing.models.writes import StripeWrite
+
+__all__ = [
+    "AuditEntry",
+    "AuthToken",
+    "CheckoutSession",
+    "Dispute",
+    "Installation",
+    "Invoice",
+    "Lease",
+    "LoginSession",
+    "Notice",
+    "Payment",
+    "PlanPrice",
+    "RateHit",
+    "StripeEvent",
+    "StripeWrite",
+    "Subscription",
+    "User",
+]

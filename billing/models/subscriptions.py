@@ -1,0 +1,112 @@
+"""Our mirror of Stripe's subscriptions and Checkout Sessions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from billing.extensions import Model
+from billing.models.columns import Big, Id, Made, Moment, Str
+from billing.models.people import User
+
+FINAL = ("canceled", "incomplete_expired")
+
+
+class Subscription(Model):
+    """Stripe's subscription as last fetched; ``status`` is Stripe's own word, known to us or not.
+
+    ``fetch_no`` is the fence: the number of the lease under which the row was written. It only grows.
+    ``cause_event_id`` names the applied event that the row stands on. ``plan`` is None for a price that
+    is not in our catalogue. ``clock_time`` is the test clock's time at the fetch, None in live mode.
+    """
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        Index("ix_subscriptions_user_id_created", "user_id", "created"),
+        Index("ix_subscriptions_status_id", "status", "id"),
+    )
+
+    id: Mapped[Id]
+    stripe_id: Mapped[Str] = mapped_column(unique=True)
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
+    status: Mapped[Str]
+    status_reason: Mapped[Str | None]
+    plan: Mapped[Str | None]
+    price_id: Mapped[Str]
+    amount: Mapped[Big | None]
+    currency: Mapped[Str]
+    interval: Mapped[Str | None]
+    quantity: Mapped[int] = mapped_column(default=1)
+    created: Mapped[Moment]
+    current_period_start: Mapped[Moment | None]
+    current_period_end: Mapped[Moment | None]
+    trial_end: Mapped[Moment | None]
+    cancel_at: Mapped[Moment | None]
+    cancel_at_period_end: Mapped[bool] = mapped_column(default=False)
+    canceled_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    cancellation_reason: Mapped[Str | None]
+    pause_collection: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    schedule: Mapped[Str | None]
+    collection_method: Mapped[Str]
+    card_brand: Mapped[Str | None]
+    card_last4: Mapped[Str | None]
+    latest_invoice: Mapped[Str | None]
+    livemode: Mapped[bool]
+    test_clock: Mapped[Str | None] = mapped_column(index=True)
+    clock_time: Mapped[Moment | None]
+    first_failed_at: Mapped[Moment | None]
+    fetch_no: Mapped[Big]
+    fetched_at: Mapped[Moment]
+    cause_event_id: Mapped[Str] = mapped_column(ForeignKey("stripe_events.event_id"))
+    user: Mapped[User] = relationship(lazy="raise")
+
+    @property
+    def final(self) -> bool:
+        """Whether Stripe can never bring this subscription back."""
+        return self.status in FINAL
+
+    @property
+    def ends_at(self) -> Any:
+        """When it is set to end: ``cancel_at``, or the period's end; None when it goes on."""
+        return self.cancel_at or (self.current_period_end if self.cancel_at_period_end else None)
+
+
+class CheckoutSession(Model):
+    """One Checkout Session that we opened. ``status`` is Stripe's word, or ``creating`` before Stripe answered.
+
+    At most one per person and mode is open: the partial unique index is what stops two.
+    """
+
+    __tablename__ = "checkout_sessions"
+    __table_args__ = (
+        Index(
+            "uq_checkout_sessions_open",
+            "user_id",
+            "mode",
+            unique=True,
+            postgresql_where=text("status in ('creating','open') and superseded_at is null"),
+        ),
+    )
+    CREATING: ClassVar = "creating"
+
+    id: Mapped[Id]
+    stripe_id: Mapped[Str | None] = mapped_column(unique=True)
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"), index=True)
+    mode: Mapped[Str]
+    item: Mapped[Str]
+    price_id: Mapped[Str]
+    trial_days: Mapped[int] = mapped_column(default=0, server_default="0")
+    url: Mapped[Str | None]
+    status: Mapped[Str]
+    payment_status: Mapped[Str | None]
+    async_failed: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    subscription: Mapped[Str | None]
+    payment_intent: Mapped[Str | None]
+    created_at: Mapped[Made]
+    expires_at: Mapped[Moment | None]
+    superseded_at: Mapped[Moment | None]
+    fetch_no: Mapped[Big] = mapped_column(default=0, server_default="0")

@@ -1,0 +1,316 @@
+"""Choosing, checking, going to pay on Stripe's page, and the page people come back to. It never grants."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+
+from flask import Blueprint, abort, current_app, flash, jsonify, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from billing import checkout, people, queues, throttle, voice, writes
+from billing.access import my_standing, person
+from billing.clock import now
+from billing.config import Config
+from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
+from billing.extensions import db
+from billing.installation import public_id
+from billing.models import CheckoutSession, Payment, PlanPrice, Subscription, User
+from billing.money import format_money
+from billing.plans import Catalogue, Plan, Price, Product
+from billing.voice import Action
+from billing.words import day
+
+bp = Blueprint("orders", __name__)
+
+WAITING_LONG = timedelta(seconds=60)
+SESSIONS_PER_HOUR = 5
+HOUR = timedelta(hours=1)
+
+
+@bp.get("/subscribe/<name>")
+def check(name: str) -> ResponseReturnValue:
+    """The check page of a plan: what is charged today and later, in one sentence beside the button."""
+    plan = _catalogue().plan(name) or abort(404)
+    if checkout.has_live(db.session(), person().id):
+        return _has_one_already()
+    price = plan.price(request.args.get("interval", "month")) or plan.prices[0]
+    trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
+    return render_template(
+        "subscribe/check.html",
+        plan=plan,
+        price=price,
+        terms=_terms(price, trial),
+        promotion=False,
+        email=person().email,
+        today=0 if trial else price.amount,
+        first_charge=now() + timedelta(days=trial) if trial else None,
+        notice=_came_back(),
+    )
+
+
+@bp.get("/buy/<name>")
+def check_product(name: str) -> ResponseReturnValue:
+    """The check page of a one-off product."""
+    product = _catalogue().product(name) or abort(404)
+    amount = format_money(product.price.amount, product.price.currency)
+    return render_template(
+        "billing/buy.html",
+        product=product,
+        price=product.price,
+        terms=f"{amount} today, once. Nothing renews.",
+        email=person().email,
+        notice=_came_back(),
+    )
+
+
+@bp.get("/shop")
+def shop() -> ResponseReturnValue:
+    products = [
+        {
+            "name": one.name,
+            "title": one.title,
+            "sentence": one.sentence,
+            "price": one.price,
+            "href": f"/buy/{one.name}",
+        }
+        for one in _catalogue().products
+    ]
+    return render_template("billing/shop.html", products=products)
+
+
+@bp.post("/checkout")
+def start_subscription() -> ResponseReturnValue:
+    """To Stripe's page for a plan. Only the names come from the form; the price is the catalogue's."""
+    plan = _catalogue().plan(request.form.get("plan", "")) or abort(404)
+    price = plan.price(request.form.get("interval", "")) or abort(404)
+    trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
+    return _go_to_stripe("subscription", plan, price, trial)
+
+
+@bp.post("/buy/<name>")
+def start_payment(name: str) -> ResponseReturnValue:
+    """To Stripe's page for a one-off product."""
+    product = _catalogue().product(name) or abort(404)
+    return _go_to_stripe("payment", product, product.price, 0)
+
+
+def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial: int) -> ResponseReturnValue:
+    known = db.session.get(PlanPrice, price.lookup_key)
+    if known is None:
+        return _guard(
+            "This price is not on sale yet.", "Choose another one, or come back later.", voice.CHOOSE
+        )
+    order = checkout.Order(mode, item.name, item.title, known.price_id, trial)
+    try:
+        return _open(person(), order)
+    except (WriteConflict, WriteUnknown) as problem:
+        current_app.logger.warning("checkout not opened", extra={"reason": str(problem)})
+        return render_template("errors/stripe_unreachable.html", again=request.referrer), 503
+    except StripeRefused:
+        return _guard(
+            "This can’t be bought right now.", "Nothing was charged. We’ve been told.", voice.CHOOSE
+        )
+    except StripeError:
+        return render_template("errors/stripe_unreachable.html"), 503
+
+
+def _open(user: User, order: checkout.Order) -> ResponseReturnValue:
+    """To the person's one open Session of this kind: made first, or replaced where it is for another item."""
+    session, user_id = db.session(), user.id
+    for _ in range(3):
+        row = checkout.begin(session, session.get_one(User, user_id), order)
+        session.commit()
+        if isinstance(row, checkout.Guard):
+            return _guarded(row)
+        if row.status == CheckoutSession.CREATING:
+            wait = throttle.hit(
+                session, throttle.bucket("checkout", str(user_id)), SESSIONS_PER_HOUR * 2, window=HOUR
+            )
+            if wait:
+                return render_template("errors/429.html", minutes=wait), 429, {"Retry-After": str(wait * 60)}
+            _create(row.id, user_id)
+        session.refresh(row)
+        if (row.price_id, row.trial_days) == (order.price_id, order.trial_days):
+            return redirect(row.url or "/billing", 303)
+        if not _make_room(row):
+            return _guarded(checkout.Guard("confirming", row.stripe_id))
+    raise WriteUnknown("the person's other browser keeps choosing something else")
+
+
+def _create(row_id: int, user_id: int) -> None:
+    """Make the customer, once, and the Session that the row stands for, whatever is asked for now."""
+    session, config, installation = db.session(), _config(), public_id(db.session())
+    user = session.get_one(User, user_id)
+    if user.stripe_customer_id is None:
+        writes.perform(session, people.create_customer(user, installation))
+    row, user = session.get_one(CheckoutSession, row_id), session.get_one(User, user_id)
+    title = _catalogue().title(row.item)
+    writes.perform(session, checkout.create_request(row, user, title, config, installation))
+
+
+def _make_room(row: CheckoutSession) -> bool:
+    """Close the Session that is open for something else; False where it was paid meanwhile."""
+    try:
+        writes.perform(db.session(), checkout.expire_request(row))
+    except StripeRefused:
+        return False
+    return True
+
+
+def _guarded(guard: checkout.Guard) -> ResponseReturnValue:
+    if guard.code == "subscribed":
+        return _has_one_already()
+    return _guard(
+        "Your last payment is still being confirmed.",
+        "You don’t need to pay again.",
+        Action("See the payment", f"/checkout/return?session_id={guard.session_id}"),
+    )
+
+
+def _has_one_already() -> ResponseReturnValue:
+    """To the billing page, where the plan that they have can be changed or canceled."""
+    flash(f"You already have {my_standing().facts.plan_title}. Change or cancel it here; you haven’t been charged.")
+    return redirect("/billing", 303)
+
+
+def _guard(h1: str, body: str, action: Action) -> ResponseReturnValue:
+    return render_template("subscribe/guard.html", h1=h1, body=body, action=action), 409
+
+
+@dataclass(frozen=True)
+class State:
+    """What the return page says. ``final``: nothing more is to come."""
+
+    code: str
+    h1: str
+    body: str
+    tag: str
+    glyph: str
+    tone: str
+    action: Action | None = None
+    reference: str | None = None
+    final: bool = False
+    details: list[tuple[str, str]] = field(default_factory=list)
+
+
+@bp.get("/checkout/return")
+def returned() -> ResponseReturnValue:
+    """What we know of the person's own Session; somebody else's id and none are the same 404."""
+    row = checkout.own(db.session(), person().id, request.args.get("session_id", "")) or abort(404)
+    state = _state(row)
+    if not state.final:
+        queues.ring()
+    return render_template("checkout/return.html", session_id=row.stripe_id, state=state)
+
+
+@bp.get("/checkout/state")
+def state() -> ResponseReturnValue:
+    row = checkout.own(db.session(), person().id, request.args.get("session_id", "")) or abort(404)
+    return jsonify(asdict(_state(row)))
+
+
+def _state(row: CheckoutSession) -> State:
+    """The words come from our rows alone: never from the redirect, never from an answer of the API."""
+    reference = (row.stripe_id or "")[-8:].upper()
+    if row.async_failed:
+        return State(
+            "failed", "Your bank payment didn’t go through.", "Nothing was taken. Choose another way to pay.",
+            "Not paid", "▲", "look", voice.CHOOSE, reference, True,
+        )  # fmt: skip
+    if row.status == "expired":
+        return State(
+            "expired", "This payment page has expired.", "You have not been charged.",
+            "Expired", "○", "rest", voice.CHOOSE, reference, True,
+        )  # fmt: skip
+    applied = _applied_subscription(row) if row.mode == "subscription" else _applied_payment(row)
+    if applied:
+        return applied
+    if row.status == "complete" and row.payment_status == "unpaid":
+        return State(
+            "processing", "Your bank payment is on its way.",
+            "Bank payments can take several working days. We’ll email you.",
+            "Processing", "◌", "wait", Action("Go to billing", "/billing"), reference,
+        )  # fmt: skip
+    return _confirming(row, reference)
+
+
+def _confirming(row: CheckoutSession, reference: str) -> State:
+    again = Action("Check again", f"/checkout/return?session_id={row.stripe_id}")
+    if now() - row.created_at > WAITING_LONG * 10 and row.status == "complete":
+        return State(
+            "waiting", "We’re still waiting for confirmation.",
+            f"Stripe has your order {reference}; our records haven’t caught up. We’ll email you the moment it’s "
+            "done. You don’t need to pay again.",
+            "Confirming", "◌", "wait", Action("Go to billing", "/billing"), reference,
+        )  # fmt: skip
+    return State(
+        "confirming", "We’re confirming your payment.",
+        "This usually takes a few seconds. You don’t need to pay again.",
+        "Confirming", "◌", "wait", again, reference,
+    )  # fmt: skip
+
+
+def _applied_subscription(row: CheckoutSession) -> State | None:
+    found = select(Subscription).where(
+        Subscription.stripe_id == row.subscription, Subscription.user_id == row.user_id
+    )
+    subscription = db.session.execute(found).scalar() if row.subscription else None
+    if subscription is None or subscription.status in ("incomplete", "incomplete_expired"):
+        return None
+    said = voice.speak(my_standing(), product=_product(), contact=_contact())
+    return State(
+        said.code, said.sentence, said.body, said.tag, said.glyph, said.tone,
+        Action("Go to billing", "/billing"), row.stripe_id[-8:].upper() if row.stripe_id else None, True,
+        [("Receipt", f"sent to {person().email}")],
+    )  # fmt: skip
+
+
+def _applied_payment(row: CheckoutSession) -> State | None:
+    found = select(Payment).where(
+        Payment.payment_intent == row.payment_intent, Payment.user_id == row.user_id
+    )
+    payment = db.session.execute(found).scalar() if row.payment_intent else None
+    if payment is None or payment.fulfilled_at is None:
+        return None
+    amount = format_money(payment.amount, payment.currency)
+    return State(
+        "bought", f"You bought {_catalogue().title(row.item)}.", f"{amount}, paid on {day(payment.created)}.",
+        "Paid", "●", "good", Action("See your invoices", "/invoices"), None, True,
+        [("Receipt", f"sent to {person().email}")],
+    )  # fmt: skip
+
+
+def _terms(price: Price, trial: int) -> str:
+    amount = format_money(price.amount, price.currency)
+    if trial:
+        first = day(now() + timedelta(days=trial))
+        return f"Nothing to pay today. {amount} on {first}, then every {price.interval} until you cancel."
+    return (
+        f"{amount} today, then {amount} every {price.interval} until you cancel. Cancel any time in Billing; you "
+        "keep access until the end of the period you paid for."
+    )
+
+
+def _came_back() -> str | None:
+    """The words for somebody who left Stripe's page: chosen here, not taken from the address."""
+    return "You haven’t been charged. Your choice is saved." if "canceled" in request.args else None
+
+
+def _product() -> Action:
+    return Action(f"Go to {_config().brand_name}", "/app")
+
+
+def _contact() -> str:
+    return f"mailto:{_config().support_email}"
+
+
+def _catalogue() -> Catalogue:
+    found: Catalogue = current_app.extensions["catalogue"]
+    return found
+
+
+def _config() -> Config:
+    found: Config = current_app.extensions["config"]
+    return found

@@ -1,0 +1,126 @@
+"""Sending what is owed: a row leaves ``queued`` before SMTP is spoken to, so that no mail leaves twice.
+
+queued → sending (committed) → sent. Trouble before the message was handed over: queued again, later. Lost
+while it was handed over: unknown, never sent again by itself, shown to the admin. Refused for good:
+suppressed. No longer true: obsolete.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+
+from jinja2 import TemplateError
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from billing import audit, dunning, mailer
+from billing.clock import now
+from billing.config import Config
+from billing.errors import MailFailed
+from billing.models import Notice, User
+
+log = logging.getLogger(__name__)
+
+# Longer than a slow SMTP conversation, each of whose steps may take the mailer's 10 seconds.
+LEASE = timedelta(seconds=180)
+# A server that answers nobody must not hold the job until its time is up in the middle of a mail.
+WORK_SECONDS = 15.0
+PATIENCE = timedelta(hours=72)
+# Mails about the account itself go to the address they were asked for; all others to the current one.
+TO_THE_ADDRESS_GIVEN = frozenset({"code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute"})
+
+
+def send_due(session: Session, config: Config, *, limit: int = 50) -> int:
+    """Send what is due, one at a time, for a while. Returns how many rows were handled."""
+    _give_up_on_lost(session)
+    handled, stop = 0, time.monotonic() + WORK_SECONDS
+    while handled < limit and time.monotonic() < stop and (notice := _start_one(session)) is not None:
+        _send(session, notice, config)
+        handled += 1
+    return handled
+
+
+def _start_one(session: Session) -> Notice | None:
+    notice: Notice | None
+    due = (
+        select(Notice)
+        .where(Notice.state == "queued", Notice.next_attempt_at <= func.clock_timestamp())
+        .order_by(Notice.next_attempt_at, Notice.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    while (notice := session.execute(due).scalar()) is not None:
+        if dunning.still_true(session, notice):
+            notice.state, notice.lease_until = "sending", now() + LEASE
+            notice.attempts += 1
+            session.commit()
+            return notice
+        _end(session, notice, "obsolete", "no longer true")
+    session.commit()
+    return None
+
+
+def _send(session: Session, notice: Notice, config: Config) -> None:
+    try:
+        message = mailer.compose(notice, _address(session, notice), config)
+    except (TemplateError, LookupError, TypeError, ValueError) as problem:
+        # Nothing has left. A mail that can't be written is our fault; it waits for the release that can.
+        log.error("mail not written", exc_info=problem, extra={"kind": notice.kind, "notice": notice.id})
+        _later(session, notice, f"not written: {type(problem).__name__}")
+        return
+    session.rollback()
+    try:
+        mailer.send(message, config)
+    except MailFailed as problem:
+        if problem.permanent or now() - notice.created_at > PATIENCE:
+            _end(session, notice, "suppressed", str(problem))
+        else:
+            _later(session, notice, str(problem))
+    except mailer.LOST as problem:
+        _end(session, notice, "unknown", type(problem).__name__)
+    else:
+        _end(session, notice, "sent", None)
+
+
+def _address(session: Session, notice: Notice) -> str:
+    if notice.kind in TO_THE_ADDRESS_GIVEN or notice.user_id is None:
+        return notice.to
+    return session.get_one(User, notice.user_id).email
+
+
+def _later(session: Session, notice: Notice, reason: str) -> None:
+    wait = min(30 * 2 ** min(notice.attempts, 9), 4 * 3600)
+    notice.state, notice.lease_until, notice.reason = "queued", None, reason
+    notice.next_attempt_at = now() + timedelta(seconds=wait)
+    session.commit()
+
+
+def _end(session: Session, notice: Notice, state: str, reason: str | None) -> None:
+    notice.state, notice.reason, notice.lease_until, notice.secret = state, reason, None, None
+    notice.sent_at = now() if state == "sent" else None
+    if state in ("unknown", "suppressed"):
+        audit.record(
+            session,
+            f"mail.{state}",
+            actor="dunlin",
+            user_id=notice.user_id,
+            subject=notice.dedupe_key,
+            alert=state == "unknown",
+        )
+    session.commit()
+    log.info("mail", extra={"kind": notice.kind, "notice": notice.id, "state": state, "reason": reason})
+
+
+def _give_up_on_lost(session: Session) -> None:
+    """A row whose sender died may or may not have left: it becomes unknown, it is not sent again."""
+    lost = (
+        update(Notice)
+        .where(Notice.state == "sending", Notice.lease_until < func.clock_timestamp())
+        .values(state="unknown", reason="the sender stopped while sending", lease_until=None, secret=None)
+        .returning(Notice.dedupe_key, Notice.user_id)
+    )
+    for key, user_id in session.execute(lost).all():
+        audit.record(session, "mail.unknown", actor="dunlin", user_id=user_id, subject=key, alert=True)
+    session.commit()

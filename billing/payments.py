@@ -1,0 +1,137 @@
+"""One-off payments, refunds and disputes: recorded as Stripe tells them, fulfilled once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing import audit, dunning, stripe_client
+from billing.clock import from_stripe
+from billing.models import Dispute, Invoice, Payment, User
+from billing.payloads import Object, ref
+from billing.people import owner
+from billing.syncing import Cause, Outcome
+
+
+@dataclass(frozen=True)
+class FetchedPayment:
+    intent: Object
+    invoice: str | None
+
+
+def fetch_intent(stripe_id: str, hints: list[str]) -> FetchedPayment:
+    """The PaymentIntent with its charge, and the invoice it paid, if it paid one."""
+    if stripe_id.startswith(("ch_", "py_")):
+        charge = stripe_client.get_charge(stripe_id)
+        return FetchedPayment({"id": None, "customer": charge.get("customer"), "latest_charge": charge}, None)
+    intent = stripe_client.get_payment_intent(stripe_id)
+    one_off = "plan" in (intent.get("metadata") or {})
+    return FetchedPayment(intent, None if one_off else stripe_client.invoice_of_payment(stripe_id))
+
+
+def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Outcome:
+    """A one-off payment onto its row; a refund of an invoice's payment onto the invoice."""
+    user = owner(session, fetched.intent, cause.installation)
+    if user is None:
+        return Outcome(None, "not ours: no customer of this installation")
+    if fetched.invoice is None:
+        return write_intent(session, fetched.intent, cause)
+    found = select(Invoice).where(Invoice.stripe_id == fetched.invoice, Invoice.user_id == user.id)
+    row = session.execute(found.with_for_update()).scalar()
+    if row is None:
+        return Outcome(user.id, "the invoice's own event brings it")
+    refunded = _refunded(fetched.intent)
+    if refunded != row.amount_refunded:
+        _refund_changed(session, user, row.stripe_id, row.amount_refunded, refunded, row.currency, cause)
+        row.amount_refunded = refunded
+    return Outcome(user.id)
+
+
+def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
+    """Bring the row of a one-off payment to Stripe's PaymentIntent; grant it once, when it succeeded."""
+    user = owner(session, intent, cause.installation)
+    item = (intent.get("metadata") or {}).get("plan")
+    if user is None or not item or not intent.get("id"):
+        return Outcome(user.id if user else None, "not a one-off payment of this installation")
+    found = select(Payment).where(Payment.payment_intent == intent["id"]).with_for_update()
+    row = session.execute(found).scalar()
+    if row is None:
+        row = Payment(
+            payment_intent=intent["id"],
+            user_id=user.id,
+            product=item,
+            created=from_stripe(intent["created"]),
+            amount_refunded=0,
+            cause_event_id=cause.event_id,
+        )
+        session.add(row)
+    before = row.status
+    row.status, row.amount, row.currency = intent["status"], intent["amount"], intent["currency"]
+    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+    if row.status != before:
+        _changed(session, "payment.status", user, intent["id"], before, row.status, cause)
+    refunded = _refunded(intent)
+    if refunded != row.amount_refunded:
+        _refund_changed(session, user, intent["id"], row.amount_refunded, refunded, row.currency, cause)
+        row.amount_refunded = refunded
+    if row.status == "succeeded" and row.fulfilled_at is None:
+        row.fulfilled_at = cause.now
+        dunning.one_off_receipt(session, user, row, cause)
+    return Outcome(user.id)
+
+
+def fetch_dispute(stripe_id: str, hints: list[str]) -> Object:
+    return stripe_client.get_dispute(stripe_id)
+
+
+def write_dispute(session: Session, dispute: Object, cause: Cause) -> Outcome:
+    """Record the dispute and tell the admins; access follows the policy in ``standing``."""
+    charge = dispute.get("charge")
+    user = owner(session, charge if isinstance(charge, dict) else {}, cause.installation)
+    if user is None:
+        return Outcome(None, "not ours: no customer of this installation")
+    found = select(Dispute).where(Dispute.stripe_id == dispute["id"]).with_for_update()
+    row = session.execute(found).scalar()
+    if row is None:
+        row = Dispute(stripe_id=dispute["id"], user_id=user.id, created=from_stripe(dispute["created"]))
+        session.add(row)
+    before = row.status
+    row.status, row.reason = dispute["status"], dispute["reason"]
+    row.amount, row.currency = dispute["amount"], dispute["currency"]
+    row.payment_intent = ref(dispute.get("payment_intent"))
+    row.due_by = from_stripe((dispute.get("evidence_details") or {}).get("due_by"))
+    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+    if row.status != before:
+        _changed(session, "dispute.status", user, row.stripe_id, before, row.status, cause)
+        dunning.dispute_changed(session, user, row, cause)
+    return Outcome(user.id)
+
+
+def _refunded(intent: Object) -> int:
+    charge = intent.get("latest_charge")
+    return int(charge.get("amount_refunded") or 0) if isinstance(charge, dict) else 0
+
+
+def _refund_changed(
+    session: Session, user: User, subject: str, before: int, after: int, currency: str, cause: Cause
+) -> None:
+    _changed(session, "refund", user, subject, before, after, cause)
+    if after > before:
+        dunning.refunded(session, user, subject, after - before, after, currency, cause)
+
+
+def _changed(
+    session: Session, kind: str, user: User, subject: str, before: object, after: object, cause: Cause
+) -> None:
+    audit.record(
+        session,
+        kind,
+        actor=cause.actor,
+        user_id=user.id,
+        subject=subject,
+        cause=cause.event_id,
+        before={"value": before},
+        after={"value": after},
+    )

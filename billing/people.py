@@ -1,0 +1,47 @@
+"""Who an object of Stripe belongs to, and making somebody a Stripe customer, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing.models import User
+from billing.payloads import Object, ref
+from billing.write_request import WriteRequest
+
+
+def owner(session: Session, thing: Object, installation: str) -> User | None:
+    """The user whose customer ``thing`` belongs to, or None where it is not ours.
+
+    The customer id decides: it was made by us before any payment. An object that carries another
+    installation's id is not ours even so (several installations may share one Stripe account).
+    """
+    customer = ref(thing.get("customer"))
+    if customer is None or foreign(thing, installation):
+        return None
+    return session.execute(select(User).where(User.stripe_customer_id == customer)).scalar()
+
+
+def foreign(thing: Object, installation: str) -> bool:
+    """Whether the object says that another installation made it."""
+    metadata = thing.get("metadata")
+    tagged = metadata.get("installation") if isinstance(metadata, dict) else None
+    return bool(tagged) and tagged != installation
+
+
+def create_customer(user: User, installation: str) -> WriteRequest:
+    """The write that makes the person a Stripe customer; its name allows one per person."""
+    params: dict[str, Any] = {
+        "email": user.email,
+        "metadata": {"user_id": str(user.id), "installation": installation},
+    }
+    return WriteRequest("customer.create", f"customer:{user.id}", params, user_id=user.id)
+
+
+def bind_customer(session: Session, user_id: int, customer: str) -> None:
+    """Remember the customer that was made. An id that is already there is never replaced."""
+    user = session.get(User, user_id, with_for_update=True)
+    if user is not None and user.stripe_customer_id is None:
+        user.stripe_customer_id = customer

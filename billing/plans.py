@@ -1,0 +1,130 @@
+"""The catalogue: plans and one-off products from ``plans.toml``. Prices come from here, never from a form."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from billing.errors import ConfigError
+from billing.money import check_amount
+
+INTERVALS = ("month", "year")
+
+
+@dataclass(frozen=True)
+class Price:
+    """What is charged: ``amount`` in minor units of ``currency``, each ``interval``; None means once."""
+
+    item: str
+    amount: int
+    currency: str
+    interval: str | None
+
+    @property
+    def lookup_key(self) -> str:
+        """The name under which Stripe knows this price; it stays when the amount changes."""
+        return "_".join(part for part in (self.item, self.interval, self.currency) if part)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A thing people subscribe to. ``gives`` are the features that access opens."""
+
+    name: str
+    title: str
+    sentence: str
+    features: tuple[str, ...]
+    gives: tuple[str, ...]
+    trial_days: int
+    prices: tuple[Price, ...]
+
+    def price(self, interval: str) -> Price | None:
+        return next((price for price in self.prices if price.interval == interval), None)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A thing people buy once."""
+
+    name: str
+    title: str
+    sentence: str
+    price: Price
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    plans: tuple[Plan, ...]
+    products: tuple[Product, ...]
+
+    def plan(self, name: str) -> Plan | None:
+        return next((plan for plan in self.plans if plan.name == name), None)
+
+    def product(self, name: str) -> Product | None:
+        return next((product for product in self.products if product.name == name), None)
+
+    def title(self, name: str | None) -> str:
+        """The name that people see; an item that is no longer sold keeps its own."""
+        item = (self.plan(name) or self.product(name)) if name else None
+        return item.title if item else (name or "your plan")
+
+    def prices(self) -> list[tuple[str, Price]]:
+        """Every price with the title of its item, in the order of the file."""
+        plans = [(plan.title, price) for plan in self.plans for price in plan.prices]
+        return plans + [(product.title, product.price) for product in self.products]
+
+
+def load(path: Path) -> Catalogue:
+    """Read and check ``plans.toml``. Raises ConfigError naming the entry that is wrong."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as problem:
+        raise ConfigError(f"plans.toml can't be read: {problem}.") from problem
+    plans = tuple(_plan(entry) for entry in data.get("plan", []))
+    products = tuple(_product(entry) for entry in data.get("product", []))
+    names = [plan.name for plan in plans] + [product.name for product in products]
+    if len(names) != len(set(names)):
+        raise ConfigError("plans.toml has two entries of the same name; names must differ.")
+    return Catalogue(plans, products)
+
+
+def _plan(entry: dict[str, Any]) -> Plan:
+    name = _name(entry)
+    prices = tuple(_price(name, price, recurring=True) for price in entry.get("price", []))
+    if not prices or len({price.interval for price in prices}) != len(prices):
+        raise ConfigError(f"plans.toml: plan {name} needs one price for each interval that it offers.")
+    return Plan(
+        name=name,
+        title=str(entry.get("title", name)),
+        sentence=str(entry.get("sentence", "")),
+        features=tuple(entry.get("features", [])),
+        gives=tuple(entry.get("gives", [])),
+        trial_days=int(entry.get("trial_days", 0)),
+        prices=prices,
+    )
+
+
+def _product(entry: dict[str, Any]) -> Product:
+    name = _name(entry)
+    title, sentence = str(entry.get("title", name)), str(entry.get("sentence", ""))
+    return Product(name, title, sentence, _price(name, entry, recurring=False))
+
+
+def _name(entry: dict[str, Any]) -> str:
+    name = str(entry.get("name", ""))
+    if not name or not all(part.isalnum() for part in name.split("-")):
+        raise ConfigError("plans.toml: each entry needs a name of letters, digits and hyphens.")
+    return name
+
+
+def _price(item: str, entry: dict[str, Any], *, recurring: bool) -> Price:
+    interval = entry.get("interval")
+    if recurring and interval not in INTERVALS:
+        raise ConfigError(f"plans.toml: {item} has a price whose interval is not month or year.")
+    currency, amount = str(entry.get("currency", "")).lower(), entry.get("amount")
+    problem = check_amount(amount, currency)
+    if problem:
+        raise ConfigError(f"plans.toml: {item}: {problem}")
+    return Price(item, int(str(amount)), currency, interval if recurring else None)

@@ -1,0 +1,293 @@
+"""The pages people live with: plans, billing home, invoices, and the ways into Stripe's billing portal."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy import select
+
+from billing import facts, refresh, stripe_client, throttle, voice, writes
+from billing.access import access_required, my_standing, person, public
+from billing.config import Config
+from billing.errors import StripeError, WriteUnknown
+from billing.extensions import db
+from billing.models import Invoice, Payment, StripeEvent, Subscription, User
+from billing.models.subscriptions import FINAL
+from billing.money import format_money
+from billing.plans import Catalogue, Plan, Price
+from billing.voice import Action
+from billing.write_request import WriteRequest
+
+bp = Blueprint("portal", __name__)
+
+RECENT = 5
+CHECKS = 10
+HOUR = timedelta(hours=1)
+# Deep links of Stripe's billing portal that the billing page offers; ``home`` is the portal's own front page.
+FLOWS = ("home", "payment_method_update", "subscription_cancel")
+
+INVOICE_TAGS = {
+    "paid": ("Paid", "good", "●"),
+    "open": ("Open", "look", "▲"),
+    "void": ("Void", "rest", "○"),
+    "uncollectible": ("Uncollectible", "stop", "■"),
+}
+
+
+@bp.get("/")
+@public
+def home() -> ResponseReturnValue:
+    return _plans(landing=True)
+
+
+@bp.get("/plans")
+@public
+def plans() -> ResponseReturnValue:
+    return _plans(landing=False)
+
+
+def _plans(*, landing: bool) -> ResponseReturnValue:
+    """Plans with the amount that is charged, for everybody."""
+    catalogue: Catalogue = current_app.extensions["catalogue"]
+    interval = "year" if request.args.get("interval") == "year" else "month"
+    mine = None
+    if current_user.is_authenticated:
+        row = facts.subscription_of(db.session(), person().id)
+        mine = row if row is not None and row.status not in FINAL else None
+    cards = [_card(plan, price, mine) for plan in catalogue.plans if (price := plan.price(interval))]
+    return render_template(
+        "plans/index.html",
+        plans=cards,
+        interval=interval,
+        intervals=["month", "year"],
+        signed_in=current_user.is_authenticated,
+        landing=landing,
+    )
+
+
+def _card(plan: Plan, price: Price, mine: Subscription | None) -> dict[str, Any]:
+    action, href = "choose", f"/subscribe/{plan.name}?interval={price.interval}"
+    if mine is not None:
+        action, href = ("current" if mine.plan == plan.name else "none"), "/billing"
+    note = None
+    if price.interval == "year":
+        note = f"works out at {format_money(price.amount // 12, price.currency)} a month"
+    return {
+        "name": plan.name,
+        "title": plan.title,
+        "sentence": plan.sentence,
+        "features": plan.features,
+        "price": {
+            "amount": price.amount,
+            "currency": price.currency,
+            "interval": price.interval,
+            "per_month_note": note,
+        },
+        "trial_days": plan.trial_days,
+        "action": action,
+        "href": href,
+    }
+
+
+@bp.get("/billing")
+def billing() -> ResponseReturnValue:
+    """One sentence that says where the person stands, what comes next, and the one thing to do."""
+    config = _config()
+    standing = my_standing()
+    product = Action(f"Go to {config.brand_name}", "/app")
+    said = voice.speak(standing, product=product, contact=f"mailto:{config.support_email}")
+    return render_template(
+        "billing/home.html",
+        s=said,
+        checked_at=standing.facts.fetched_at,
+        details=_details(standing.facts),
+        entries=_entries(person().id, RECENT),
+    )
+
+
+def _details(known: Any) -> list[tuple[str, str]]:
+    lines = [
+        ("Plan", known.plan_title if known.status else None),
+        ("Price", f"{known.price} a {known.interval}" if known.price and known.interval else None),
+        ("Card", known.card),
+        ("Stripe’s status", known.status),
+        ("Owed", known.owed),
+    ]
+    return [(label, value) for label, value in lines if value]
+
+
+@bp.get("/invoices")
+def invoices() -> ResponseReturnValue:
+    """Every invoice and one-off payment, newest first."""
+    return render_template(
+        "billing/invoices.html", invoices=_ledger(person().id, 100), newer=None, older=None
+    )
+
+
+@bp.post("/invoices/<stripe_id>/open")
+def open_invoice(stripe_id: str) -> ResponseReturnValue:
+    """To Stripe's page of the person's own invoice. Its address is asked for at each click and never kept."""
+    found = select(Invoice).where(Invoice.stripe_id == stripe_id, Invoice.user_id == person().id)
+    if db.session.execute(found).scalar() is None:
+        abort(404)
+    db.session.rollback()
+    try:
+        url = stripe_client.get_invoice(stripe_id).get("hosted_invoice_url")
+    except StripeError:
+        return render_template("errors/stripe_unreachable.html", again="/invoices"), 503
+    return redirect(url or "/invoices", 303)
+
+
+@bp.post("/billing/portal/<flow>")
+def open_portal(flow: str) -> ResponseReturnValue:
+    """To Stripe's billing portal, by a session made for this click."""
+    user = person()
+    if flow not in FLOWS or user.stripe_customer_id is None:
+        abort(404)
+    row = facts.subscription_of(db.session(), user.id)
+    if flow == "subscription_cancel" and (row is None or row.final):
+        abort(404)
+    try:
+        answer = writes.perform(db.session(), _portal_request(user, flow, row.stripe_id if row else None))
+    except (StripeError, WriteUnknown):
+        return render_template("errors/stripe_unreachable.html", again="/billing"), 503
+    return redirect(answer["url"], 303)
+
+
+def _portal_request(user: User, flow: str, subscription: str | None) -> WriteRequest:
+    back = f"{_config().public_url}/billing"
+    params: dict[str, Any] = {"customer": user.stripe_customer_id, "return_url": back}
+    if flow != "home":
+        data: dict[str, Any] = {
+            "type": flow,
+            "after_completion": {"type": "redirect", "redirect": {"return_url": back}},
+        }
+        if flow == "subscription_cancel":
+            data["subscription_cancel"] = {"subscription": subscription}
+        params["flow_data"] = data
+    name = f"portal:{user.id}:{secrets.token_hex(8)}"
+    return WriteRequest("billing_portal.session.create", name, params, user_id=user.id)
+
+
+@bp.post("/billing/check")
+def check_again() -> ResponseReturnValue:
+    """Ask Stripe about the person's subscription now, as the reconciler would; at most ten times in an hour."""
+    user, config = person(), _config()
+    row = facts.subscription_of(db.session(), user.id)
+    if row is not None and not throttle.hit(
+        db.session(), throttle.bucket("check", str(user.id)), CHECKS, window=HOUR
+    ):
+        event = refresh.subscription(db.session(), row.stripe_id, user.stripe_customer_id, config, "customer")
+        if event.state == StripeEvent.PENDING:
+            return render_template("errors/stripe_unreachable.html", again="/billing"), 503
+    return redirect("/billing", 303)
+
+
+@bp.post("/billing/resume")
+def resume() -> ResponseReturnValue:
+    """Keep the plan: take back whichever of the two ways of ending was set."""
+    user = person()
+    row = facts.subscription_of(db.session(), user.id)
+    if row is None or row.final or row.ends_at is None:
+        return redirect("/billing", 303)
+    params: dict[str, Any] = (
+        {"cancel_at_period_end": False} if row.cancel_at_period_end else {"cancel_at": ""}
+    )
+    name = f"keep:{row.stripe_id}:{row.fetch_no}"
+    request_ = WriteRequest("subscription.update", name, params, target=row.stripe_id, user_id=user.id)
+    try:
+        writes.perform(db.session(), request_)
+    except (StripeError, WriteUnknown):
+        return render_template("errors/stripe_unreachable.html", again="/billing"), 503
+    flash("We’ve asked Stripe to keep your plan. This page shows it as soon as Stripe confirms.")
+    return redirect("/billing", 303)
+
+
+@bp.get("/app")
+@access_required
+def product() -> ResponseReturnValue:
+    """Stands for the product that is sold: only people with access get here."""
+    standing = my_standing()
+    config = _config()
+    said = voice.speak(
+        standing, product=Action("Billing", "/billing"), contact=f"mailto:{config.support_email}"
+    )
+    return render_template("billing/app.html", s=said)
+
+
+def _entries(user_id: int, limit: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "date": one["date"],
+            "text": one["what"],
+            "amount": one["amount"],
+            "currency": one["currency"],
+            "tag": one["tag"],
+            "tone": one["tone"],
+            "glyph": one["glyph"],
+            "href": "/invoices",
+        }
+        for one in _ledger(user_id, limit)
+    ]
+
+
+def _ledger(user_id: int, limit: int) -> list[dict[str, Any]]:
+    """Invoices that people may see (no drafts) and one-off payments, newest first."""
+    shown = select(Invoice).where(Invoice.user_id == user_id, Invoice.status != "draft")
+    bought = select(Payment).where(Payment.user_id == user_id, Payment.fulfilled_at.is_not(None))
+    rows = [
+        _invoice_row(one)
+        for one in db.session.execute(shown.order_by(Invoice.created.desc()).limit(limit)).scalars()
+    ]
+    rows += [
+        _payment_row(one)
+        for one in db.session.execute(bought.order_by(Payment.created.desc()).limit(limit)).scalars()
+    ]
+    return sorted(rows, key=lambda row: row["date"], reverse=True)[:limit]
+
+
+def _invoice_row(one: Invoice) -> dict[str, Any]:
+    tag, tone, glyph = INVOICE_TAGS.get(one.status, (one.status, "wait", "◌"))
+    if one.amount_refunded:
+        tag, tone, glyph = (
+            "Refunded" if one.amount_refunded >= one.amount_paid else "Partly refunded",
+            "rest",
+            "↺",
+        )
+    return {
+        "id": one.stripe_id,
+        "date": one.created,
+        "number": one.number or "",
+        "what": one.description,
+        "amount": one.total,
+        "currency": one.currency,
+        "tag": tag,
+        "tone": tone,
+        "glyph": glyph,
+    }
+
+
+def _payment_row(one: Payment) -> dict[str, Any]:
+    catalogue: Catalogue = current_app.extensions["catalogue"]
+    refunded = bool(one.amount_refunded)
+    return {
+        "id": None,
+        "date": one.created,
+        "number": "",
+        "what": catalogue.title(one.product),
+        "amount": one.amount,
+        "currency": one.currency,
+        "tag": "Refunded" if refunded else "Paid",
+        "tone": "rest" if refunded else "good",
+        "glyph": "↺" if refunded else "●",
+    }
+
+
+def _config() -> Config:
+    found: Config = current_app.extensions["config"]
+    return found

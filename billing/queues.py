@@ -1,0 +1,88 @@
+"""The doorbell: RQ on Redis. It only says "look at the database"; no promise rests on it."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, current_app
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.timeouts import BaseTimeoutException as JobTimeout
+from rq.worker import HerokuWorker
+
+log = logging.getLogger(__name__)
+QUEUE = "bell"
+JOB = "billing.jobs.answer_bell"
+
+__all__ = ["JobTimeout", "connect", "init_app", "ring", "worker"]
+
+
+class BellJob(Job):
+    """A job that can only be the bell: whoever may write to Redis must not choose what we run."""
+
+    @property
+    def func(self) -> Any:
+        if self.func_name != JOB:
+            raise ValueError("only the bell is answered")
+        return super().func
+
+
+def init_app(app: Flask, redis_url: str) -> None:
+    """Keep one short-tempered connection for ringing: a hung Redis may cost a request one second."""
+    with app.app_context():
+        connection = connect(redis_url, timeout=1)
+    app.extensions["bell"] = Queue(QUEUE, connection=connection, serializer=JSONSerializer, job_class=BellJob)
+
+
+def connect(redis_url: str, *, timeout: float | None) -> Redis:
+    """A connection that never retries by itself.
+
+    Heroku's Redis certificates are signed by nobody: ``HEROKU_REDIS=1`` accepts them (docs/deploy.md).
+    """
+    options: dict[str, Any] = {}
+    if urlsplit(redis_url).scheme == "rediss":
+        unsigned = current_app.config["HEROKU_REDIS"]
+        options["ssl_cert_reqs"] = ssl.CERT_NONE if unsigned else ssl.CERT_REQUIRED
+        options["ssl_check_hostname"] = not unsigned
+    return Redis.from_url(
+        redis_url,
+        socket_timeout=timeout,
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), 0),
+        **options,
+    )
+
+
+def ring() -> bool:
+    """Wake a worker. False when Redis did not answer; the clock's sweep then does the work."""
+    queue: Queue = current_app.extensions["bell"]
+    try:
+        queue.enqueue(JOB, result_ttl=0, failure_ttl=7 * 86400, job_timeout=90)
+    except RedisError as problem:
+        log.warning("bell not rung", extra={"reason": type(problem).__name__})
+        return False
+    return True
+
+
+def worker(redis_url: str) -> HerokuWorker:
+    """A worker on the one queue; more than one queue would lose jobs on a crash (RQ uses BLPOP then)."""
+    connection = connect(redis_url, timeout=None)
+    queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer, job_class=BellJob)
+    return HerokuWorker(
+        [queue],
+        connection=connection,
+        serializer=JSONSerializer,
+        job_class=BellJob,
+        worker_ttl=30,
+        maintenance_interval=15,
+        default_result_ttl=0,
+        log_job_description=False,
+    )

@@ -1,0 +1,195 @@
+"""The only ``import stripe``: verify a delivery, read an object, write with a key.
+
+Answers come back as plain dictionaries, errors as the exceptions of ``errors.py``. Reads and writes
+run outside any database transaction: the caller sees to that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import stripe
+from flask import Flask, current_app
+
+from billing.config import Config
+from billing.errors import (
+    BadEvent,
+    StripeDeclined,
+    StripeError,
+    StripeKeyRefused,
+    StripeRefused,
+    StripeUnavailable,
+)
+
+API_VERSION = "2026-10-28.endive"
+TOLERANCE_SECONDS = 300
+CONNECT_READ_TIMEOUT = (3, 8)
+LONGEST_HEADER = 4096
+
+Object = dict[str, Any]
+
+# What each operation of the write registry calls: (client, target id, params, options).
+OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
+    "customer.create": lambda v1, _, p, o: v1.customers.create(p, o),
+    "product.create": lambda v1, _, p, o: v1.products.create(p, o),
+    "price.create": lambda v1, _, p, o: v1.prices.create(p, o),
+    "checkout.session.create": lambda v1, _, p, o: v1.checkout.sessions.create(p, o),
+    "checkout.session.expire": lambda v1, target, p, o: v1.checkout.sessions.expire(target, p, o),
+    "billing_portal.session.create": lambda v1, _, p, o: v1.billing_portal.sessions.create(p, o),
+    "subscription.update": lambda v1, target, p, o: v1.subscriptions.update(target, p, o),
+}
+
+
+def init_app(app: Flask, config: Config) -> None:
+    """One client for the process, kept on the application; no global of the SDK is touched."""
+    app.extensions["stripe"] = connect(config)
+
+
+def connect(config: Config) -> stripe.StripeClient:
+    """The client: pinned version, short timeouts, one retry with the same key, the sandbox by its address."""
+    options: Object = {}
+    if config.stripe_api_base:
+        options["base_addresses"] = {"api": config.stripe_api_base}
+    return stripe.StripeClient(
+        config.stripe_secret_key,
+        stripe_version=API_VERSION,
+        max_network_retries=1,
+        http_client=stripe.RequestsClient(timeout=CONNECT_READ_TIMEOUT),
+        **options,
+    )
+
+
+def verify(body: bytes, header: str, secrets: tuple[str, ...]) -> None:
+    """Raise BadEvent unless one ``v1`` signature of ``header`` is right for these exact bytes.
+
+    The SDK checks the signature and that it is not too old. It accepts any future time, and some
+    malformed headers raise TypeError, so those are refused here (Stripe: docs.stripe.com/webhooks).
+    """
+    if not header or len(header) > LONGEST_HEADER or not header.isascii():
+        raise BadEvent("no usable signature header")
+    if not any(_signed_with(body, header, secret) for secret in secrets):
+        raise BadEvent("signature")
+    stamp = next(part.split("=")[1] for part in header.split(",") if part.startswith("t="))
+    if int(stamp) > time.time() + TOLERANCE_SECONDS:
+        raise BadEvent("timestamp in the future")
+
+
+def _signed_with(body: bytes, header: str, secret: str) -> bool:
+    try:
+        return bool(stripe.WebhookSignature.verify_header(body, header, secret, TOLERANCE_SECONDS))
+    except (stripe.SignatureVerificationError, ValueError, TypeError):
+        return False
+
+
+def call(operation: str, target: str | None, params: Object, key: str) -> Object:
+    """Send one write with its idempotency key. Only ``writes.perform`` and its completer call this."""
+    send = OPERATIONS[operation]
+    return _ask(lambda v1: send(v1, target or "", params, {"idempotency_key": key}))
+
+
+def get_subscription(stripe_id: str) -> Object:
+    """The subscription with its card and its customer's card, each expanded."""
+    expand = ["default_payment_method", "customer.invoice_settings.default_payment_method"]
+    return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": expand}))
+
+
+def get_invoice(stripe_id: str) -> Object:
+    """The invoice with its payments and the PaymentIntent of each (fields that need expanding since basil)."""
+    expand = ["payments.data.payment.payment_intent"]
+    return _ask(lambda v1: v1.invoices.retrieve(stripe_id, {"expand": expand}))
+
+
+def get_checkout_session(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.checkout.sessions.retrieve(stripe_id))
+
+
+def get_payment_intent(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.payment_intents.retrieve(stripe_id, {"expand": ["latest_charge"]}))
+
+
+def get_charge(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.charges.retrieve(stripe_id))
+
+
+def get_dispute(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.disputes.retrieve(stripe_id, {"expand": ["charge"]}))
+
+
+def get_test_clock(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.test_helpers.test_clocks.retrieve(stripe_id))
+
+
+def get_account() -> Object:
+    """The account that the key belongs to (``GET /v1/account``)."""
+    return _ask(lambda v1: v1.accounts.retrieve_current())
+
+
+def invoice_of_payment(payment_intent: str) -> str | None:
+    """The invoice that a PaymentIntent paid, found by its InvoicePayment; None for a one-off payment."""
+    params = {"payment": {"type": "payment_intent", "payment_intent": payment_intent}, "limit": 1}
+    page = _ask(lambda v1: v1.invoice_payments.list(params))
+    return str(page["data"][0]["invoice"]) if page["data"] else None
+
+
+def find_prices(lookup_keys: list[str]) -> list[Object]:
+    """The active prices of these lookup keys; Stripe takes 10 keys at a time."""
+    found: list[Object] = []
+    for start in range(0, len(lookup_keys), 10):
+        some = lookup_keys[start : start + 10]
+        found += _pages(lambda v1, p: v1.prices.list(p), {"lookup_keys": some, "active": True})
+    return found
+
+
+def list_subscriptions(customer: str) -> list[Object]:
+    """Every subscription of a customer, ended ones too."""
+    return list(_pages(lambda v1, p: v1.subscriptions.list(p), {"customer": customer, "status": "all"}))
+
+
+def list_events(types: list[str], since: int) -> Iterator[Object]:
+    """Events created at or after ``since`` (Unix seconds), newest first; Stripe keeps them 30 days.
+
+    Stripe filters by at most 20 types, so a longer list is filtered here.
+    """
+    for event in _pages(lambda v1, p: v1.events.list(p), {"created": {"gte": since}}):
+        if event["type"] in types:
+            yield event
+
+
+def _pages(ask: Callable[[Any, Object], Any], params: Object) -> Iterator[Object]:
+    cursor: Object = {}
+    while True:
+        page = _page(ask, {**params, "limit": 100, **cursor})
+        yield from page["data"]
+        if not page["has_more"] or not page["data"]:
+            return
+        cursor = {"starting_after": page["data"][-1]["id"]}
+
+
+def _page(ask: Callable[[Any, Object], Any], params: Object) -> Object:
+    return _ask(lambda v1: ask(v1, params))
+
+
+def _ask(send: Callable[[Any], Any]) -> Object:
+    client: stripe.StripeClient = current_app.extensions["stripe"]
+    try:
+        return cast(Object, send(client.v1).to_dict(for_json=True))
+    except stripe.StripeError as problem:
+        raise translate(problem) from problem
+
+
+def translate(problem: stripe.StripeError) -> StripeError:
+    """The SDK's error as ours. Its text may quote parameters, so only type, code and status are kept."""
+    status = problem.http_status
+    detail = getattr(problem, "error", None)
+    code = getattr(detail, "code", None) or getattr(problem, "code", None)
+    text = f"Stripe answered {status or 'nothing'} ({code or type(problem).__name__})"
+    if status == 401 or status == 403:
+        return StripeKeyRefused(text, code=code, status=status)
+    if status == 402:
+        decline = getattr(detail, "decline_code", None) or code
+        return StripeDeclined(text, code=decline, status=status)
+    if status in (400, 404) and code != "rate_limit" and code != "lock_timeout":
+        return StripeRefused(text, code=code, status=status)
+    return StripeUnavailable(text, code=code, status=status)

@@ -1,0 +1,225 @@
+"""Step 3 of 5: bring our subscription row to exactly what Stripe holds.
+
+``fetch`` asks Stripe with no transaction open; ``write`` puts what was fetched onto our row, in the one
+transaction that also marks the events as applied. Whoever calls them holds the lease, took it *before*
+the fetch, and proves at the write that it still holds it: so no slow worker overwrites a newer state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing import audit, dunning, invoices, stripe_client
+from billing.clock import from_stripe
+from billing.models import PlanPrice, Subscription, User
+from billing.models.subscriptions import FINAL
+from billing.payloads import Object, first_item, ref
+from billing.people import owner
+from billing.syncing import Cause, Outcome
+
+STATUSES = (
+    "incomplete",
+    "incomplete_expired",
+    "trialing",
+    "active",
+    "past_due",
+    "canceled",
+    "unpaid",
+    "paused",
+)
+
+# From → to, as *seen from here*: several steps at Stripe may lie between two fetches, so this is what can
+# be reached, not single steps. Nothing returns to incomplete, only incomplete expires, and nothing leaves
+# a final state. (Stripe: the status field of the Subscription object.)
+_LIVE = frozenset({"trialing", "active", "past_due", "canceled", "unpaid", "paused"})
+TRANSITIONS: dict[str | None, frozenset[str]] = {
+    None: frozenset(STATUSES),
+    "incomplete": _LIVE | {"incomplete_expired"},
+    "trialing": _LIVE - {"trialing"},
+    "active": _LIVE - {"active"},
+    "past_due": _LIVE - {"past_due"},
+    "unpaid": _LIVE - {"unpaid"},
+    "paused": _LIVE - {"paused"},
+    "incomplete_expired": frozenset(),
+    "canceled": frozenset(),
+}
+
+AUDITED = ("status", "plan", "price_id", "quantity", "cancel_at", "cancel_at_period_end", "pause_collection")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Stripe's answers: the subscription, the invoices to write with it, and its test clock's time."""
+
+    subscription: Object
+    invoices: list[Object]
+    clock_time: datetime | None
+
+
+def fetch(stripe_id: str, hints: list[str]) -> Fetched:
+    """Ask Stripe for the subscription, its latest invoice and the invoices that waiting events named."""
+    found = stripe_client.get_subscription(stripe_id)
+    wanted = [hint for hint in hints if hint.startswith("in_")]
+    latest = ref(found.get("latest_invoice"))
+    if latest:
+        wanted.append(latest)
+    clock = ref(found.get("test_clock"))
+    clock_time = from_stripe(stripe_client.get_test_clock(clock)["frozen_time"]) if clock else None
+    return Fetched(found, [stripe_client.get_invoice(one) for one in dict.fromkeys(wanted)], clock_time)
+
+
+def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
+    """Bring the row, its invoices and what follows from them to Stripe's state. Never commits."""
+    found = fetched.subscription
+    user = owner(session, found, cause.installation)
+    if user is None:
+        return Outcome(None, "not ours: no customer of this installation")
+    select_row = select(Subscription).where(Subscription.stripe_id == found["id"]).with_for_update()
+    row = session.execute(select_row).scalar()
+    if row is not None and row.final and found["status"] != row.status:
+        _alert(session, user, found, row.status, cause, "subscription.left_final_state")
+        return Outcome(user.id, "a final status never changes")
+    before = _picture(row) if row else {}
+    if row is None:
+        row = Subscription(stripe_id=found["id"], user_id=user.id)
+    if not _legal(before.get("status"), found["status"]):
+        _alert(session, user, found, before.get("status"), cause, "subscription.unexpected_transition")
+    _copy(session, row, fetched, cause)
+    session.add(row)  # only now: a query before would flush a row without its values
+    written = [invoices.apply(session, user, one, row, cause) for one in fetched.invoices]
+    _anchor_first_failure(row, [invoice.first_failed_at for invoice in written], cause)
+    session.flush()
+    _note_changes(session, user, row, before, cause)
+    return Outcome(user.id)
+
+
+def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -> None:
+    found, item = fetched.subscription, first_item(fetched.subscription)
+    price = item.get("price") or {}
+    row.status = found["status"]
+    row.status_reason = _pause_reason(found)
+    row.price_id = price.get("id", "")
+    row.plan = _plan_of(session, price)
+    row.amount, row.currency = price.get("unit_amount"), found["currency"]
+    row.interval = (price.get("recurring") or {}).get("interval")
+    row.quantity = item.get("quantity") or 1
+    row.created = _moment(found, "created") or cause.now
+    # Since basil the period is the item's; before, it was the subscription's.
+    row.current_period_start = _moment(item, "current_period_start") or _moment(found, "current_period_start")
+    row.current_period_end = _moment(item, "current_period_end") or _moment(found, "current_period_end")
+    row.trial_end, row.cancel_at = _moment(found, "trial_end"), _moment(found, "cancel_at")
+    row.cancel_at_period_end = bool(found.get("cancel_at_period_end"))
+    row.canceled_at, row.ended_at = _moment(found, "canceled_at"), _moment(found, "ended_at")
+    row.cancellation_reason = (found.get("cancellation_details") or {}).get("reason")
+    row.pause_collection = found.get("pause_collection")
+    row.schedule, row.collection_method = ref(found.get("schedule")), found["collection_method"]
+    row.card_brand, row.card_last4 = _card(found)
+    row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
+    row.test_clock = ref(found.get("test_clock"))
+    row.clock_time, row.fetched_at = fetched.clock_time, cause.now
+    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+
+
+def _card(found: Object) -> tuple[str | None, str | None]:
+    """The card that Stripe will charge: the subscription's own, else its customer's default."""
+    customer = found.get("customer")
+    settings = customer.get("invoice_settings") if isinstance(customer, dict) else None
+    for method in (found.get("default_payment_method"), (settings or {}).get("default_payment_method")):
+        if isinstance(method, dict):
+            card = method.get("card") or {}
+            return card.get("brand") or method.get("type"), card.get("last4")
+    return None, None
+
+
+def _plan_of(session: Session, price: Object) -> str | None:
+    """Our catalogue's name for a price, by its id or, for an archived one, by what the price remembers."""
+    known = session.execute(select(PlanPrice.item).where(PlanPrice.price_id == price.get("id"))).scalar()
+    return known or (price.get("metadata") or {}).get("plan")
+
+
+def _pause_reason(found: Object) -> str | None:
+    details = found.get("status_details") or {}
+    asked = (details.get("paused") or {}).get("subscription") or {}
+    return asked.get("type")
+
+
+def _moment(thing: Object, name: str) -> datetime | None:
+    value = thing.get(name)
+    return from_stripe(value) if isinstance(value, int) else None
+
+
+def _anchor_first_failure(row: Subscription, moments: list[datetime | None], cause: Cause) -> None:
+    """Grace is counted from the first failure; later attempts never move it, recovery clears it."""
+    if row.status not in ("past_due", "unpaid", "paused"):
+        row.first_failed_at = None
+    elif row.first_failed_at is None and row.status != "paused":
+        known = [moment for moment in moments if moment]
+        row.first_failed_at = min(known) if known else (row.clock_time or cause.now)
+
+
+def _legal(before: str | None, after: str) -> bool:
+    return before == after or after in TRANSITIONS.get(before, frozenset())
+
+
+def _picture(row: Subscription) -> dict[str, Any]:
+    picture = {name: getattr(row, name) for name in AUDITED}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in picture.items()
+    }
+
+
+def _note_changes(
+    session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause
+) -> None:
+    """Write down what changed, and owe the notices that follow from it."""
+    after = _picture(row)
+    dunning.subscription_written(session, user, row, before, cause)
+    changed = {name for name in AUDITED if before.get(name) != after[name]}
+    if not changed:
+        return
+    audit.record(
+        session,
+        "subscription.status" if "status" in changed else "subscription.changed",
+        actor=cause.actor,
+        user_id=user.id,
+        subject=row.stripe_id,
+        cause=cause.event_id,
+        before={name: before.get(name) for name in changed} if before else None,
+        after={name: after[name] for name in changed},
+    )
+    if "status" in changed and row.status not in FINAL:
+        _refuse_a_second(session, user, row, cause)
+
+
+def _refuse_a_second(session: Session, user: User, row: Subscription, cause: Cause) -> None:
+    """Two live subscriptions of one person are never meant. Access is granted once; an admin is told."""
+    others = select(Subscription.stripe_id).where(
+        Subscription.user_id == user.id, Subscription.id != row.id, Subscription.status.not_in(FINAL)
+    )
+    second = session.execute(others).scalars().first()
+    if second:
+        _alert(
+            session, user, {"id": row.stripe_id, "status": row.status}, second, cause, "subscription.second"
+        )
+        dunning.admin_alert(
+            session, f"second:{row.stripe_id}", "A person has two live subscriptions", row.stripe_id
+        )
+
+
+def _alert(session: Session, user: User, found: Object, before: str | None, cause: Cause, kind: str) -> None:
+    audit.record(
+        session,
+        kind,
+        actor=cause.actor,
+        user_id=user.id,
+        subject=found["id"],
+        cause=cause.event_id,
+        before={"value": before},
+        after={"value": found["status"]},
+        alert=True,
+    )
