@@ -1,0 +1,38 @@
+# Dunlin. `make help` lists what you can do here.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test demo lint clean venv
+
+VENV := .venv/bin/python
+
+help: ## list these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=8100 for other ports
+	@exec $(VENV) -m local.run
+
+test: venv ## check style and types, run every test, in a real browser too
+	@$(VENV) -m local.browser
+	@$(VENV) -m ruff check .
+	@$(VENV) -m mypy
+	@$(VENV) -m pytest
+
+demo: venv ## tell the whole story in the terminal, step by step
+	@exec $(VENV) -m local.demo
+
+lint: venv ## check style and types only
+	@$(VENV) -m ruff check .
+	@$(VENV) -m mypy
+
+clean: ## remove .venv and caches; your data in .data stay
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results
+	@find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
+
+# With the first Python of this machine that is new enough, or the one named by PYTHON=…
+venv:
+	@for python in $${PYTHON:-python3 python3.13 python3.12 python3.11 /usr/bin/python3}; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  exec "$$python" local/bootstrap.py; \
+	done; \
+	echo 'Dunlin needs Python 3.11 or newer; install it (Debian 12 and later: apt install python3 python3-venv),' >&2; \
+	echo 'or name one that is there with PYTHON=/path/to/python3, and run again.' >&2; exit 1
