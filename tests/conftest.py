@@ -1,0 +1,212 @@
+"""Real parts for every test: PostgreSQL, Redis, SMTP, the sandbox over HTTP, and three named people.
+
+Each test has a database of its own, copied from one that was migrated once. ``TEST_DATABASE_URL`` may name a
+server that is already there (its user must be allowed to make databases).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+from werkzeug.serving import make_server
+
+import app as dunlin
+from billing import catalogue, installation
+from billing import config as settings
+from billing.config import Config
+from billing.extensions import db
+from billing.models import User
+from local.mailsink import MailSink
+from local.ports import free_port
+from tests.support import Databases, Sandbox, make_user, wait_until
+from tests.support import sign_in as sign_in_as
+
+ROOT = Path(__file__).parent.parent
+WEBHOOK_SECRET = "whsec_tests_0123456789abcdef"
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """A server, and a template that carries the migrated schema."""
+    with Databases.open(os.environ.get("TEST_DATABASE_URL")) as server:
+        config = make_config(server.create("dunlin_template"))
+        application = dunlin.create_app(config)
+        with application.app_context():
+            flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+            dispose()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mail_sink() -> Iterator[MailSink]:
+    with MailSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def mails(mail_sink: MailSink) -> MailSink:
+    """What an SMTP server was given during this test."""
+    for kept in (mail_sink.messages, mail_sink.refused, mail_sink.replies):
+        kept.clear()
+    return mail_sink
+
+
+@pytest.fixture(scope="session")
+def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The sandbox as its own process, as people run it."""
+    port = free_port()
+    folder = tmp_path_factory.mktemp("sandbox")
+    command = [sys.executable, "-m", "sandbox", "--port", str(port), "--data", str(folder)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    sandbox = Sandbox(f"http://127.0.0.1:{port}")
+    try:
+        wait_until(lambda: sandbox.answers() or process.poll() is not None, "the sandbox to answer")
+        assert process.poll() is None, (folder / "log").read_text()
+        yield sandbox
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture
+def config(databases: Databases, mail_sink: MailSink) -> Iterator[Config]:
+    """Settings with a database of this test alone. No Redis unless a test asks: nothing may need it."""
+    with databases.copy_of("dunlin_template") as url:
+        yield make_config(url, smtp_port=mail_sink.port)
+
+
+@pytest.fixture
+def app(config: Config) -> Iterator[Flask]:
+    """The application with an installation recorded, and no Stripe behind it."""
+    application = make_app(config)
+    with application.app_context():
+        installation.record(db.session(), config, "acct_tests")
+        db.session.commit()
+        yield application
+        db.session.remove()
+        dispose()
+
+
+@pytest.fixture
+def db_session(app: Flask) -> Session:
+    return db.session()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def alice(db_session: Session) -> User:
+    return make_user(db_session, "alice@example.com")
+
+
+@pytest.fixture
+def bob(db_session: Session) -> User:
+    return make_user(db_session, "bob@example.com")
+
+
+@pytest.fixture
+def charlie(db_session: Session) -> User:
+    return make_user(db_session, "charlie@example.com")
+
+
+@pytest.fixture
+def admin(db_session: Session) -> User:
+    return make_user(db_session, "admin@example.com", is_admin=True)
+
+
+@pytest.fixture
+def sign_in() -> Callable[[FlaskClient, User], None]:
+    """``sign_in(client, alice)``: a signed-in browser, by the same row and cookie that the sign-in page makes."""
+    return sign_in_as
+
+
+@pytest.fixture
+def desk(databases: Databases, mails: MailSink, sandbox_process: Sandbox) -> Iterator[Flask]:
+    """The application on a real port with the sandbox as its Stripe, which delivers signed events to it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    endpoint, secret = sandbox_process.register_endpoint(f"{url}/webhooks/stripe")
+    with databases.copy_of("dunlin_template") as database:
+        config = make_config(
+            database, smtp_port=mails.port, public_url=url, api_base=sandbox_process.url, secret=secret
+        )
+        application = make_app(config)
+        server = make_server("127.0.0.1", port, application, threaded=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with application.app_context():
+            installation.record(db.session(), config, sandbox_process.account())
+            db.session.commit()
+            catalogue.push(db.session(), application.extensions["catalogue"])
+            application.extensions["sandbox"] = sandbox_process
+            try:
+                yield application
+            finally:
+                sandbox_process.calm()
+                sandbox_process.remove_endpoint(endpoint)
+                server.shutdown()
+                thread.join()
+                server.server_close()
+                db.session.remove()
+                dispose()
+
+
+def make_config(
+    database: str,
+    *,
+    smtp_port: int = 1,
+    public_url: str = "http://127.0.0.1:1",
+    api_base: str = "http://127.0.0.1:1",
+    secret: str = WEBHOOK_SECRET,
+    **more: str,
+) -> Config:
+    """Settings as the environment would give them. Port 1 answers nobody."""
+    environ = {
+        "APP_ENV": "development",
+        "SECRET_KEY": "0123456789abcdef" * 4,
+        "DATABASE_URL": database,
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "STRIPE_SECRET_KEY": "sk_test_0123456789abcdefghij",
+        "STRIPE_WEBHOOK_SECRET": secret,
+        "STRIPE_API_BASE": api_base,
+        "PUBLIC_URL": public_url,
+        "SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
+        "MAIL_FROM": "Dunlin billing <billing@dunlin.example.com>",
+        **more,
+    }
+    return settings.load(environ)
+
+
+class Client(FlaskClient):
+    """A browser whose requests each have an application context of their own, as behind gunicorn."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        with self.application.app_context():
+            return super().open(*args, **kwargs)
+
+
+def make_app(config: Config) -> Flask:
+    application = dunlin.create_app(config)
+    application.test_client_class = Client
+    return application
+
+
+def dispose() -> None:
+    """Close every pooled connection of the current application."""
+    for engine in db.engines.values():
+        engine.dispose()

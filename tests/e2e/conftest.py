@@ -1,0 +1,53 @@
+"""A real browser at a whole running Dunlin: every process that ``make run`` starts, on free ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from local import browser as browsers
+from local.stack import Stack
+from tests.e2e.person import Person
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    with Stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    program = browsers.ensure()
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=program.executable, args=list(program.arguments))
+        yield found
+        found.close()
+
+
+@pytest.fixture(params=[True, False], ids=["with-javascript", "without-javascript"])
+def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser profile; every console error and blocked resource fails the test at its end."""
+    opened = chromium.new_context(java_script_enabled=request.param, viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(15_000)
+    problems: list[str] = []
+    opened.on("console", lambda line: problems.append(line.text) if "Content Security Policy" in line.text else None)
+    opened.on("weberror", lambda error: problems.append(str(error.error)))
+    yield opened
+    opened.close()
+    assert problems == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture
+def ana(stack: Stack, page: Page, request: pytest.FixtureRequest) -> Person:
+    """Somebody new in each test."""
+    name = request.node.name.partition("[")[0].removeprefix("test_")[:40].replace("_", "-")
+    mode = "js" if "with-javascript" in request.node.name else "plain"
+    return Person(stack, page, f"{name}.{mode}@example.com")

@@ -1,0 +1,206 @@
+"""People who buy: their browser at the portal, their card at Stripe's pages, and what follows from it."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from billing import facts, jobs, outbox
+from billing.clock import now
+from billing.config import Config
+from billing.extensions import db
+from billing.models import Invoice, Notice, StripeEvent, Subscription, User
+from billing.standing import Standing
+from tests.support import Sandbox, csrf_of, make_user, sign_in
+
+GOOD = "4242424242424242"
+DECLINED = "4000000000000002"
+NO_FUNDS = "4000000000009995"
+ASKS_3DS = "4000002500003155"
+FAILS_LATER = "4000000000000341"
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_Stay)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a page of Stripe answered; a redirect is seen, not followed."""
+
+    status: int
+    location: str
+    text: str
+
+
+def post_page(url: str, **form: str) -> Answer:
+    """Send a form of one of Stripe's pages."""
+    request = urllib.request.Request(url, urllib.parse.urlencode(form).encode())
+    try:
+        with _opener.open(request, timeout=60) as answer:
+            return Answer(answer.status, "", answer.read().decode())
+    except urllib.error.HTTPError as answer:
+        return Answer(answer.code, answer.headers.get("Location", ""), answer.read().decode())
+
+
+def card_form(number: str = GOOD) -> dict[str, str]:
+    return {"number": number, "expiry": "12 / 34", "cvc": "123", "name": "Alice Ahrens"}
+
+
+@dataclass
+class Shopper:
+    """A signed-in person. Their browser is a test client of the portal, and plain forms at Stripe's pages."""
+
+    desk: Flask
+    id: int
+    email: str
+    client: FlaskClient
+    _csrf: str = field(default="", repr=False)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        found: Sandbox = self.desk.extensions["sandbox"]
+        return found
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(path)
+
+    def post(self, path: str, **form: str) -> TestResponse:
+        """Send a form of the portal."""
+        self._csrf = self._csrf or csrf_of(self.client)
+        return self.client.post(path, data={"csrf_token": self._csrf, **form})
+
+    def order(self, plan: str = "pro", interval: str = "month") -> str:
+        """Press “Continue” on the check page; the id of the Checkout Session that the browser is sent to."""
+        return session_of(self.post("/checkout", plan=plan, interval=interval))
+
+    def buy(self, product: str = "credits-100") -> str:
+        return session_of(self.post(f"/buy/{product}"))
+
+    def pay(self, session_id: str, number: str = GOOD) -> Answer:
+        """Fill in the card on Stripe's Checkout page."""
+        return post_page(f"{self.sandbox.url}/c/pay/{session_id}", **card_form(number))
+
+    def subscribe(self, plan: str = "pro", interval: str = "month", number: str = GOOD) -> str:
+        """The whole way: order, pay, and everything that follows applied. The Session's id."""
+        session_id = self.order(plan, interval)
+        assert self.pay(session_id, number).status == 303
+        catch_up(self.desk)
+        return session_id
+
+    def advance(self, to: int | str = "next") -> int:
+        """Let time pass for this customer alone, and apply what it brings. Returns Stripe's time then."""
+        passed = self.sandbox.control(f"customers/{self.customer}/advance", to=to)
+        catch_up(self.desk)
+        return int(passed["now"])
+
+    def advance_by(self, seconds: int) -> int:
+        return self.advance(self.sandbox.look(f"customers/{self.customer}/moments")["now"] + seconds)
+
+    def use_card(self, number: str) -> None:
+        """Replace the card that renewals are charged to."""
+        self.sandbox.control(f"customers/{self.customer}/card", number=number)
+
+    @property
+    def user(self) -> User:
+        return fresh(User, self.id)
+
+    @property
+    def customer(self) -> str:
+        return self.user.stripe_customer_id or ""
+
+    @property
+    def subscription(self) -> Subscription | None:
+        db.session.rollback()
+        return facts.subscription_of(db.session(), self.id)
+
+    @property
+    def row(self) -> Subscription:
+        """The person's subscription, which must be there."""
+        found = self.subscription
+        assert found is not None, f"{self.email} has no subscription"
+        return found
+
+    @property
+    def invoices(self) -> list[Invoice]:
+        """Oldest first."""
+        db.session.rollback()
+        found = select(Invoice).where(Invoice.user_id == self.id).order_by(Invoice.created, Invoice.id)
+        return list(db.session.execute(found).scalars())
+
+    @property
+    def standing(self) -> Standing:
+        db.session.rollback()
+        return facts.standing_of(db.session(), self.id, config_of(self.desk), now())
+
+    def mails(self) -> list[str]:
+        """The kinds of mail that this person was sent, in order."""
+        db.session.rollback()
+        sent = select(Notice.kind).where(Notice.user_id == self.id, Notice.state == "sent")
+        return list(db.session.execute(sent.order_by(Notice.sent_at)).scalars())
+
+
+def shopper(desk: Flask, email: str = "alice@example.com", **more: Any) -> Shopper:
+    """A new person with a signed-in browser."""
+    user = make_user(db.session(), email, **more)
+    client = desk.test_client()
+    sign_in(client, user)
+    return Shopper(desk, user.id, email, client)
+
+
+def session_of(answer: TestResponse) -> str:
+    """The id of the Checkout Session whose page the browser is sent to."""
+    assert answer.status_code == 303, answer.text
+    return urllib.parse.urlsplit(answer.location).path.rpartition("/")[2]
+
+
+def fresh(model: Any, key: Any) -> Any:
+    """A row as it is now, not as this session read it before."""
+    db.session.rollback()
+    return db.session.get(model, key, populate_existing=True)
+
+
+def config_of(desk: Flask) -> Config:
+    found: Config = desk.extensions["config"]
+    return found
+
+
+def catch_up(desk: Flask) -> None:
+    """Deliver what Stripe owes us, apply all that is due, and send the mails: what worker and clock do."""
+    sandbox: Sandbox = desk.extensions["sandbox"]
+    sandbox.flush()
+    apply_all()
+    outbox.send_due(db.session(), config_of(desk))
+    db.session.rollback()
+
+
+def apply_all() -> None:
+    """Apply every event that is due, in this thread."""
+    while jobs.apply_due(db.session()):
+        pass
+
+
+def events(**is_: Any) -> list[StripeEvent]:
+    """Rows of the inbox with these values, oldest first."""
+    db.session.rollback()
+    found = select(StripeEvent).filter_by(**is_).order_by(StripeEvent.received_at, StripeEvent.event_id)
+    return list(db.session.execute(found).scalars())
+
+
+def count(model: Any, **is_: Any) -> int:
+    db.session.rollback()
+    return int(db.session.execute(select(func.count()).select_from(model).filter_by(**is_)).scalar_one())

@@ -1,0 +1,80 @@
+"""What tests look with: bells that were rung, lines that were logged, rows that changed, a real port."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from werkzeug.serving import make_server
+
+from billing import logs
+
+
+class Bell:
+    """Counts how often a worker was to be woken; put it where the queue is."""
+
+    def __init__(self, app: Flask) -> None:
+        self.rung = 0
+        app.extensions["bell"] = self
+
+    def enqueue(self, *args: object, **kwargs: object) -> None:
+        self.rung += 1
+
+
+class Lines(logging.Handler):
+    """What was logged while it was open: ``lines`` as they are written, ``records`` with all they carry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logs.Lines())
+        self.lines: list[str] = []
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+        self.lines.append(self.format(record))
+
+    def __enter__(self) -> Lines:
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        logging.getLogger().removeHandler(self)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[int]:
+    """The application on a real port, one thread for each request. Gives the port."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def all_rows(session: Session, *, but: tuple[str, ...] = ()) -> dict[str, str]:
+    """A fingerprint of each table, to see whether something was written. ``but``: columns to leave out."""
+    session.rollback()
+    tables = session.execute(
+        text("select tablename from pg_tables where schemaname = 'public' order by 1")
+    ).scalars()
+    found = {}
+    for table in tables.all():
+        rows = "select md5(coalesce(string_agg(row, $$,$$ order by row), $$$$)) from"
+        each = f'(select (to_jsonb(t) - cast(:but as text[]))::text as row from "{table}" t) as rows'
+        found[table] = str(session.execute(text(f"{rows} {each}"), {"but": list(but)}).scalar_one())
+    session.rollback()
+    return found
