@@ -71,14 +71,21 @@ class SmtpServer:
         """Listens when this returns. Raises OSError where the port is taken."""
         self._handler = Handler(keep)
         self._loop = asyncio.new_event_loop()
-        listen = self._loop.create_server(self._conversation, LOOPBACK, port)
-        self._server = self._loop.run_until_complete(listen)
         self._thread = threading.Thread(target=self._loop.run_forever, name="smtp", daemon=True)
         self._thread.start()
+        listen = self._loop.create_server(self._conversation, LOOPBACK, port)
+        try:
+            self._server = asyncio.run_coroutine_threadsafe(listen, self._loop).result(5)
+        except OSError:
+            self._end_loop()
+            raise
 
     def stop(self) -> None:
         """Close the port, drop open conversations, end the thread."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(5)
+        self._end_loop()
+
+    def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()

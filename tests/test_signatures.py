@@ -60,7 +60,7 @@ def genuine(delivery: Delivery, accepted: tuple[str, ...]) -> bool:
         return False
     parts = [part.strip().partition("=") for part in delivery.header.split(",")]
     for stamp in (value.partition("=")[0].strip() for name, _, value in parts if name == "t"):
-        if not re.fullmatch(r"[+-]?[0-9_]+", stamp) or len(stamp) > 20:
+        if not re.fullmatch(r"[+-]?[0-9]+(_[0-9]+)*", stamp) or len(stamp) > 20:
             continue
         good = {signature(delivery.body, secret, str(int(stamp))) for secret in accepted}
         right = any(value.partition("=")[0] in good for name, _, value in parts if name == "v1")

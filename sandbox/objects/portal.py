@@ -76,12 +76,12 @@ def _features() -> Json:
         "invoice_history": {"enabled": True},
         "payment_method_update": {"enabled": True, "payment_method_configuration": None},
         "subscription_cancel": {
-            "cancellation_reason": {"enabled": True, "feedback_options": [], "options": REASONS.split()},
+            "cancellation_reason": {"enabled": True, "options": REASONS.split()},
             "enabled": True,
             "mode": "at_period_end",
             "proration_behavior": "none",
         },
-        "subscription_pause": {"duration": None, "enabled": False},
+        "subscription_pause": {"duration": {"interval_options": [], "type": "indefinite"}, "enabled": False},
         "subscription_update": {
             "billing_cycle_anchor": None,
             "default_allowed_updates": [],

@@ -12,13 +12,13 @@ from local.stack import Stack
 from tests.e2e.person import Person
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     with Stack() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     program = browsers.ensure()
     with sync_playwright() as playwright:
