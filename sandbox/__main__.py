@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -17,18 +19,22 @@ from sandbox import running
 from sandbox.app import create_app
 from sandbox.house import open_house
 
+LOOPBACK = "127.0.0.1"
+
 
 def main() -> int:
     options = _options()
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.INFO if options.verbose else logging.WARNING)
-    open_house(options.data, options.port)
     try:
-        server = make_server("127.0.0.1", options.port, create_app(), threaded=True)
-    except (OSError, SystemExit):
-        sys.stderr.write(f"Port {options.port} is taken: choose another with --port or SANDBOX_PORT.\n")
+        # before the data are opened: they may be those of the sandbox that has this port
+        listening = socket.create_server((LOOPBACK, options.port))
+    except OSError as problem:
+        sys.stderr.write(_no_port(options.port, problem))
         return 1
-    server.daemon_threads = True  # type: ignore[attr-defined]
+    open_house(options.data, options.port)
+    with listening:  # the server has a copy of its own
+        server = make_server(LOOPBACK, options.port, create_app(), threaded=True, fd=listening.fileno())
     running.start()
     _stop_on_signal(server.shutdown)
     logging.getLogger("sandbox").info(
@@ -38,6 +44,13 @@ def main() -> int:
     server.server_close()
     running.stop()
     return 0
+
+
+def _no_port(port: int, problem: OSError) -> str:
+    """Why there is no listening on this port, in one sentence."""
+    taken = problem.errno == errno.EADDRINUSE
+    why = "is taken" if taken else f"can't be had ({os.strerror(problem.errno or 0)})"
+    return f"Port {port} {why}: choose another with --port or SANDBOX_PORT.\n"
 
 
 def _options() -> argparse.Namespace:

@@ -50,5 +50,12 @@ def card_error(error: Json) -> ApiError:
     return ApiError(402, {"param": "", **shown, "type": "card_error"}, executed=True)
 
 
+def unreadable_card(message: str, code: str, param: str) -> ApiError:
+    """402 for a number, date or security code that no bank was asked about."""
+    problem = request_error(message, code, param, status=402)
+    problem.error["type"] = "card_error"
+    return problem
+
+
 def doc_url(code: str) -> str:
     return f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"

@@ -8,7 +8,7 @@ from sandbox.api import listing
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.engine import customers, methods, subscriptions
-from sandbox.errors import missing, request_error
+from sandbox.errors import missing, not_built, request_error
 from sandbox.events import change, emit
 from sandbox.house import db
 
@@ -39,8 +39,8 @@ def _given(params: Params) -> Json:
     for name in ("address", "shipping"):
         if params.has(name):
             given[name] = _whole(name, params.plain(name))
-    if params.has("balance"):
-        given["balance"] = params.integer("balance") or 0
+    if params.integer("balance"):
+        raise not_built("invoices with a customer's balance", "balance")
     if params.has("tax_exempt"):
         given["tax_exempt"] = params.choice("tax_exempt", "none", "exempt", "reverse") or "none"
     if params.has("preferred_locales"):
@@ -68,16 +68,14 @@ def create(call: Call) -> Json:
     test_clock = params.text("test_clock")
     if test_clock and db().find("test_helpers.test_clock", test_clock) is None:
         raise missing("test clock", test_clock, "test_clock", 400)
-    customer = customers.create(given, test_clock)
     token = params.text("payment_method")
-    if token:
-        customer = _attach(customer, token)
+    method = methods.find(token) if token else None
+    if method is not None:
+        methods.check(method)  # a refused card leaves no customer behind
+    customer = customers.create(given, test_clock)
+    if method is not None:
+        methods.attach(method, customer)
     return _settings(customer, params.child("invoice_settings"))
-
-
-def _attach(customer: Json, token: str) -> Json:
-    methods.attach(methods.find(token), customer)
-    return db().get("customer", customer["id"])
 
 
 def _settings(customer: Json, params: Params) -> Json:

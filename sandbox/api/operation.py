@@ -41,7 +41,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Operation:
-    """`path` has `<id>` for each id; `accepts` lists every parameter, see `form.check`."""
+    """`path` has `<id>` for each id (never `search`); `accepts` lists every parameter, see `form.check`."""
 
     method: str
     path: str
@@ -50,7 +50,7 @@ class Operation:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        return re.compile(self.path.replace("<id>", r"([^/]+)") + r"\Z")
+        return re.compile(self.path.replace("<id>", r"(?!search\Z)([^/]+)") + r"\Z")
 
     @cached_property
     def accepted(self) -> frozenset[str]:

@@ -9,13 +9,14 @@ from sandbox.api import customers, listing
 from sandbox.api.form import Params
 from sandbox.api.operation import LISTED, Call, Operation
 from sandbox.engine import methods
-from sandbox.errors import not_built, request_error, required
+from sandbox.errors import not_built, request_error, required, unreadable_card
 from sandbox.events import change
 
 Json = dict[str, Any]
 
 BILLING = "billing_details.email billing_details.name billing_details.phone billing_details.address.*"
 CARD = "card.number card.exp_month card.exp_year card.cvc card.token"
+PARTS = {"invalid_expiry_month": "exp_month", "invalid_expiry_year": "exp_year"}
 
 
 def create(call: Call) -> Json:
@@ -34,7 +35,7 @@ def create(call: Call) -> Json:
     month, year = card.integer("exp_month") or 0, card.integer("exp_year") or 0
     wrong = methods.problem(number, month, year, card.text("cvc") or "123")
     if wrong is not None:
-        raise request_error(wrong.message, wrong.code, wrong.field, status=402)
+        raise unreadable_card(wrong.message, wrong.code, PARTS.get(wrong.code, wrong.field))
     return methods.create(number, billing, clock.wall(), (month, year))
 
 

@@ -114,18 +114,16 @@ def _hang() -> None:
 
 def _run(visit: Visit, mode: str) -> tuple[int, Json]:
     operation, call = _find(visit)
-    form.check(visit.tree, operation.accepted)
-    paths = call.params.texts("expand")
     if visit.method == "GET":
         with db().lock:
-            return 200, render(operation.run(call), paths)
+            return 200, _perform(visit, operation, call)
     with db().transaction(Cause(visit.request_id, visit.key)):
         mark = idempotency.fingerprint(visit.method, visit.path, visit.tree)
         stored = idempotency.recall(visit.key, mark) if visit.key else None
         if stored is not None:
             visit.original, visit.replayed, visit.executed = stored.request, True, True
             return stored.status, stored.body
-        outcome = _execute(visit, operation, call, paths, mode)
+        outcome = _execute(visit, operation, call, mode)
         if visit.key:
             idempotency.keep(visit.key, mark, outcome)
     if mode == "lost_answer":
@@ -133,9 +131,9 @@ def _run(visit: Visit, mode: str) -> tuple[int, Json]:
     return outcome.status, outcome.body
 
 
-def _execute(visit: Visit, operation: Operation, call: Call, paths: list[str], mode: str) -> Stored:
+def _execute(visit: Visit, operation: Operation, call: Call, mode: str) -> Stored:
     try:
-        status, body = 200, render(operation.run(call), paths)
+        status, body = 200, _perform(visit, operation, call)
     except ApiError as problem:
         if not problem.executed:
             raise
@@ -144,6 +142,12 @@ def _execute(visit: Visit, operation: Operation, call: Call, paths: list[str], m
     if mode == "applied_then_500":
         status, body = 500, _fault()
     return Stored(status, body, visit.request_id)
+
+
+def _perform(visit: Visit, operation: Operation, call: Call) -> Json:
+    form.check(visit.tree, operation.accepted)
+    paths = call.params.texts("expand")
+    return render(operation.run(call), paths)
 
 
 def _find(visit: Visit) -> tuple[Operation, Call]:
@@ -185,7 +189,7 @@ def _remember(visit: Visit, status: int, body: Json) -> None:
 
 
 def _answer(visit: Visit, status: int, body: Json) -> Response:
-    if status >= 400 and "error" in body:
+    if status >= 400 and status != 401 and "error" in body:  # whoever has no key has no log either
         body = {
             "error": body["error"] | {"request_log_url": f"{house().base_url}/requests/{visit.request_id}"}
         }
@@ -194,8 +198,10 @@ def _answer(visit: Visit, status: int, body: Json) -> Response:
     answer.headers["Stripe-Version"] = request.headers.get("Stripe-Version", API_VERSION)
     answer.headers["Cache-Control"] = "no-cache, no-store"
     answer.headers["Vary"] = "Origin"
+    sent = request.headers.get("Idempotency-Key")
+    if sent and visit.method in ("POST", "DELETE"):  # echoed to a DELETE too, which does not heed it
+        answer.headers["Idempotency-Key"] = sent
     if visit.key:
-        answer.headers["Idempotency-Key"] = visit.key
         answer.headers["Original-Request"] = visit.original or visit.request_id
     if visit.replayed:
         answer.headers["Idempotent-Replayed"] = "true"

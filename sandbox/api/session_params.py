@@ -59,6 +59,11 @@ def refuse(params: Params) -> None:
     for name in SWITCHES:
         if params.child(name).flag("enabled"):
             raise not_built(name, f"{name}[enabled]")
+    if any(params.child("consent_collection").tree.values()):
+        raise not_built("the collection of consent", "consent_collection")
+    card = params.child("payment_method_options").child("card")
+    if card.text("request_three_d_secure") not in (None, "automatic"):
+        raise not_built("3D Secure on request", card.name("request_three_d_secure"))
     if params.text("ui_mode") not in (None, "hosted_page"):
         raise not_built("Checkout outside its hosted page", "ui_mode")
     if params.child("payment_intent_data").text("capture_method") == "manual":
@@ -99,10 +104,16 @@ def given(params: Params, mode: str, now: int) -> Json:
         said["after_expiration"] = {
             "recovery": {name: recovery.flag(name) or False for name in ("enabled", "allow_promotion_codes")}
         }
+    if params.has("custom_text"):
+        said["custom_text"] = _custom_text(params.child("custom_text"))
     for name in ("allowed_payment_method_types", "excluded_payment_method_types"):
         if params.has(name):
             said[name] = params.texts(name)
     return said
+
+
+def _custom_text(params: Params) -> Json:
+    return {name: {"message": params.child(name).need("message")} for name in params.tree if params.tree[name]}
 
 
 def _check_url(params: Params, name: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox import clock
 from sandbox.agenda import period_end
 from sandbox.api import listing
 from sandbox.api.form import Params
@@ -58,13 +57,10 @@ def list_(call: Call) -> Json:
 
 
 def update(call: Call) -> Json:
+    """Everything that the request asks for is one change, and so one event."""
     sub, params = retrieve(call), call.params
     _refuse(sub, params)
-    if params.has("cancel_at_period_end"):
-        _end_of_period(sub, params)
-    elif params.has("cancel_at"):
-        _end_at(sub, params)
-    changed: Json = params.words("description")
+    changed: Json = params.words("description") | _end(sub, params)
     if params.has("metadata"):
         changed["metadata"] = params.metadata(sub["metadata"])
     if params.has("default_payment_method"):
@@ -97,37 +93,45 @@ def _refuse(sub: Json, params: Params) -> None:
         raise request_error("A canceled subscription can only update its cancellation_details and metadata.")
 
 
-def _end_of_period(sub: Json, params: Params) -> None:
-    if params.has("cancel_at"):
+def _end(sub: Json, params: Params) -> Json:
+    """The fields of a scheduled end that is asked for, taken back or explained."""
+    if params.has("cancel_at") and params.has("cancel_at_period_end"):
         raise request_error(
             "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
             "parameters_exclusive",
         )
-    details = params.child("cancellation_details")
-    feedback, comment = details.choice("feedback", *FEEDBACK), details.text("comment")
-    if params.flag("cancel_at_period_end"):
-        if not sub["cancel_at_period_end"]:
-            subscriptions.schedule_end(sub, feedback, comment)
-    else:
-        subscriptions.undo_end(sub)
+    fields: Json = {}
+    if params.has("cancel_at"):
+        fields = _end_at(sub, params)
+    elif params.has("cancel_at_period_end"):
+        fields = _end_of_period(sub, params)
+    said = params.child("cancellation_details")
+    words = subscriptions.words(said.choice("feedback", *FEEDBACK), said.text("comment"))
+    details: Json = fields.get("cancellation_details") or sub["cancellation_details"]
+    return fields | {"cancellation_details": details | words}
 
 
-def _end_at(sub: Json, params: Params) -> None:
+def _end_of_period(sub: Json, params: Params) -> Json:
+    if not params.flag("cancel_at_period_end"):
+        return subscriptions.going_on(sub)
+    if sub["cancel_at_period_end"]:
+        return {}
+    return subscriptions.ending(sub, period_end(sub)) | {"cancel_at_period_end": True}
+
+
+def _end_at(sub: Json, params: Params) -> Json:
     raw = params.text("cancel_at")
     if raw is None:
-        subscriptions.undo_end(sub)
-        return
+        return subscriptions.going_on(sub)
     if raw in ("min_period_end", "max_period_end"):
         at = period_end(sub)
     elif raw.isdigit():
         at = int(raw)
     else:
         raise not_built(f"cancel_at {raw}", "cancel_at")
-    if at != period_end(sub) and at < period_end(sub):
+    if at < period_end(sub):
         raise not_built("a cancel_at inside the period, which prorates", "cancel_at")
-    details = sub["cancellation_details"] | {"reason": "cancellation_requested"}
-    now = clock.now(sub["customer"])
-    change(sub, subscriptions.UPDATED, cancel_at=at, canceled_at=now, cancellation_details=details)
+    return subscriptions.ending(sub, at)
 
 
 def _method(sub: Json, params: Params) -> str | None:

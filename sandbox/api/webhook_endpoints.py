@@ -9,9 +9,9 @@ from sandbox import clock
 from sandbox.api import listing
 from sandbox.api.form import Params
 from sandbox.api.operation import LISTED, Call, Operation
-from sandbox.errors import request_error, required
+from sandbox.errors import not_built, request_error, required
 from sandbox.events import change
-from sandbox.house import db
+from sandbox.house import API_VERSION, db
 from sandbox.objects import account
 
 Json = dict[str, Any]
@@ -26,6 +26,8 @@ def create(call: Call) -> Json:
         raise required("enabled_events")
     if len(db().all("webhook_endpoint")) >= MOST:
         raise request_error(f"You have reached the maximum of {MOST} test webhook endpoints.")
+    if params.text("api_version") not in (None, API_VERSION):
+        raise not_built("events of another API version", "api_version")
     given = {
         "url": _url(params),
         "enabled_events": params.texts("enabled_events"),

@@ -60,7 +60,8 @@ def answer(token: Json, passed: bool) -> Outcome:
     """The person answered the bank's challenge of one attempt."""
     session = find(token["session"])
     here = f"/c/pay/{session['id']}"
-    if session["status"] != "open":
+    intent = _intent(session)
+    if session["status"] != "open" or not payments.waits_for(intent, token["method"]):
         return Outcome("done", redirect_url=here)
     method = db().get("payment_method", token["method"])
     if passed:
@@ -70,11 +71,18 @@ def answer(token: Json, passed: bool) -> Outcome:
             return Outcome("declined", outcome.message, redirect_url=here)
         return outcome
     if session["amount_total"]:
-        payments.fail_authentication(db().get("payment_intent", session["_payment_intent"]))
+        payments.fail_authentication(intent)
     else:
-        payments.fail_setup_authentication(db().get("setup_intent", session["_setup_intent"]))
+        payments.fail_setup_authentication(intent)
     customers.remember("checkout", session["id"], NOT_CONFIRMED)
     return Outcome("declined", NOT_CONFIRMED, redirect_url=here)
+
+
+def _intent(session: Json) -> Json:
+    """What the person's attempts are made on: a PaymentIntent, or a SetupIntent where nothing is due."""
+    if session["amount_total"]:
+        return db().get("payment_intent", session["_payment_intent"])
+    return db().get("setup_intent", session["_setup_intent"])
 
 
 def _attempt(session: Json, method: Json, authenticated: bool) -> Outcome:

@@ -51,10 +51,11 @@ def answer(challenge: Json, passed: bool) -> Outcome:
     token = challenge["token"]
     invoice = invoice_of(token)
     here = f"/i/{token}"
-    if not payable(invoice):
+    intent = db().get("payment_intent", invoice["_payment_intent"])
+    if not payable(invoice) or not payments.waits_for(intent, challenge["method"]):
         return Outcome("done", redirect_url=here)
     if not passed:
-        payments.fail_authentication(db().get("payment_intent", invoice["_payment_intent"]))
+        payments.fail_authentication(intent)
         customers.remember("invoice", token, NOT_CONFIRMED)
         return Outcome("declined", NOT_CONFIRMED, redirect_url=here)
     outcome = _attempt(token, invoice, db().get("payment_method", challenge["method"]), authenticated=True)

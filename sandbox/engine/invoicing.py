@@ -53,6 +53,9 @@ def _describe(item: Json, free: bool) -> str:
 def finalize(invoice: Json, intent: Json | None = None) -> Json:
     """Number it and open it; where something is due, with a PaymentIntent (`intent`, or a new one)."""
     now = clock.now(invoice["customer"])
+    sub = subscription_of(invoice)
+    if sub is not None:  # from here on the invoice keeps the metadata that its subscription has now
+        invoice["parent"]["subscription_details"]["metadata"] = sub["metadata"]
     token = f"test_{ids.random_text(60)}"
     address = f"{house().base_url}/i/{token}"
     db().set_token(token, {"kind": "invoice", "id": invoice["id"]})

@@ -69,15 +69,20 @@ def find(id_: str, param: str = "payment_method") -> Json:
 
 
 def attach(method: Json, customer: Json) -> Json:
-    """Bind a card to a customer. 402 for the cards whose check fails at once."""
+    """Bind a card to a customer, if the bank has nothing against it."""
     if method["customer"] not in (None, customer["id"]):
         raise request_error(
             "The payment method you provided has already been attached to a customer.", param="payment_method"
         )
+    check(method)
+    return bind(method, customer["id"])
+
+
+def check(method: Json) -> None:
+    """Ask the bank without charging; 402 for the cards that it refuses at once."""
     card = cards.known(method["_number"])
     if not card.attaches and card.decline is not None:
         raise card_error(refusal(card.decline, None, None))
-    return bind(method, customer["id"])
 
 
 def bind(method: Json, customer_id: str) -> Json:

@@ -83,6 +83,11 @@ def _ask(intent: Json, method: Json, url: str) -> None:
     emit("payment_intent.requires_action", intent)
 
 
+def waits_for(intent: Json, method_id: str) -> bool:
+    """Whether this intent still waits for the challenge of that card: a later attempt ends an earlier one."""
+    return bool(intent["status"] == "requires_action" and intent["payment_method"] == method_id)
+
+
 def fail_authentication(intent: Json) -> Json:
     """The person did not pass 3D Secure; there is no charge. The error, as the intent now carries it."""
     method = db().find("payment_method", intent["payment_method"])

@@ -40,33 +40,39 @@ def roll(sub: Json) -> tuple[int, int]:
 
 def schedule_end(sub: Json, feedback: str | None = None, comment: str | None = None) -> Json:
     """Cancel at the end of the paid period."""
-    details = sub["cancellation_details"] | {"reason": "cancellation_requested"}
-    return change(
-        sub,
-        UPDATED,
-        cancel_at_period_end=True,
-        cancel_at=period_end(sub),
-        canceled_at=clock.now(sub["customer"]),
-        cancellation_details=details | _words(feedback, comment),
-    )
+    fields = ending(sub, period_end(sub)) | {"cancel_at_period_end": True}
+    fields["cancellation_details"] |= words(feedback, comment)
+    return change(sub, UPDATED, **fields)
 
 
 def undo_end(sub: Json) -> Json:
     """Take a scheduled cancellation back."""
-    return change(
-        sub,
-        UPDATED,
-        cancel_at_period_end=False,
-        cancel_at=None,
-        canceled_at=None,
-        cancellation_details=dict.fromkeys(sub["cancellation_details"]),
-    )
+    return change(sub, UPDATED, **going_on(sub))
+
+
+def ending(sub: Json, at: int) -> Json:
+    """The fields of a subscription that somebody, just now, asked to end at `at`."""
+    return {
+        "cancel_at": at,
+        "canceled_at": clock.now(sub["customer"]),
+        "cancellation_details": sub["cancellation_details"] | {"reason": "cancellation_requested"},
+    }
+
+
+def going_on(sub: Json) -> Json:
+    """The fields of a subscription with no end scheduled."""
+    return {
+        "cancel_at_period_end": False,
+        "cancel_at": None,
+        "canceled_at": None,
+        "cancellation_details": dict.fromkeys(sub["cancellation_details"]),
+    }
 
 
 def cancel_now(sub: Json, feedback: str | None = None, comment: str | None = None) -> Json:
     """End at once, on request."""
     now = clock.now(sub["customer"])
-    details = sub["cancellation_details"] | {"reason": "cancellation_requested"} | _words(feedback, comment)
+    details = sub["cancellation_details"] | {"reason": "cancellation_requested"} | words(feedback, comment)
     sub.update(
         status="canceled",
         cancel_at=None,
@@ -113,6 +119,7 @@ def stop_collecting(subscription_id: str) -> None:
             )
 
 
-def _words(feedback: str | None, comment: str | None) -> Json:
+def words(feedback: str | None, comment: str | None) -> Json:
+    """What was said of a cancellation, as far as anything was."""
     given = {"feedback": feedback, "comment": comment}
     return {key: value for key, value in given.items() if value}

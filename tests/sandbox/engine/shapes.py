@@ -14,6 +14,7 @@ from typing import Any, ForwardRef, Literal, Union, get_args, get_origin
 
 from stripe import ListObject, StripeObject
 from stripe._object_classes import OBJECT_CLASSES
+from stripe._stripe_object import UntypedStripeObject
 
 Json = dict[str, Any]
 
@@ -86,6 +87,8 @@ def _value(value: Any, hint: Any, inner: Any, path: str) -> list[str]:
         return [] if value in get_args(hint) else [f"{path}: {value!r} is not one of {get_args(hint)[:8]}"]
     if get_origin(hint) is list:
         return _list(value, get_args(hint)[0], inner, path)
+    if get_origin(hint) is UntypedStripeObject:
+        return _map(value, get_args(hint)[0], inner, path)
     if _is_list_object(hint):
         return _list_object(value, path)
     return _plain(value, hint, inner, path)
@@ -100,6 +103,13 @@ def _list(value: Any, hint: Any, inner: Any, path: str) -> list[str]:
     if not isinstance(value, list):
         return [f"{path}: not a list"]
     return [each for n, item in enumerate(value) for each in _value(item, hint, inner, f"{path}[{n}]")]
+
+
+def _map(value: Any, hint: Any, inner: Any, path: str) -> list[str]:
+    """An object with keys of any name (metadata, currency_options): the SDK types its values."""
+    if not isinstance(value, dict):
+        return [f"{path}: {value!r} is not an object"]
+    return [each for key, item in value.items() for each in _value(item, hint, inner, f"{path}.{key}")]
 
 
 def _list_object(value: Any, path: str) -> list[str]:
@@ -128,4 +138,4 @@ def _plain(value: Any, hint: Any, inner: Any, path: str) -> list[str]:
         return [f"{path}: untyped"]
     if isinstance(inner, type) and issubclass(inner, StripeObject):
         return _object(value, inner, path)
-    return []  # metadata and its like: any keys
+    return [f"{path}: untyped"]

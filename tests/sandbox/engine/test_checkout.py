@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.sandbox.engine.driver import ALWAYS_ASKS, ASKS, GENERIC, GOOD, POOR, Sandbox
@@ -155,6 +157,19 @@ def test_an_abandoned_challenge_gives_nothing_and_its_link_dies_with_the_session
     sandbox.form(answer.location, answer="pass")
     assert sandbox.charges(session.customer) == []
     assert sandbox.api.checkout.sessions.retrieve(session.id).status == "expired"
+
+
+@pytest.mark.parametrize("answer", ["pass", "fail"])
+@pytest.mark.parametrize("trial", [{}, {"trial_period_days": 14}])
+def test_another_attempt_ends_the_challenge_of_the_first(sandbox: Sandbox, answer: str, trial: Any) -> None:
+    session = sandbox.session(subscription_data=trial)
+    first = sandbox.card(session.url, ASKS)
+    assert sandbox.card(session.url, GENERIC).status == 422
+    mark = sandbox.mark()
+    late = sandbox.form(first.location, answer=answer)
+    assert late.location.endswith(f"/c/pay/{session.id}")
+    assert sandbox.types(mark) == []
+    assert sandbox.api.checkout.sessions.retrieve(session.id).status == "open"
 
 
 def test_a_challenge_can_be_answered_once(sandbox: Sandbox) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stripe
@@ -40,6 +41,13 @@ def test_the_secret_is_told_once(sandbox: Sandbox, endpoint: Endpoint) -> None:
     assert (again.status, again.enabled_events) == ("enabled", ["*"])
 
 
+def test_an_endpoint_of_another_api_version_is_refused_since_no_event_would_have_it(sandbox: Sandbox) -> None:
+    given: Any = {"url": "http://127.0.0.1:9/", "enabled_events": ["*"], "api_version": "2025-03-31.basil"}
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        sandbox.api.webhook_endpoints.create(given)
+    assert (caught.value.code, caught.value.param) == ("sandbox_not_built", "api_version")
+
+
 def test_an_endpoint_gets_only_what_it_asked_for(sandbox: Sandbox) -> None:
     hook = Endpoint()
     made = sandbox.api.webhook_endpoints.create({"url": hook.url, "enabled_events": ["customer.created"]})
@@ -66,6 +74,7 @@ def test_an_endpoint_can_move(sandbox: Sandbox, endpoint: Endpoint) -> None:
 
 def test_a_failed_delivery_comes_again_and_delivery_success_tells(sandbox: Sandbox, endpoint: Endpoint) -> None:
     endpoint.answers = 503
+    sandbox.control("trouble", delivery="hold")  # so that every attempt is one of a flush
     customer = sandbox.customer()
     flushed(sandbox, endpoint)
     (event,) = sandbox.events(about=customer.id)
@@ -178,8 +187,10 @@ def test_everything_survives_a_kill(tmp_path: Path) -> None:
     hook.close()
 
 
-def test_a_taken_port_is_said_in_one_sentence(sandbox: Sandbox, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "sandbox", "--port", str(sandbox.port), "--data", str(tmp_path)]
+def test_a_taken_port_is_said_in_one_sentence_and_no_data_are_touched(sandbox: Sandbox, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = [sys.executable, "-m", "sandbox", "--port", str(sandbox.port), "--data", str(data)]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 1
     assert second.stderr == f"Port {sandbox.port} is taken: choose another with --port or SANDBOX_PORT.\n"
+    assert not data.exists()
