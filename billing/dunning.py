@@ -88,7 +88,8 @@ def _paid(
         return
     kind = "recovered" if _was_dunned(session, invoice) else "receipt"
     facts = _invoice_facts(invoice, subscription)
-    facts["next_date"] = day(subscription.current_period_end) if subscription else None
+    goes_on = subscription is not None and not subscription.final and subscription.ends_at is None
+    facts["next_date"] = day(subscription.current_period_end) if subscription and goes_on else None
     facts["access"] = subscription is not None and subscription.status in LIVE
     owe(session, kind, f"paid:{invoice.stripe_id}", user.email, facts, user_id=user.id, cause=cause.event_id)
 
@@ -106,12 +107,16 @@ def _failed(
 ) -> None:
     number = stage(invoice)
     kind = "action_required" if invoice.needs_action else STAGES[number]
+    end = grace_end(invoice, subscription)
+    stripe_now = (subscription.clock_time if subscription else None) or cause.now
+    access = end is None or stripe_now < end
     facts = _invoice_facts(invoice, subscription)
     facts |= {
         "due_date": day(invoice.first_failed_at),
         "decline_text": declines.reason(invoice.decline_code),
         "retry_text": retry_text(invoice),
-        "access_until": day(grace_end(invoice)),
+        "access": access,
+        "access_until": day(end) if access else None,
         "stage": number,
     }
     key = f"dun:{invoice.stripe_id}:{number}"
@@ -130,9 +135,10 @@ def retry_text(invoice: Invoice) -> str:
     return "We can’t try this card again. Add another card and we’ll take the payment."
 
 
-def grace_end(invoice: Invoice) -> datetime | None:
-    """When access ends if nothing is paid: counted from the first failure, never from a later one."""
-    failed = invoice.first_failed_at
+def grace_end(invoice: Invoice, subscription: Subscription | None) -> datetime | None:
+    """When access ends if nothing is paid: counted from the first failure, be it of an older invoice."""
+    known = (invoice.first_failed_at, subscription.first_failed_at if subscription else None)
+    failed = min((moment for moment in known if moment), default=None)
     return failed + timedelta(days=config().grace_days) if failed else None
 
 
@@ -147,7 +153,8 @@ def subscription_written(
     ending_before = before.get("cancel_at") or before.get("cancel_at_period_end")
     if before and row.status not in FINAL and bool(ending_before) != bool(row.ends_at):
         kind = "cancel_set" if row.ends_at else "kept"
-        mark = row.ends_at.isoformat() if row.ends_at else str(cause.fence)
+        # Ending, kept and ending again on the same day are three pieces of news.
+        mark = f"{row.ends_at.isoformat()}:{row.canceled_at}" if row.ends_at else str(cause.fence)
         owe(
             session,
             kind,
@@ -268,7 +275,6 @@ def _invoice_facts(invoice: Invoice, subscription: Subscription | None) -> dict[
         "amount": format_money(amount, invoice.currency),
         "description": invoice.description,
         "paid_date": day(invoice.paid_at),
-        "card": card(subscription) if subscription else None,
     }
 
 

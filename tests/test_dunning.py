@@ -261,9 +261,42 @@ def test_grace_starts_at_stripes_first_try_and_no_later_try_or_late_news_moves_i
         row = db_session.execute(select(Subscription)).scalar_one()
         found = db_session.execute(select(Invoice)).scalar_one()
         assert (row.first_failed_at, found.first_failed_at) == (first, first)
-        assert dunning.grace_end(found) == first + timedelta(days=14)
+        assert dunning.grace_end(found, row) == first + timedelta(days=14)
     tell(db_session, subscription, an_invoice(subscription, id=invoice["id"]))
     assert db_session.execute(select(Subscription.first_failed_at)).scalar_one() is None
+
+
+def test_a_later_invoice_promises_no_access_that_an_older_debt_has_ended(
+    db_session: Session, config: Config, mails: MailSink, subscription: Object
+) -> None:
+    old, new = owing(subscription, 1), owing(subscription, 1, created=START + 30 * DAY)
+    new["status_transitions"] = {"finalized_at": START + 30 * DAY, "paid_at": None}
+    tell(db_session, past_due(subscription), old, clock=START + DAY)
+    tell(db_session, past_due(subscription), new, clock=START + 30 * DAY)
+    send(db_session, config)
+    first, second = (message.text for message in mails.messages)
+    assert "You keep full access until 2 December 2026." in first
+    assert "You keep" not in second
+    assert "Your access is on hold until it is paid." in second
+
+
+def test_a_receipt_names_no_next_payment_where_none_will_come(
+    db_session: Session, config: Config, mails: MailSink, subscription: Object
+) -> None:
+    tell(db_session, subscription, an_invoice(subscription))
+    tell(db_session, {**subscription, "cancel_at_period_end": True}, an_invoice(subscription))
+    send(db_session, config)
+    receipts = [message.text for message in mails.messages if "Receipt" in message.subject]
+    assert ["Next payment" in text for text in receipts] == [True, False]
+
+
+def test_ending_kept_and_ending_again_on_the_same_day_is_told_each_time(
+    db_session: Session, subscription: Object
+) -> None:
+    for asked in (START + DAY, START + 2 * DAY):
+        tell(db_session, {**subscription, "cancel_at_period_end": True, "canceled_at": asked})
+        tell(db_session, subscription)
+    assert [kind for kind, _ in owed(db_session)] == ["cancel_set", "kept", "cancel_set", "kept"]
 
 
 def test_a_mail_goes_to_the_address_that_the_person_has_now(

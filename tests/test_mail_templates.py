@@ -19,12 +19,12 @@ INVOICE = {
     "number": "A1B2C3D4-0002",
     "description": "Pro, November 2026",
     "paid_date": "20 November 2026",
-    "card": "Visa ending 4242",
     "next_date": "20 December 2026",
 }
 DUNNING = {
     **INVOICE,
     "due_date": "20 November 2026",
+    "access": True,
     "access_until": "4 December 2026",
     "decline_text": "Your bank declined the payment and didn’t say why.",
     "retry_text": "We can’t try this card again. Add another card and we’ll take the payment.",
@@ -38,8 +38,9 @@ DISPUTE = {
     "due_date": "30 November 2026",
     "subscriber": "ana@example.com",
 }
-MAYBE = ("due_date", "access_until", "next_date", "number", "description", "paid_date", "card")
+MAYBE = ("due_date", "access_until", "next_date", "number", "description", "paid_date")
 ABSENT = dict.fromkeys(MAYBE)
+HELD = {"access": False, "access_until": None}
 
 SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("code", {"secret": "482913"}),
@@ -52,11 +53,15 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("recovered", {**INVOICE, "access": True}),
     ("dun1", DUNNING),
     ("dun1", {**DUNNING, **ABSENT}),
+    ("dun1", {**DUNNING, **HELD}),
     ("dun2", DUNNING),
+    ("dun2", {**DUNNING, **HELD}),
     ("dun3", DUNNING),
     ("dun3", {**DUNNING, **ABSENT}),
+    ("dun3", {**DUNNING, **HELD}),
     ("dun5", ENDED),
     ("action_required", DUNNING),
+    ("action_required", {**DUNNING, **HELD}),
     ("cancel_set", PLAN),
     ("kept", PLAN),
     ("kept", {**PLAN, "amount": None, "next_date": None}),
