@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Object = dict[str, Any]
+LONGEST_ID = 255
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,22 @@ def invoice_subscription(invoice: Object) -> str | None:
     return new or ref(invoice.get("subscription"))
 
 
+def customer(thing: Any) -> str | None:
+    """The customer of a fetched object; None where it names none."""
+    return ref(thing.get("customer")) if isinstance(thing, dict) else None
+
+
 def ref(value: Any) -> str | None:
     """The id of a reference, expanded or not; None for anything else.
 
-    Ids are printable ASCII. Escaped NULs and lone surrogates, which JSON allows, could not be stored.
+    Ids are printable ASCII, 255 characters at most. Escaped NULs and lone surrogates, which JSON allows,
+    could not be stored, and an endless id not indexed.
     """
     if isinstance(value, dict):
         value = value.get("id")
-    return value if isinstance(value, str) and value and value.isascii() and value.isprintable() else None
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID:
+        return None
+    return value if value.isascii() and value.isprintable() else None
 
 
 def first_item(subscription: Object) -> Object:

@@ -1,0 +1,88 @@
+"""The web processes as the Procfile starts them, on a port of this machine, and what they wrote to their log."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing.config import Config
+from local.ports import free_port
+from tests.processes import environ_of
+from tests.support import signed, wait_until
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: http.client.HTTPMessage
+
+
+@dataclass(frozen=True)
+class Served:
+    """gunicorn with its workers. ``log``: their standard error."""
+
+    port: int
+    log: Path
+    secret: str
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read(), answer.headers)
+        finally:
+            connection.close()
+
+    def deliver(self, body: bytes) -> Answer:
+        """Send a body as Stripe does, signed."""
+        return self.ask("POST", "/webhooks/stripe", body, {"Stripe-Signature": signed(body, self.secret)})
+
+
+@contextmanager
+def served(config: Config, folder: Path, *, workers: int = 2) -> Iterator[Served]:
+    """Serve until the block ends. The database must have been set up with ``installation.record``."""
+    [line] = [line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("web:")]
+    port, log = free_port(), folder / "web.log"
+    command = shlex.split(
+        line.removeprefix("web:").replace("0.0.0.0", "127.0.0.1").replace("$PORT", str(port))
+    )
+    command = [word.replace("${WEB_CONCURRENCY:-1}", str(workers)) for word in command]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=environ_of(config),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    web = Served(port, log, config.stripe_webhook_secrets[0])
+    try:
+        wait_until(lambda: _healthy(web) or process.poll() is not None, "gunicorn to answer")
+        assert process.poll() is None, log.read_text()
+        yield web
+    finally:
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+
+
+def _healthy(web: Served) -> bool:
+    try:
+        return web.ask("GET", "/healthz").status == 200
+    except OSError:
+        return False

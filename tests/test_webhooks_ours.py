@@ -1,0 +1,136 @@
+"""Only events of this installation's mode, account and secret are taken; the signature is the only key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from billing.clock import now
+from billing.config import Config
+from billing.models import LoginSession, StripeEvent, User
+from tests.conftest import WEBHOOK_SECRET, make_config
+from tests.intake import PATH, REFUSED, another_app, emptied, paid, standing_by
+from tests.story import count
+from tests.support import Databases, deliver, sign_in, signed
+from tests.watching import Bell, all_rows
+
+
+@pytest.fixture(scope="module")
+def app(databases: Databases) -> Iterator[Flask]:
+    with standing_by(databases) as application:
+        yield application
+
+
+@pytest.fixture
+def config(app: Flask) -> Config:
+    found: Config = app.extensions["config"]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def bell(app: Flask, db_session: Session) -> Bell:
+    emptied(db_session)
+    return Bell(app)
+
+
+def live_config(database: Config) -> Config:
+    return make_config(
+        database.database_url, public_url="https://billing.example.com", api_base="", APP_ENV="production",
+        STRIPE_SECRET_KEY="sk_live_0123456789abcdefghij", STRIPE_ACCOUNT="acct_ours",
+    )  # fmt: skip
+
+
+def answer_of(config: Config, event: dict[str, Any], secret: str | None = None) -> int:
+    """What an application with these settings answers."""
+    with another_app(config) as application:
+        return deliver(application, event, secret=secret).status_code
+
+
+@pytest.mark.parametrize("livemode", [True, False])
+def test_test_and_live_events_never_end_in_one_database(app: Flask, config: Config, livemode: bool) -> None:
+    event = paid(livemode=livemode)
+    assert answer_of(live_config(config), event) == (200 if livemode else 400)
+    assert count(StripeEvent) == int(livemode)
+    other = paid(livemode=livemode)
+    assert deliver(app, other).status_code == (400 if livemode else 200)
+    assert count(StripeEvent) == 1
+
+
+@pytest.mark.parametrize(("account", "status"), [(None, 200), ("acct_ours", 200), ("acct_theirs", 400)])
+def test_only_events_of_the_expected_account_are_taken(
+    app: Flask, config: Config, account: str | None, status: int
+) -> None:
+    event = paid(livemode=True, account=account)
+    assert answer_of(live_config(config), event) == status
+    assert count(StripeEvent) == (status == 200)
+
+
+def test_a_thin_event_of_stripes_second_api_is_refused(app: Flask, bell: Bell) -> None:
+    event = {
+        "id": "evt_test_65TOC7OmrCVfVqxYI6916T9GELAUSQsZLoXcyMXwAKGy8Y",
+        "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered",
+        "livemode": False,
+        "created": "2026-11-18T17:46:22.134Z",
+        "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"},
+    }
+    answer = deliver(app, event)
+    assert (answer.status_code, answer.get_json()) == (400, REFUSED)
+    assert (count(StripeEvent), bell.rung) == (0, 0)
+
+
+def test_both_secrets_of_a_rotation_are_taken_until_the_old_one_is_removed(
+    app: Flask, config: Config
+) -> None:
+    new = "whsec_the_new_one_0123456789"
+
+    def status(secrets: str, used: str) -> int:
+        return answer_of(make_config(config.database_url, secret=secrets), paid(), used)
+
+    assert [status(f"{new},{WEBHOOK_SECRET}", used) for used in (new, WEBHOOK_SECRET)] == [200, 200]
+    assert [status(new, used) for used in (new, WEBHOOK_SECRET)] == [200, 400]
+    assert count(StripeEvent) == 3
+
+
+# The signature is the only key, POST the only way.
+
+
+def test_no_cookie_is_read_or_set(
+    app: Flask, db_session: Session, bell: Bell, admin: User, client: FlaskClient
+) -> None:
+    sign_in(client, admin)
+    db_session.execute(update(LoginSession).values(last_seen_at=now() - timedelta(hours=1)))
+    db_session.commit()
+    before = all_rows(db_session)
+    body = json.dumps(paid()).encode()
+    taken = client.post(PATH, data=body, headers={"Stripe-Signature": signed(body, WEBHOOK_SECRET)})
+    refused = client.post(PATH, data=body)
+    assert (taken.status_code, refused.status_code) == (200, 400)
+    assert "Set-Cookie" not in taken.headers
+    assert "Set-Cookie" not in refused.headers
+    after = all_rows(db_session)
+    changed = {table for table, rows in after.items() if rows != before[table]}
+    assert changed == {"stripe_events"}, "a session's row was touched"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("who", ["a stranger", "an admin"])
+def test_any_method_but_post_is_not_allowed(
+    client: FlaskClient, admin: User, bell: Bell, method: str, who: str
+) -> None:
+    if who == "an admin":
+        sign_in(client, admin)
+    body = json.dumps(paid()).encode()
+    signature = {"Stripe-Signature": signed(body, WEBHOOK_SECRET)}
+    answer = client.open(PATH, method=method, data=body, headers=signature)
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+    assert (count(StripeEvent), bell.rung) == (0, 0)
