@@ -33,7 +33,7 @@ from billing.errors import ConfigError
 from billing.extensions import csrf, db, engine_options, login_manager, migrate
 
 HERE = Path(__file__).parent
-ENV_FILES = (HERE / ".data" / "env", HERE / ".env")
+OWN_ENV, MADE_ENV = HERE / ".env", HERE / ".data" / "env"
 BODY_LIMIT = 1024 * 1024
 
 
@@ -44,6 +44,7 @@ def create_app(config: Config | None = None) -> Flask:
     logs.configure()
     app = Flask("app", root_path=str(HERE), template_folder="templates", static_folder="static")
     app.config.update(_flask_settings(config))
+    app.url_map.merge_slashes = False  # the router's own redirects name the host that the request claims
     app.extensions["config"] = config
     app.extensions["catalogue"] = plans.load(HERE / "plans.toml")
     db.init_app(app)
@@ -82,15 +83,21 @@ def _config_or_exit() -> Config:
 
 
 def _read_config() -> Config:
-    """The environment; names it lacks are looked up in ``.data/env`` (what ``make run`` made) and ``.env``."""
-    environ = dict(os.environ)
-    for path in ENV_FILES:
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                name, sign, value = line.partition("=")
-                if sign and not name.startswith("#"):
-                    environ.setdefault(name.strip(), _unquoted(value.strip()))
+    """The environment; names it lacks are looked up in ``.env``, then in ``.data/env`` (what ``make run`` made).
+
+    The latter only in development: a secret that was made up here must not stand in for one that is missing.
+    """
+    environ = {**_lines(OWN_ENV), **os.environ}
+    if environ.get("APP_ENV", "development") == "development":
+        environ = {**_lines(MADE_ENV), **environ}
     return settings.load(environ)
+
+
+def _lines(path: Path) -> dict[str, str]:
+    """NAME=value lines of a file, but for empty values; none where there is no file."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs if value.strip()}
 
 
 def _unquoted(value: str) -> str:

@@ -41,9 +41,13 @@ def require_sign_in() -> ResponseReturnValue | None:
 
 
 def refuse_cross_site() -> None:
-    """A second lock beside the CSRF token: browsers say where a request came from."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if request.method not in SAFE_METHODS and site not in (None, "same-origin", "none"):
+    """A second lock beside the CSRF token: browsers say where a request came from. Older ones send ``Origin`` only."""
+    if request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    config: Config = current_app.extensions["config"]
+    ours = {None, config.public_url, f"{request.scheme}://{request.host}"}
+    if site not in ("same-origin", "none") if site is not None else origin not in ours:
         abort(403)
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, current_app, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from sqlalchemy import select
 
 from billing import accounts, forms, passwords, queues, throttle
 from billing.access import person
 from billing.auth import too_many
 from billing.config import Config
 from billing.extensions import db
-from billing.models import LoginSession
 
 bp = Blueprint("account", __name__)
 
@@ -51,18 +49,13 @@ def sign_out_others() -> ResponseReturnValue:
 
 def _page(form: forms.ChangePassword) -> str:
     config: Config = current_app.extensions["config"]
-    rows = (
-        select(LoginSession)
-        .where(LoginSession.user_id == person().id)
-        .order_by(LoginSession.last_seen_at.desc())
-    )
     sessions = [
         {
             "label": _label(row.user_agent),
             "last_seen": row.last_seen_at,
             "current": row.id == current_user.row.id,
         }
-        for row in db.session.execute(rows).scalars()
+        for row in accounts.open_sessions(db.session(), person().id)
     ]
     return render_template(
         "account/index.html",

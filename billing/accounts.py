@@ -128,6 +128,24 @@ def find_session(session: Session, token: str) -> LoginSession | None:
     return found
 
 
+def open_sessions(session: Session, user_id: int) -> list[LoginSession]:
+    """The browsers that are signed in now, the one seen last first."""
+    moment = now()
+    found = select(LoginSession).where(
+        LoginSession.user_id == user_id,
+        LoginSession.expires_at >= moment,
+        LoginSession.last_seen_at >= moment - SESSION_IDLE,
+    )
+    return list(session.execute(found.order_by(LoginSession.last_seen_at.desc())).scalars())
+
+
+def forget_old(session: Session) -> None:
+    """Remove browsers that can't come back, and codes and links that ended a day ago, with the passwords in them."""
+    session.execute(delete(LoginSession).where(LoginSession.expires_at < func.now()))
+    session.execute(delete(LoginSession).where(LoginSession.last_seen_at < func.now() - SESSION_IDLE))
+    session.execute(delete(AuthToken).where(AuthToken.expires_at < func.now() - timedelta(days=1)))
+
+
 def close_sessions(session: Session, user_id: int, *, but: int | None = None) -> None:
     """Sign the person out everywhere, or everywhere else."""
     gone = delete(LoginSession).where(LoginSession.user_id == user_id)

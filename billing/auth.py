@@ -58,7 +58,7 @@ def signup() -> ResponseReturnValue:
     form = forms.SignUp()
     config = _config()
     if request.method == "GET":
-        session.setdefault("referral", request.args.get("ref", "")[:100])
+        _keep_referral(request.args.get("ref", "")[:100])
         return render_template("auth/signup.html", form=form, min_length=config.password_min_length)
     if not form.validate():
         return render_template("auth/signup.html", form=form, min_length=config.password_min_length), 422
@@ -66,7 +66,7 @@ def signup() -> ResponseReturnValue:
     if wait:
         return too_many(wait)
     token = accounts.start_sign_up(
-        db.session(), form.email.data, form.password.data, session.get("referral") or None, config.secret_key
+        db.session(), form.email.data, form.password.data, session.get("referral"), config.secret_key
     )
     db.session.commit()
     queues.ring()
@@ -202,6 +202,12 @@ def _send_again(token: AuthToken) -> ResponseReturnValue:
     queues.ring()
     flash("We sent a new code.")
     return redirect(url_for("auth.confirm", next=request.args.get("next")), 303)
+
+
+def _keep_referral(code: str) -> None:
+    """The first one counts. One that PostgreSQL can't keep would stand in the way of the sign-up."""
+    if code and code.isprintable():
+        session.setdefault("referral", code)
 
 
 def _too_many(what: str, email: str, *, limits: tuple[int, int]) -> int:

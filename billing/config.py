@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -80,7 +81,7 @@ def load(environ: Mapping[str, str]) -> Config:
         smtp_url=read("SMTP_URL", required=True),
         mail_from=read("MAIL_FROM", required=True),
         brand_name=read("BRAND_NAME", "Dunlin"),
-        support_email=read("SUPPORT_EMAIL", "") or read("MAIL_FROM", required=True),
+        support_email=_bare(read("SUPPORT_EMAIL", "") or read("MAIL_FROM", required=True)),
         proxy_hops=read.number("PROXY_HOPS", 0, 0, 5),
         grace_days=read.number("GRACE_DAYS", 14, 0, 90),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
@@ -139,6 +140,11 @@ class _Reader:
             raise ConfigError(f"{name}_FILE can't be read ({problem.strerror}); check the path.") from problem
         except UnicodeDecodeError as problem:
             raise ConfigError(f"{name}_FILE leads to a file that is not UTF-8 text.") from problem
+
+
+def _bare(address: str) -> str:
+    """Without the name that MAIL_FROM may have: a mailto link takes the address alone."""
+    return parseaddr(address)[1] or address
 
 
 def _split(value: str) -> list[str]:

@@ -20,15 +20,26 @@ def _tidy(value: str | None) -> str:
     return (value or "").strip()
 
 
+def normal_email(text: str) -> str | None:
+    """An address in its normal form, in which it is kept and looked up; None for what is none."""
+    try:
+        found = validate_email(text, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+    except EmailNotValidError:
+        return None
+    return found.ascii_email or found.normalized  # SMTP takes ASCII
+
+
 def _email(form: FlaskForm, field: StringField) -> None:
     """Replace the address by its normal form. Only the shape is checked; the code proves the rest."""
-    try:
-        found = validate_email(
-            field.data or "", check_deliverability=False, allow_smtputf8=False, test_environment=True
-        )
-    except EmailNotValidError as problem:
-        raise ValidationError("Enter an email address like name@example.com.") from problem
-    field.data = found.ascii_email or found.normalized  # SMTP takes ASCII
+    found = normal_email(field.data or "")
+    if found is None:
+        raise ValidationError("Enter an email address like name@example.com.")
+    field.data = found
+
+
+def _as_kept(form: FlaskForm, field: StringField) -> None:
+    """The form in which the address is kept. What is no address stays as it is, and is nobody's."""
+    field.data = normal_email(field.data) or field.data
 
 
 def _new_password(form: Any, field: PasswordField) -> None:
@@ -63,7 +74,7 @@ class Confirm(FlaskForm):
 
 
 class SignIn(FlaskForm):
-    email = StringField("Email", filters=[_tidy], validators=[_given("your email address")])
+    email = StringField("Email", filters=[_tidy], validators=[_given("your email address"), _as_kept])
     password = PasswordField("Password", validators=[_given("your password")])
 
 

@@ -51,8 +51,9 @@ def problem(password: str, *, minimum: int, email: str, brand: str) -> str | Non
 
 
 def _is_context(plain: str, email: str, brand: str) -> bool:
-    words = [brand.casefold(), email.casefold(), email.casefold().partition("@")[0]]
-    return any(word and plain.strip("0123456789!.-_ ") == word for word in words)
+    words = {brand.casefold(), email.casefold(), email.casefold().partition("@")[0]}
+    ends = "0123456789!.-_ "
+    return plain in words or plain.strip(ends) in {word.strip(ends) for word in words} - {""}
 
 
 @cache

@@ -6,8 +6,9 @@ import hashlib
 import secrets
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import (
     Flask,
@@ -26,7 +27,7 @@ from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from billing import words
+from billing import logs, words
 from billing.access import refuse_cross_site, require_sign_in
 from billing.clock import now
 from billing.config import Config
@@ -34,6 +35,7 @@ from billing.extensions import db
 from billing.money import format_money
 
 STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
+MOST_FIELDS = 12  # no form of ours has more; a stranger may send a hundred thousand
 PAGES = (400, 403, 404, 405, 410, 413, 429, 503)
 
 
@@ -41,6 +43,7 @@ def init_app(app: Flask, config: Config) -> None:
     """Bind all of it to the application."""
     policy = content_security_policy(config)
     app.before_request(_name_request)
+    app.teardown_request(_forget_name)
     if config.secure_cookies:
         app.before_request(lambda: _to_https(config))
     app.before_request(refuse_cross_site)
@@ -81,10 +84,10 @@ def _headers(answer: Response, policy: str, config: Config) -> Response:
     headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=()")
     if config.secure_cookies:
         headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    if request.endpoint == "static" and answer.status_code == 200 and "v" in request.args:
-        headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    elif request.endpoint != "static":
+    if request.endpoint != "static" or answer.status_code >= 400:  # an error page knows who is signed in
         headers["Cache-Control"] = "no-store"
+    elif answer.status_code == 200 and "v" in request.args:
+        headers["Cache-Control"] = "public, max-age=31536000, immutable"
     headers["X-Request-Id"] = g.get("request_id", "")
     return answer
 
@@ -95,11 +98,18 @@ def _to_https(config: Config) -> ResponseReturnValue | None:
         return None
     if request.method not in ("GET", "HEAD"):
         abort(403)
-    return redirect(config.public_url + request.full_path.rstrip("?"), 301)
+    # quoted again: a decoded line break can't be in a header, a decoded ? or # would lead elsewhere
+    address = quote(request.path, safe="/:@!$&'()*+,;=~") + f"?{request.query_string.decode('latin-1')}"
+    return redirect(config.public_url + address.rstrip("?"), 301)
 
 
 def _name_request() -> None:
     g.request_id = secrets.token_hex(6)
+    logs.request_name.set(g.request_id)
+
+
+def _forget_name(problem: BaseException | None) -> None:
+    logs.request_name.set(None)
 
 
 def _shared(config: Config) -> dict[str, object]:
@@ -150,9 +160,10 @@ def _ago(moment: datetime | None) -> Markup:
 def _error_page(problem: HTTPException) -> ResponseReturnValue:
     """The page of a status; a webhook or a JSON path gets no HTML."""
     status = problem.code or 500
+    headers = {name: value for name, value in problem.get_headers() if name == "Allow"}
     if request.path.startswith(("/webhooks/", "/checkout/state")):
-        return {"error": problem.name}, status
-    return render_template(f"errors/{status}.html", minutes=15), status
+        return {"error": problem.name}, status, headers
+    return render_template(f"errors/{status}.html", minutes=15), status, headers
 
 
 def _stale_form(problem: CSRFError) -> ResponseReturnValue:
@@ -165,7 +176,7 @@ def _stale_form(problem: CSRFError) -> ResponseReturnValue:
             "value": "" if "password" in name else value,
             "kind": "hidden" if name in hidden else "password" if "password" in name else "text",
         }
-        for name, value in request.form.items()
+        for name, value in islice(request.form.items(), MOST_FIELDS)
         if name != "csrf_token"
     ]
     return render_template("errors/csrf.html", action=request.full_path.rstrip("?"), fields=fields), 400
@@ -176,18 +187,18 @@ def _no_database(problem: SQLAlchemyError) -> ResponseReturnValue:
     if isinstance(problem, DataError):  # a NUL or a huge number was sent, which PostgreSQL can't keep
         db.session.rollback()
         return _error_page(BadRequest())
-    return render_template("errors/503.html", brand=_brand()), 503
+    return _alone("503"), 503
 
 
 def _our_fault(problem: HTTPException) -> ResponseReturnValue:
     cause = getattr(problem, "original_exception", None)
     if isinstance(cause, SQLAlchemyError):  # raised while an error page was made
         return _no_database(cause)
-    retry = request.path if request.method == "GET" else None
-    page = render_template("errors/500.html", brand=_brand(), request_id=g.get("request_id"), retry=retry)
-    return page, 500
+    return _alone("500", retry=request.path if request.method == "GET" else None), 500
 
 
-def _brand() -> str:
-    found: Config = current_app.extensions["config"]
-    return found.brand_name
+def _alone(name: str, **facts: object) -> str:
+    """An error page without what every page shares: who is signed in is asked of the database, which may be away."""
+    config: Config = current_app.extensions["config"]
+    page = current_app.jinja_env.get_template(f"errors/{name}.html")
+    return page.render(brand=config.brand_name, request_id=g.get("request_id"), **facts)

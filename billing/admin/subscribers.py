@@ -31,7 +31,7 @@ STATUS_CHOICES = [
 ]
 
 
-@bp.get("/")
+@bp.get("/", strict_slashes=False)
 def home() -> ResponseReturnValue:
     return redirect(url_for("admin.subscribers"), 303)
 

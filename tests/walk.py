@@ -1,0 +1,192 @@
+"""A walk through the whole house: every rule of the application, every method, as a stranger, a person and an admin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import Headers
+from werkzeug.routing import Rule
+
+from billing import accounts, installation
+from billing.config import Config
+from billing.extensions import db
+from billing.models import CheckoutSession, Notice, User
+from tests import admin_rows as rows
+from tests.conftest import dispose, make_app
+from tests.support import make_user, sign_in
+from tests.watching import all_rows
+
+METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE")
+SAFE = ("GET", "HEAD", "OPTIONS")
+STRANGER, ALICE, ADMIN = "a stranger", "alice", "an admin"
+EVERYBODY = (STRANGER, ALICE, ADMIN)
+# What the address needs beside its path, for the page that has something to show.
+QUERIES = {"orders.returned": "?session_id=cs_alice", "orders.state": "?session_id=cs_alice"}
+PRODUCTS = ("orders.check_product", "orders.start_payment")
+
+
+@dataclass(frozen=True)
+class World:
+    """An application whose every rule leads to something, and its people."""
+
+    app: Flask
+    values: dict[str, str]
+    sign_up: int
+
+    def rules(self) -> list[Rule]:
+        return sorted(self.app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint))
+
+    def address(self, rule: Rule) -> str:
+        """The rule's path with values that exist, all of them alice's."""
+        values = {**self.values, "name": "credits-100" if rule.endpoint in PRODUCTS else "pro"}
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values[found[1]], rule.rule)
+        return path + QUERIES.get(rule.endpoint, "")
+
+    def browser(self, who: str) -> FlaskClient:
+        """A new browser of theirs; the stranger's is in the middle of signing up."""
+        client = self.app.test_client()
+        if who == STRANGER:
+            with client.session_transaction() as session:
+                session["signup"] = self.sign_up
+        else:
+            email = {ALICE: "alice@example.com", ADMIN: "admin@example.com"}[who]
+            user = accounts.by_email(db.session(), email)
+            assert user is not None
+            sign_in(client, user)
+        return client
+
+
+@contextmanager
+def world(config: Config) -> Iterator[World]:
+    """The application of these settings, with an installation, alice's whole story and an admin in it."""
+    app = make_app(config)
+    with app.app_context():
+        session = db.session()
+        installation.record(session, config, "acct_tests")
+        session.commit()
+        make_user(session, "admin@example.com", is_admin=True)
+        values, sign_up = populate(session, config)
+        yield World(app, values, sign_up)
+        db.session.remove()
+        dispose()
+
+
+def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
+    alice = make_user(session, "alice@example.com", customer="cus_alice")
+    row = rows.subscription(session, alice)
+    bill = rows.owed(session, row)
+    rows.payment(session, alice)
+    rows.dispute(session, alice)
+    rows.mail(session, alice)
+    order = CheckoutSession(
+        stripe_id="cs_alice", user_id=alice.id, mode="subscription", item="pro", price_id="p", status="open"
+    )
+    rows.add(session, order)
+    token = accounts.start_sign_up(
+        session, "newcomer@example.com", "four cold clear words", None, config.secret_key
+    )
+    values = {
+        "stripe_id": bill.stripe_id,
+        "flow": "home",
+        "user_id": str(alice.id),
+        "event_id": row.cause_event_id,
+        "secret": reset_secret(session, alice),
+        "filename": "app.js",
+    }
+    return values, token.id
+
+
+def reset_secret(session: Session, user: User) -> str:
+    """The secret of a link to set a new password, as the mail would carry it."""
+    accounts.start_reset(session, user.email)
+    session.commit()
+    found = select(Notice.secret).where(Notice.kind == "reset").order_by(Notice.id.desc()).limit(1)
+    return session.execute(found).scalar_one() or ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request came to. ``changed``: the tables that the requests to this rule left different."""
+
+    who: str
+    method: str
+    path: str
+    rule: Rule
+    status: int
+    headers: Headers
+    text: str
+    changed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.method} {self.path} → {self.status}"
+
+    @property
+    def declared(self) -> bool:
+        return self.method in (self.rule.methods or ())
+
+    @property
+    def page(self) -> bool:
+        return self.headers.get("Content-Type", "").startswith("text/html")
+
+
+def walk(world: World) -> list[Answer]:
+    """Every rule × every method × everybody, with no form's token: nothing of it may change anything."""
+    found = []
+    for who in EVERYBODY:
+        client = world.browser(who)
+        before = all_rows(db.session())
+        for rule in world.rules():
+            path = world.address(rule)
+            replies = {method: client.open(path, method=method, buffered=True) for method in METHODS}
+            after = all_rows(db.session())
+            changed = tuple(table for table in after if after[table] != before[table])
+            found += [
+                Answer(who, method, path, rule, reply.status_code, reply.headers, reply.text, changed)
+                for method, reply in replies.items()
+            ]
+            before = after
+    return found
+
+
+class Html(HTMLParser):
+    """Collects what a page may not have: anything inline, anything of others, a card field, a form without token."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.problems: list[str] = []
+        self.open_form = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        for name, value in given.items():
+            if name == "style" or name.startswith("on") or value.strip().lower().startswith("javascript:"):
+                self.problems.append(f"<{tag} {name}={value!r}>")
+        address = given.get("src") or (given.get("href", "") if tag == "link" else "")
+        if tag in ("style", "iframe", "object", "embed", "base") or (
+            tag == "script" and not given.get("src")
+        ):
+            self.problems.append(f"<{tag}>")
+        if address and not address.startswith("/static/"):
+            self.problems.append(f"<{tag}> loads {address}")
+        if tag == "meta" and "http-equiv" in given:
+            self.problems.append("<meta http-equiv>")
+        if tag == "form":
+            self.open_form = given.get("action", "its own address") if given.get("method") == "post" else ""
+        if tag == "input" and given.get("name") == "csrf_token":
+            self.open_form = ""
+        if tag == "input" and given.get("autocomplete", "").startswith("cc-"):
+            self.problems.append("a card field")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form" and self.open_form:
+            self.problems.append(f"a form without token to {self.open_form}")
