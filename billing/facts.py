@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import case, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing import declines, dunning
@@ -12,19 +12,16 @@ from billing.clock import from_stripe
 from billing.config import Config
 from billing.invoices import open_failed
 from billing.models import Dispute, Invoice, Subscription
-from billing.models.subscriptions import FINAL
+from billing.models.subscriptions import speaking_rank
 from billing.money import format_money
 from billing.standing import OPEN_DISPUTES, Facts, Policy, Standing, standing
 
 
 def subscription_of(session: Session, user_id: int) -> Subscription | None:
-    """The row that speaks for the person: a live one before an ended one, then the newest."""
-    found = (
-        select(Subscription)
-        .where(Subscription.user_id == user_id)
-        .order_by(case((Subscription.status.in_(FINAL), 1), else_=0), Subscription.created.desc())
-    )
-    return session.execute(found.limit(1)).scalar()
+    """The row that speaks for the person (``speaking_rank``)."""
+    found = select(Subscription).where(Subscription.user_id == user_id)
+    first = found.order_by(speaking_rank(Subscription), Subscription.created.desc(), Subscription.id.desc())
+    return session.execute(first.limit(1)).scalar()
 
 
 def standing_of(
@@ -41,7 +38,7 @@ def gather(session: Session, user_id: int, row: Subscription | None, *, unreacha
     """Everything that ``standing`` may ask, from rows that were written by applied events."""
     if row is None:
         return Facts()
-    owed, paid = open_failed(session, user_id), _last_paid(session, row)
+    owed, paid = open_failed(session, row.stripe_id), _last_paid(session, row)
     dispute = _open_dispute(session, user_id)
     pause = row.pause_collection or {}
     return Facts(

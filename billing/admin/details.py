@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from billing import dunning
 from billing.admin import links, tags
 from billing.models import Dispute, Invoice, Payment, Subscription, User
+from billing.models.subscriptions import speaking_rank
 from billing.plans import Catalogue
 
 Pairs = list[tuple[str, object]]
@@ -29,10 +30,10 @@ class Money:
 
 
 def subscriptions(session: Session, user: User) -> list[Subscription]:
-    """All of the person's; the first is the one that speaks: live before ended, then the newest."""
+    """All of the person's; the first is the one that speaks (``speaking_rank``)."""
     found = select(Subscription).where(Subscription.user_id == user.id)
-    rows = session.execute(found.order_by(Subscription.created.desc(), Subscription.id.desc())).scalars()
-    return sorted(rows, key=lambda row: row.final)
+    order = speaking_rank(Subscription), Subscription.created.desc(), Subscription.id.desc()
+    return list(session.execute(found.order_by(*order)).scalars())
 
 
 def money(session: Session, user: User) -> Money:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, true, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true, tuple_, union
 from sqlalchemy.orm import Session, aliased
 
 from billing.admin import paging
 from billing.admin.paging import Order, Query
 from billing.models import CheckoutSession, Invoice, Payment, StripeEvent, Subscription, User
-from billing.models.subscriptions import FINAL
+from billing.models.subscriptions import FINAL, speaking_rank
 
 # Two answers of the status filter that are no status of Stripe's.
 NONE, CANCELING = "none", "canceling"
@@ -89,7 +89,7 @@ def _by_user(wanted: Wanted) -> Found:
     if wanted.status == NONE:
         conditions.append(~exists().where(Subscription.user_id == User.id))
     ranked = select(Subscription).where(Subscription.user_id == User.id)
-    newest = ranked.order_by(_ended(Subscription), Subscription.created.desc(), Subscription.id.desc())
+    newest = ranked.order_by(speaking_rank(Subscription), Subscription.created.desc(), Subscription.id.desc())
     best = aliased(Subscription, newest.limit(1).lateral())
     rows = select(User, best).outerjoin(best, true()).where(*conditions)
     return Found(rows, select(User.id).where(*conditions), paging.by_id(User.id, lambda row: row[0].id))
@@ -110,15 +110,12 @@ def _by_subscription(wanted: Wanted) -> Found:
 
 
 def _speaks() -> ColumnElement[bool]:
-    """No other subscription of the person comes first: a live one before an ended one, then the newest."""
+    """No other subscription of the person comes first."""
     other = aliased(Subscription)
     newer = tuple_(other.created, other.id) > tuple_(Subscription.created, Subscription.id)
-    first = or_(_ended(other) < _ended(Subscription), and_(_ended(other) == _ended(Subscription), newer))
+    theirs, this = speaking_rank(other), speaking_rank(Subscription)
+    first = or_(theirs < this, and_(theirs == this, newer))
     return ~exists().where(other.user_id == Subscription.user_id, first)
-
-
-def _ended(row: Any) -> ColumnElement[int]:
-    return case((row.status.in_(FINAL), 1), else_=0)
 
 
 def _matching(q: str) -> list[ColumnElement[bool]]:

@@ -25,24 +25,28 @@ def standings(
     comes from ``facts.standing_of``.
     """
     ids = [row.user_id for row in rows]
-    owed = {one.user_id: one for one in _oldest_owed(session, ids)} if ids else {}
+    owed = {one.subscription: one for one in _oldest_owed(session, rows)} if ids else {}
     disputed = {one.user_id: one for one in _newest_dispute(session, ids)} if ids else {}
     policy = Policy(grace_days=config.grace_days)
     return {
         row.user_id: standing(
-            _facts(row, owed.get(row.user_id), disputed.get(row.user_id)), policy, row.clock_time or now
+            _facts(row, owed.get(row.stripe_id), disputed.get(row.user_id)), policy, row.clock_time or now
         )
         for row in rows
     }
 
 
-def _oldest_owed(session: Session, ids: list[int]) -> Sequence[Invoice]:
-    """What ``invoices.open_failed`` finds for one person."""
+def _oldest_owed(session: Session, rows: Sequence[Subscription]) -> Sequence[Invoice]:
+    """What ``invoices.open_failed`` finds for each one."""
     found = (
         select(Invoice)
-        .where(Invoice.user_id.in_(ids), Invoice.status == "open", Invoice.first_failed_at.is_not(None))
-        .ext(distinct_on(Invoice.user_id))
-        .order_by(Invoice.user_id, Invoice.created)
+        .where(
+            Invoice.subscription.in_([row.stripe_id for row in rows]),
+            Invoice.status == "open",
+            Invoice.first_failed_at.is_not(None),
+        )
+        .ext(distinct_on(Invoice.subscription))
+        .order_by(Invoice.subscription, Invoice.created)
     )
     return session.execute(found).scalars().all()
 

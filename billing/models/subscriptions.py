@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, case, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -73,6 +73,21 @@ class Subscription(Model):
     def ends_at(self) -> Any:
         """When it is set to end: ``cancel_at``, or the period's end; None when it goes on."""
         return self.cancel_at or (self.current_period_end if self.cancel_at_period_end else None)
+
+
+def speaking_rank(row: type[Subscription]) -> ColumnElement[int]:
+    """Which of a person's subscriptions speaks for them: the lowest number, then the newest.
+
+    Whoever pays for one that runs is let in, whatever became of another one: a second one that was never
+    paid, or that is at a price which is not ours.
+    """
+    return case(
+        (row.status.in_(FINAL), 4),
+        (row.plan.is_(None), 3),
+        (row.status.in_(("active", "trialing")), 0),
+        (row.status == "past_due", 1),
+        else_=2,
+    )
 
 
 class CheckoutSession(Model):
