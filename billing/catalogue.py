@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from billing import stripe_client, writes
 from billing.installation import public_id
-from billing.models import PlanPrice
+from billing.models import PlanPrice, StripeWrite
 from billing.money import format_money
 from billing.plans import Catalogue, Price
 from billing.write_request import WriteRequest
@@ -20,7 +21,8 @@ def push(session: Session, catalogue: Catalogue, *, dry_run: bool = False) -> li
     there = {
         found["lookup_key"]: found for found in stripe_client.find_prices([p.lookup_key for _, p in wanted])
     }
-    products = {p.item: str(there[p.lookup_key]["product"]) for _, p in wanted if p.lookup_key in there}
+    products = _known_products(session)
+    products |= {p.item: str(there[p.lookup_key]["product"]) for _, p in wanted if p.lookup_key in there}
     lines = []
     for title, price in wanted:
         amount = format_money(price.amount, price.currency)
@@ -41,18 +43,38 @@ def push(session: Session, catalogue: Catalogue, *, dry_run: bool = False) -> li
     return lines
 
 
-def _same(found: dict[str, Any], price: Price) -> bool:
-    interval = (found.get("recurring") or {}).get("interval")
-    return (found["unit_amount"], found["currency"], interval) == (
-        price.amount,
-        price.currency,
-        price.interval,
+def _known_products(session: Session) -> dict[str, str]:
+    """The product of each item from earlier pushes, also of one that ended half-way: its key may be too old."""
+    made = select(StripeWrite.name, StripeWrite.stripe_object_id).where(
+        StripeWrite.operation == "product.create", StripeWrite.state == "done"
     )
+    found = {name.split(":")[1]: str(product) for name, product in session.execute(made)}
+    found |= {row.item: row.product_id for row in session.execute(select(PlanPrice)).scalars()}
+    session.rollback()
+    return found
+
+
+def _fresh(session: Session, name: str) -> str:
+    """The name of a write that Stripe has not refused: an operator pushes again once the cause is mended."""
+    refused = select(func.count()).where(
+        or_(StripeWrite.name == name, StripeWrite.name.startswith(f"{name}:again:", autoescape=True)),
+        StripeWrite.state.in_(("failed", "declined")),
+    )
+    times = session.execute(refused).scalar_one()
+    return f"{name}:again:{times}" if times else name
+
+
+def _same(found: dict[str, Any], price: Price) -> bool:
+    """Whether it can be sold as it is. An archived price keeps its lookup key, so it is replaced as well."""
+    interval = (found.get("recurring") or {}).get("interval")
+    is_ = (found["active"], found["unit_amount"], found["currency"], interval)
+    return is_ == (True, price.amount, price.currency, price.interval)
 
 
 def _make_product(session: Session, title: str, price: Price) -> str:
     params = {"name": title, "metadata": {"plan": price.item, "installation": public_id(session)}}
-    answer = writes.perform(session, WriteRequest("product.create", f"product:{price.item}", params))
+    name = _fresh(session, f"product:{price.item}")
+    answer = writes.perform(session, WriteRequest("product.create", name, params))
     return str(answer["id"])
 
 
@@ -70,7 +92,7 @@ def _make_price(
     if price.interval:
         params["recurring"] = {"interval": price.interval}
     after = f":after:{replaces['id']}" if replaces else ""
-    name = f"price:{price.lookup_key}:{price.amount}{after}"
+    name = _fresh(session, f"price:{price.lookup_key}:{price.amount}{after}")
     return writes.perform(session, WriteRequest("price.create", name, params))
 
 

@@ -4,9 +4,9 @@ DunlinError
 ├── ConfigError            the settings are missing, weak or mixed; the program does not start
 ├── StripeError            Stripe did not do what was asked
 │   ├── StripeUnavailable  no answer, a 5xx or throttling: trying again later may help
-│   ├── StripeRefused      a definitive no (400, 403, 404): trying again changes nothing
+│   ├── StripeRefused      a definitive no (400, 404): trying again changes nothing
 │   ├── StripeDeclined     the card was declined (402)
-│   └── StripeKeyRefused   the API key was refused (401): nothing works until an operator acts
+│   └── StripeKeyRefused   the API key was refused (401, 403): nothing works until an operator acts
 ├── WriteUnknown           a write was sent and its outcome is not known yet
 ├── WriteConflict          one write name was used with two different sets of parameters
 ├── StaleLease             another worker took over; nothing was written

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from billing import stripe_client
 from billing.models import User
 from billing.payloads import Object, ref
 from billing.write_request import WriteRequest
@@ -38,6 +39,15 @@ def create_customer(user: User, installation: str) -> WriteRequest:
         "metadata": {"user_id": str(user.id), "installation": installation},
     }
     return WriteRequest("customer.create", f"customer:{user.id}", params, user_id=user.id)
+
+
+def find_customer(params: Object) -> Object | None:
+    """The customer that such a write made, if it did: Stripe lists them by address, our ids tell whose it is."""
+    wanted = params["metadata"]
+    for found in stripe_client.list_customers(params["email"]):
+        if all((found.get("metadata") or {}).get(name) == value for name, value in wanted.items()):
+            return found
+    return None
 
 
 def bind_customer(session: Session, user_id: int, customer: str) -> None:

@@ -11,6 +11,7 @@ from billing.errors import ConfigError
 from billing.money import check_amount
 
 INTERVALS = ("month", "year")
+LONGEST_TRIAL = 730  # days; Stripe takes two years at most
 
 
 @dataclass(frozen=True)
@@ -80,28 +81,38 @@ def load(path: Path) -> Catalogue:
     """Read and check ``plans.toml``. Raises ConfigError naming the entry that is wrong."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as problem:
+    except (OSError, ValueError) as problem:  # no file, no text, no TOML
         raise ConfigError(f"plans.toml can't be read: {problem}.") from problem
-    plans = tuple(_plan(entry) for entry in data.get("plan", []))
-    products = tuple(_product(entry) for entry in data.get("product", []))
+    plans = tuple(_plan(entry) for entry in _tables(data, "plan", "plan"))
+    products = tuple(_product(entry) for entry in _tables(data, "product", "product"))
     names = [plan.name for plan in plans] + [product.name for product in products]
     if len(names) != len(set(names)):
         raise ConfigError("plans.toml has two entries of the same name; names must differ.")
     return Catalogue(plans, products)
 
 
+def _tables(entry: dict[str, Any], key: str, header: str) -> list[dict[str, Any]]:
+    """The tables under ``key``; one pair of brackets too few makes something else of them."""
+    found = entry.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        of = f"plan {entry['name']}: " if "name" in entry else ""
+        raise ConfigError(f"plans.toml: {of}each {key} needs a header of its own, [[{header}]].")
+    return found
+
+
 def _plan(entry: dict[str, Any]) -> Plan:
     name = _name(entry)
-    prices = tuple(_price(name, price, recurring=True) for price in entry.get("price", []))
+    rows = _tables(entry, "price", "plan.price")
+    prices = tuple(_price(name, price, recurring=True) for price in rows)
     if not prices or len({price.interval for price in prices}) != len(prices):
         raise ConfigError(f"plans.toml: plan {name} needs one price for each interval that it offers.")
     return Plan(
         name=name,
         title=str(entry.get("title", name)),
         sentence=str(entry.get("sentence", "")),
-        features=tuple(entry.get("features", [])),
-        gives=tuple(entry.get("gives", [])),
-        trial_days=int(entry.get("trial_days", 0)),
+        features=_texts(name, entry, "features"),
+        gives=_texts(name, entry, "gives"),
+        trial_days=_trial_days(name, entry),
         prices=prices,
     )
 
@@ -110,6 +121,20 @@ def _product(entry: dict[str, Any]) -> Product:
     name = _name(entry)
     title, sentence = str(entry.get("title", name)), str(entry.get("sentence", ""))
     return Product(name, title, sentence, _price(name, entry, recurring=False))
+
+
+def _texts(plan: str, entry: dict[str, Any], key: str) -> tuple[str, ...]:
+    found = entry.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ConfigError(f"plans.toml: plan {plan}: {key} is a list of texts.")
+    return tuple(found)
+
+
+def _trial_days(plan: str, entry: dict[str, Any]) -> int:
+    days = entry.get("trial_days", 0)
+    if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= LONGEST_TRIAL:
+        raise ConfigError(f"plans.toml: plan {plan}: trial_days is a whole number from 0 to {LONGEST_TRIAL}.")
+    return days
 
 
 def _name(entry: dict[str, Any]) -> str:

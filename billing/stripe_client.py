@@ -6,6 +6,7 @@ run outside any database transaction: the caller sees to that.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -27,6 +28,11 @@ API_VERSION = "2026-10-28.endive"
 TOLERANCE_SECONDS = 300
 CONNECT_READ_TIMEOUT = (3, 8)
 LONGEST_HEADER = 4096
+# A web process has 8 threads. At most half of them wait for Stripe, so that its own webhooks, which need
+# no answer of Stripe, are taken however slow it is.
+CALLS_AT_ONCE = 4
+WAIT_FOR_A_PLACE = 1.0
+_places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
 Object = dict[str, Any]
 
@@ -134,12 +140,17 @@ def invoice_of_payment(payment_intent: str) -> str | None:
 
 
 def find_prices(lookup_keys: list[str]) -> list[Object]:
-    """The active prices of these lookup keys; Stripe takes 10 keys at a time."""
+    """The prices of these lookup keys, archived ones too; Stripe takes 10 keys at a time."""
     found: list[Object] = []
     for start in range(0, len(lookup_keys), 10):
         some = lookup_keys[start : start + 10]
-        found += _pages(lambda v1, p: v1.prices.list(p), {"lookup_keys": some, "active": True})
+        found += _pages(lambda v1, p: v1.prices.list(p), {"lookup_keys": some})
     return found
+
+
+def list_customers(email: str) -> Iterator[Object]:
+    """Every customer with exactly this address."""
+    return _pages(lambda v1, p: v1.customers.list(p), {"email": email})
 
 
 def list_subscriptions(customer: str) -> list[Object]:
@@ -173,10 +184,14 @@ def _page(ask: Callable[[Any, Object], Any], params: Object) -> Object:
 
 def _ask(send: Callable[[Any], Any]) -> Object:
     client: stripe.StripeClient = current_app.extensions["stripe"]
+    if not _places.acquire(timeout=WAIT_FOR_A_PLACE):
+        raise StripeUnavailable("Stripe is slow, and too many calls wait for it already")
     try:
         return cast(Object, send(client.v1).to_dict(for_json=True))
     except stripe.StripeError as problem:
         raise translate(problem) from problem
+    finally:
+        _places.release()
 
 
 def translate(problem: stripe.StripeError) -> StripeError:

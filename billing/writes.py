@@ -2,7 +2,8 @@
 
 A crash between any two steps is finished by ``finish_open`` with the same key and the same bytes. A
 write whose answer was lost is *unknown*, never *failed*. What an answer says about state is not used:
-state comes by events. Only ids are taken from it (``COMPLETIONS``).
+state comes by events. Only ids are taken from it (``COMPLETIONS``). Where a key is of no use any more,
+Stripe is asked for what the write would have made, before another key is taken (``LOOKUPS``).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from billing.clock import now
 from billing.errors import (
     StripeDeclined,
     StripeError,
+    StripeKeyRefused,
     StripeRefused,
     StripeUnavailable,
     WriteConflict,
@@ -39,6 +41,8 @@ LEASE = timedelta(seconds=60)
 HORIZON = timedelta(hours=23)
 # A request gives up waiting for another process that is sending the same write after this long.
 PATIENCE_SECONDS = 12.0
+# The completer's turn in the clock, which has other duties; what is left is taken up at the next one.
+WORK_SECONDS = 40.0
 
 # What an answer's id is kept for, in the transaction that closes the write.
 COMPLETIONS: dict[str, Callable[[Session, StripeWrite, Object], None]] = {
@@ -46,6 +50,9 @@ COMPLETIONS: dict[str, Callable[[Session, StripeWrite, Object], None]] = {
     "checkout.session.create": lambda s, write, answer: checkout.opened(s, write.name, answer),
     "checkout.session.expire": lambda s, write, answer: checkout.expired_by_us(s, answer),
 }
+
+# How to find what a lost write made, by its parameters.
+LOOKUPS: dict[str, Callable[[Object], Object | None]] = {"customer.create": people.find_customer}
 
 
 def perform(session: Session, request: WriteRequest) -> Object:
@@ -66,11 +73,16 @@ def finish_open(session: Session, *, older_than: timedelta = LEASE) -> int:
         StripeWrite.created_at < func.now() - older_than,
         or_(StripeWrite.lease_until.is_(None), StripeWrite.lease_until < func.now()),
     )
-    ids = session.execute(left.order_by(StripeWrite.id).limit(100)).scalars().all()
+    longest_waiting = left.order_by(StripeWrite.last_sent_at.nulls_first(), StripeWrite.id)
+    ids = session.execute(longest_waiting.limit(100)).scalars().all()
     session.commit()
+    tried, stop = 0, time.monotonic() + WORK_SECONDS
     for write_id in ids:
+        if time.monotonic() > stop:
+            break
         _finish(session, write_id)
-    return len(ids)
+        tried += 1
+    return tried
 
 
 def _finish(session: Session, write_id: int) -> None:
@@ -142,20 +154,46 @@ def _send(session: Session, row: StripeWrite) -> Object:
     if row.state in ("declined", "failed"):
         _release(session, row)
         raise StripeRefused(row.error or "Stripe refused this write before", code=row.error)
-    if row.state == "unknown" or (row.first_sent_at and now() - row.first_sent_at > HORIZON):
-        _close(session, row, "done" if row.state == "done" else "unknown")
-        raise WriteUnknown(f"{row.operation}: the key is older than 23 hours")
     write_id, operation, target = row.id, row.operation, row.target
-    params, key = json.loads(row.params), row.idempotency_key
-    session.rollback()
+    params = json.loads(row.params)
     try:
-        answer = stripe_client.call(operation, target, params, key)
+        found = _found(session, row, params) if _key_is_spent(row) else None
+        key = row.idempotency_key
+        session.rollback()
+        answer = found or stripe_client.call(operation, target, params, key)
     except StripeError as problem:
         _refused(session, write_id, problem)
         raise
     row = session.get_one(StripeWrite, write_id)
     _answered(session, row, answer)
     return answer
+
+
+def _key_is_spent(row: StripeWrite) -> bool:
+    """Whether sending the key again tells nothing: Stripe has forgotten it, or would repeat a 5xx it kept."""
+    if row.state == "unknown" or (row.first_sent_at is not None and now() - row.first_sent_at > HORIZON):
+        return True
+    return row.state != "done" and row.operation in LOOKUPS and (row.last_status or 0) >= 500
+
+
+def _found(session: Session, row: StripeWrite, params: Object) -> Object | None:
+    """What the write made, if it did; else a new key, committed, for another try.
+
+    Raises WriteUnknown where it can't be known: then an admin is told, and the key is not sent again.
+    """
+    write_id, find = row.id, LOOKUPS.get(row.operation)
+    if find is None or row.state == "done":
+        _close(session, row, "done" if row.state == "done" else "unknown")
+        raise WriteUnknown(f"{row.operation}: the key is older than 23 hours")
+    session.rollback()
+    there = find(params)
+    row = session.get_one(StripeWrite, write_id)
+    if there is None:
+        stem, _, number = row.idempotency_key.partition("#")
+        row.idempotency_key = f"{stem}#{int(number or 1) + 1}"
+        row.state, row.first_sent_at, row.last_status = "in_flight", now(), None
+        session.commit()
+    return there
 
 
 def _answered(session: Session, row: StripeWrite, answer: Object) -> None:
@@ -170,7 +208,12 @@ def _answered(session: Session, row: StripeWrite, answer: Object) -> None:
 def _refused(session: Session, write_id: int, problem: StripeError) -> None:
     """A definitive no ends the write; anything else leaves it open for the completer."""
     row = session.get_one(StripeWrite, write_id)
-    row.error = problem.code or str(problem)
+    row.error, row.last_status = problem.code or str(problem), problem.status
+    if isinstance(problem, StripeKeyRefused) and row.first_sent_at == row.last_sent_at:
+        row.first_sent_at = row.last_sent_at = None  # Stripe did nothing and kept nothing: its key's time hasn't begun
+    if row.operation == "checkout.session.create" and row.state != "done" and (problem.status or 0) >= 500:
+        # Stripe would repeat its 500. Nobody has seen that Session, so nobody can pay it: another may be opened.
+        checkout.refused(session, row.name)
     final = {StripeDeclined: "declined", StripeRefused: "failed"}.get(type(problem))
     if final and row.state != "done":
         checkout.refused(session, row.name)

@@ -45,5 +45,6 @@ class StripeWrite(Model):
     created_at: Mapped[Made]
     first_sent_at: Mapped[Moment | None]
     last_sent_at: Mapped[Moment | None]
+    last_status: Mapped[int | None]
     stripe_object_id: Mapped[Str | None]
     error: Mapped[Str | None]

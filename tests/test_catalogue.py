@@ -1,0 +1,196 @@
+"""Bringing the catalogue to Stripe: made once, never edited, found again by lookup key."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from billing import catalogue
+from billing.errors import StripeRefused, StripeUnavailable
+from billing.extensions import db
+from billing.models import PlanPrice
+from billing.plans import Catalogue, Plan, Price, Product
+from tests.registry import over_a_wire, time_passes
+from tests.story import count
+from tests.support import Sandbox
+from tests.watching import all_rows
+from tests.wire import Wire, error
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def wire(app: Flask, sandbox_process: Sandbox) -> Iterator[Wire]:
+    with over_a_wire(app, sandbox_process) as found:
+        yield found
+
+
+@pytest.fixture
+def plan() -> Plan:
+    """A plan that this Stripe has never seen, by the month and by the year."""
+    name = f"plan{next(_numbers)}"
+    prices = (Price(name, 2900, "eur", "month"), Price(name, 29000, "eur", "year"))
+    return Plan(name, "Pro", "", (), (), 0, prices)
+
+
+def push(*plans: Plan, products: tuple[Product, ...] = (), dry_run: bool = False) -> list[str]:
+    return catalogue.push(db.session(), Catalogue(plans, products), dry_run=dry_run)
+
+
+def costing(plan: Plan, amount: int, currency: str = "eur") -> Plan:
+    """The plan with another price by the month."""
+    month = replace(plan.prices[0], amount=amount, currency=currency)
+    return replace(plan, prices=(month, *plan.prices[1:]))
+
+
+def known(price: Price) -> PlanPrice:
+    db.session.rollback()
+    return db.session.get_one(PlanPrice, price.lookup_key, populate_existing=True)
+
+
+def at_stripe(app: Flask, product: str) -> list[Any]:
+    """Every price of a product at Stripe, oldest first."""
+    found = app.extensions["sandbox"].stripe.prices.list({"product": product, "limit": 100})
+    return list(reversed(found["data"]))
+
+
+def paths(wire: Wire) -> list[str]:
+    return [sent.path for sent in wire.writes]
+
+
+def test_what_stripe_lacks_is_made_and_remembered(app: Flask, wire: Wire, plan: Plan) -> None:
+    item = f"{plan.name}-credits"
+    once = Product(item, "Credits", "", Price(item, 1500, "eur", None))
+    assert push(plan, products=(once,)) == [
+        f"{plan.name}_month_eur: €29.00 a month: made",
+        f"{plan.name}_year_eur: €290.00 a year: made",
+        f"{item}_eur: €15.00: made",
+    ]
+    assert paths(wire) == ["/v1/products", "/v1/prices", "/v1/prices", "/v1/products", "/v1/prices"]
+    for price in (*plan.prices, once.price):
+        row = known(price)
+        assert (row.item, row.amount, row.interval) == (price.item, price.amount, price.interval)
+        [found] = [one for one in at_stripe(app, row.product_id) if one["lookup_key"] == price.lookup_key]
+        interval = found["recurring"]["interval"] if found["recurring"] else None
+        made = (found["id"], found["unit_amount"], found["currency"], interval)
+        assert made == (row.price_id, price.amount, "eur", price.interval)
+        assert found["metadata"]["plan"] == price.item, "an old price must still say which plan it is"
+    assert known(plan.prices[0]).product_id == known(plan.prices[1]).product_id
+
+
+def test_doing_it_again_writes_nothing(app: Flask, wire: Wire, plan: Plan) -> None:
+    push(plan)
+    rows, sent = all_rows(db.session()), len(wire.writes)
+    for _ in range(2):
+        assert all(line.endswith(": there") for line in push(plan))
+    assert (len(wire.writes), all_rows(db.session())) == (sent, rows)
+
+
+def test_a_dry_run_only_says_what_it_would_do(app: Flask, wire: Wire, plan: Plan) -> None:
+    before = all_rows(db.session())
+    assert [line.rpartition(": ")[2] for line in push(plan, dry_run=True)] == ["would be made"] * 2
+    assert (paths(wire), all_rows(db.session())) == ([], before)
+    push(plan)
+    before, sent = all_rows(db.session()), len(wire.writes)
+    said = [line.rpartition(": ")[2] for line in push(costing(plan, 3900), dry_run=True)]
+    assert (said, len(wire.writes), all_rows(db.session())) == (["would be made", "there"], sent, before)
+
+
+def test_another_amount_makes_a_successor_under_the_same_key_and_leaves_the_old_price_alone(
+    app: Flask, wire: Wire, plan: Plan
+) -> None:
+    push(plan)
+    product, first = known(plan.prices[0]).product_id, known(plan.prices[0]).price_id
+    for amount in (3900, 2900, 3900):
+        push(costing(plan, amount))
+    monthly = [one for one in at_stripe(app, product) if one["recurring"]["interval"] == "month"]
+    assert [one["unit_amount"] for one in monthly] == [2900, 3900, 2900, 3900]
+    assert [one["lookup_key"] for one in monthly] == [None, None, None, plan.prices[0].lookup_key]
+    assert all(one["active"] for one in monthly), "those who have an old price keep it"
+    assert monthly[0]["id"] == first
+    assert known(plan.prices[0]).price_id == monthly[-1]["id"]
+    assert known(plan.prices[0]).amount == 3900
+    assert set(paths(wire)) == {"/v1/products", "/v1/prices"}, "no price is ever edited"
+
+
+def test_a_push_that_broke_off_is_finished_by_the_next_one_without_a_second_price(
+    app: Flask, wire: Wire, plan: Plan
+) -> None:
+    for path in ("/v1/products", "/v1/prices"):
+        wire.answer = lambda sent, path=path: (
+            wire.lose_answer(sent) if sent.path == path else wire.pass_on(sent)
+        )
+        with pytest.raises(StripeUnavailable):
+            push(plan)
+    assert count(PlanPrice) == 0
+    wire.answer = wire.pass_on
+    push(plan)
+    assert len(at_stripe(app, known(plan.prices[0]).product_id)) == 2
+    assert len({sent.key for sent in wire.writes if sent.path == "/v1/products"}) == 1
+
+
+def test_another_installation_on_the_account_finds_what_is_there(app: Flask, wire: Wire, plan: Plan) -> None:
+    push(plan)
+    price_id = known(plan.prices[0]).price_id
+    db.session.execute(PlanPrice.__table__.delete())
+    db.session.commit()
+    sent = len(wire.writes)
+    push(plan)
+    assert (known(plan.prices[0]).price_id, len(wire.writes)) == (price_id, sent)
+
+
+def test_a_new_currency_long_after_finds_the_product_that_was_made(
+    app: Flask, wire: Wire, plan: Plan
+) -> None:
+    """The keys of the first push are too old to be sent again."""
+    monthly = replace(plan, prices=plan.prices[:1])
+    push(monthly)
+    product = known(plan.prices[0]).product_id
+    time_passes(timedelta(days=30))
+    dollars = costing(monthly, 3200, "usd")
+    assert push(dollars) == [f"{plan.name}_month_usd: $32.00 a month: made"]
+    assert known(dollars.prices[0]).product_id == product
+    assert paths(wire).count("/v1/products") == 1
+
+
+def test_a_price_that_was_archived_at_stripe_gets_a_successor_that_can_be_sold(
+    app: Flask, wire: Wire, plan: Plan
+) -> None:
+    push(plan)
+    old = known(plan.prices[0])
+    archived, product = old.price_id, old.product_id
+    app.extensions["sandbox"].stripe.prices.update(archived, {"active": False})
+    push(plan)
+    [fresh] = [one for one in at_stripe(app, product) if one["lookup_key"] == plan.prices[0].lookup_key]
+    assert (fresh["active"], fresh["unit_amount"]) == (True, 2900)
+    assert known(plan.prices[0]).price_id == fresh["id"] != archived
+
+
+def test_more_prices_than_stripe_takes_in_one_question_are_all_found(app: Flask, wire: Wire) -> None:
+    name = f"many{next(_numbers)}"
+    products = tuple(
+        Product(f"{name}-{n}", "Thing", "", Price(f"{name}-{n}", 500 + n, "eur", None)) for n in range(12)
+    )
+    push(products=products)
+    assert all(line.endswith(": there") for line in push(products=products))
+    assert count(PlanPrice) == 12
+
+
+def test_a_push_that_stripe_refused_half_way_is_repeated_once_the_cause_is_mended(
+    wire: Wire, plan: Plan
+) -> None:
+    wire.answer = lambda sent: error(400) if sent.path == "/v1/prices" else wire.pass_on(sent)
+    for _ in range(2):
+        with pytest.raises(StripeRefused):
+            push(plan)
+    wire.answer = wire.pass_on
+    time_passes(timedelta(hours=24))
+    made = push(plan)
+    assert [line.rpartition(": ")[2] for line in made] == ["made", "made"]
+    assert paths(wire).count("/v1/products") == 1

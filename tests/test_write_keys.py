@@ -1,0 +1,147 @@
+"""No write leaves without a key that is in our registry: watched over a whole story, and read from the source."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from billing import catalogue, refresh, stripe_client, writes
+from billing.extensions import db
+from billing.models import StripeWrite
+from billing.plans import Catalogue, Price, Product
+from tests.registry import over_a_wire
+from tests.story import DECLINED, HOUR, Shopper, catch_up, config_of, shopper
+from tests.support import Sandbox
+from tests.wire import Wire, flat
+
+BILLING = Path(__file__).parent.parent / "billing"
+READS = {"retrieve", "retrieve_current", "list"}
+
+
+@pytest.fixture
+def wire(desk: Flask, sandbox_process: Sandbox) -> Iterator[Wire]:
+    with over_a_wire(desk, sandbox_process) as found:
+        yield found
+
+
+def a_new_product_and_another_price_for_it() -> None:
+    """What an operator does with ``flask plans push``."""
+    price = Price("keys-credits", 700, "eur", None)
+    for amount in (700, 800):
+        product = Product("keys-credits", "Credits", "", replace(price, amount=amount))
+        catalogue.push(db.session(), Catalogue((), (product,)))
+
+
+def changes_her_mind_and_subscribes(alice: Shopper) -> None:
+    alice.order("team")
+    session_id = alice.order("pro", "year")
+    assert alice.pay(session_id, DECLINED).status == 422
+    assert alice.pay(session_id).status == 303
+    catch_up(alice.desk)
+    assert alice.row.status == "active"
+
+
+def buys_something(alice: Shopper) -> None:
+    assert alice.pay(alice.buy()).status == 303
+    catch_up(alice.desk)
+
+
+def uses_the_portal_and_keeps_her_plan(alice: Shopper) -> None:
+    for flow in ("home", "payment_method_update", "subscription_cancel"):
+        assert alice.post(f"/billing/portal/{flow}").status_code == 303
+    alice.sandbox.stripe.subscriptions.update(alice.row.stripe_id, {"cancel_at_period_end": True})
+    catch_up(alice.desk)
+    assert alice.row.cancel_at_period_end
+    alice.post("/billing/resume")
+    catch_up(alice.desk)
+    assert not alice.row.cancel_at_period_end
+
+
+def test_every_write_of_a_whole_story_carries_a_key_and_parameters_that_are_in_the_registry(
+    desk: Flask, wire: Wire
+) -> None:
+    alice = shopper(desk)
+    a_new_product_and_another_price_for_it()
+    changes_her_mind_and_subscribes(alice)
+    buys_something(alice)
+    uses_the_portal_and_keeps_her_plan(alice)
+    alice.advance_by(40 * 24 * HOUR)
+    alice.post("/billing/check")
+    refresh.everything(db.session(), config_of(desk))
+    writes.finish_open(db.session())
+
+    rows = {row.idempotency_key: row for row in db.session.execute(select(StripeWrite)).scalars()}
+    assert len(wire.writes) > 10
+    for sent in wire.writes:
+        assert sent.method == "POST", f"{sent.method} {sent.path} can't carry a key"
+        row = rows.get(sent.key or "")
+        assert row is not None, f"{sent.path} left with a key that is not in stripe_writes"
+        assert sent.fields == flat(json.loads(row.params)), sent.path
+        assert (row.target or "") in sent.path
+    told = {rows[sent.key or ""].operation for sent in wire.writes}
+    assert told == set(stripe_client.OPERATIONS), "the story must tell of every operation"
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(BILLING.rglob("*.py")):
+        yield str(path.relative_to(BILLING)), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_only_the_registry_sends_writes() -> None:
+    """Nothing else calls ``stripe_client.call``, imports it by name, or takes the SDK's client."""
+    found = set()
+    for name, tree in sources():
+        for node in ast.walk(tree):
+            called = isinstance(node, ast.Attribute) and ast.unparse(node) == "stripe_client.call"
+            by_name = isinstance(node, ast.ImportFrom) and node.module == "billing.stripe_client"
+            taken = by_name and {alias.name for alias in node.names} & {
+                "call",
+                "connect",
+                "OPERATIONS",
+                "_ask",
+            }
+            client = isinstance(node, ast.Subscript) and ast.unparse(node).endswith("extensions['stripe']")
+            if called or taken or client:
+                found.add(name)
+    assert found == {"writes.py", "stripe_client.py"}, "write to Stripe through writes.perform only"
+
+
+def chain(node: ast.AST) -> list[str]:
+    """``v1.checkout.sessions.create`` as its parts; empty for anything else."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.insert(0, node.attr)
+        node = node.value
+    return [node.id, *parts] if isinstance(node, ast.Name) and node.id == "v1" else []
+
+
+def test_every_call_of_the_sdk_that_changes_something_is_an_operation_with_our_options() -> None:
+    tree = ast.parse((BILLING / "stripe_client.py").read_text(encoding="utf-8"))
+    table = next(
+        node for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "OPERATIONS"
+    )  # fmt: skip
+    listed = {id(node) for node in ast.walk(table)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and chain(node.func)]
+    changing = [node for node in calls if chain(node.func)[-1] not in READS]
+    assert len(changing) == len(stripe_client.OPERATIONS)
+    for node in changing:
+        assert id(node) in listed, f"line {node.lineno}: put {ast.unparse(node)} into OPERATIONS"
+        assert ast.unparse(node.args[-1]) == "o", f"line {node.lineno}: the options carry the key"
+
+
+def test_every_request_for_a_write_names_an_operation_there_is() -> None:
+    named = {
+        ast.literal_eval(node.args[0])
+        for _, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "WriteRequest"
+    }
+    assert named == set(stripe_client.OPERATIONS)
