@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -19,6 +20,8 @@ from billing.syncing import Cause, Outcome
 from billing.write_request import WriteRequest
 
 Mode = Literal["subscription", "payment"]
+MOST_SESSIONS = 10
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,14 @@ class Guard:
     session_id: str | None = None
 
 
-def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard:
+@dataclass(frozen=True)
+class TooMany:
+    """The person opened so many Sessions that another one must wait for some minutes (card testing)."""
+
+    minutes: int
+
+
+def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard | TooMany:
     """The person's one open row for this mode: an old one that fits, or a new one. The caller commits.
 
     The user's row is locked, so that clicks in two tabs come one after the other. A row that is open for
@@ -56,6 +66,9 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
         row.superseded_at, row = now(), None
         session.flush()
     if row is None:
+        minutes = _minutes_to_wait(session, user.id)
+        if minutes:
+            return TooMany(minutes)
         row = CheckoutSession(
             user_id=user.id,
             mode=order.mode,
@@ -67,6 +80,15 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
         session.add(row)
         session.flush()
     return row
+
+
+def _minutes_to_wait(session: Session, user_id: int) -> int:
+    """0 while fewer than MOST_SESSIONS were opened within the hour. A row that is tried again counts once."""
+    opened = select(CheckoutSession.created_at).where(CheckoutSession.user_id == user_id)
+    latest = session.execute(opened.order_by(CheckoutSession.created_at.desc()).limit(MOST_SESSIONS))
+    moments = list(latest.scalars())
+    left = moments[-1] + HOUR - now() if len(moments) == MOST_SESSIONS else timedelta(0)
+    return max(0, -int(-left.total_seconds() // 60))
 
 
 def may_try(session: Session, user_id: int) -> bool:

@@ -9,7 +9,7 @@ from flask import Blueprint, abort, current_app, flash, jsonify, redirect, rende
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import checkout, people, queues, throttle, voice, writes
+from billing import checkout, people, queues, refresh, voice, writes
 from billing.access import my_standing, person
 from billing.clock import now
 from billing.config import Config
@@ -25,8 +25,6 @@ from billing.words import day
 bp = Blueprint("orders", __name__)
 
 WAITING_LONG = timedelta(seconds=60)
-SESSIONS_PER_HOUR = 5
-HOUR = timedelta(hours=1)
 
 
 @bp.get("/subscribe/<name>")
@@ -35,7 +33,8 @@ def check(name: str) -> ResponseReturnValue:
     plan = _catalogue().plan(name) or abort(404)
     if checkout.has_live(db.session(), person().id):
         return _has_one_already()
-    price = plan.price(request.args.get("interval", "month")) or plan.prices[0]
+    interval = request.args.get("interval") or _left_interval() or "month"
+    price = plan.price(interval) or plan.prices[0]
     trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
     return render_template(
         "subscribe/check.html",
@@ -103,33 +102,37 @@ def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial
             "This price is not on sale yet.", "Choose another one, or come back later.", voice.CHOOSE
         )
     order = checkout.Order(mode, item.name, item.title, known.price_id, trial)
+    back = f"/buy/{item.name}" if mode == "payment" else f"/subscribe/{item.name}?interval={price.interval}"
     try:
-        return _open(person(), order)
+        return _open(person(), order, back)
     except (WriteConflict, WriteUnknown) as problem:
         current_app.logger.warning("checkout not opened", extra={"reason": str(problem)})
-        return render_template("errors/stripe_unreachable.html", again=request.referrer), 503
+        return render_template("errors/stripe_unreachable.html", again=back), 503
     except StripeRefused:
         return _guard(
-            "This can’t be bought right now.", "Nothing was charged. We’ve been told.", voice.CHOOSE
+            "This can’t be bought right now.", "Nothing was charged.", voice.CHOOSE
         )
     except StripeError:
-        return render_template("errors/stripe_unreachable.html"), 503
+        return render_template("errors/stripe_unreachable.html", again=back), 503
 
 
-def _open(user: User, order: checkout.Order) -> ResponseReturnValue:
-    """To the person's one open Session of this kind: made first, or replaced where it is for another item."""
+def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue:
+    """To the person's one open Session of this kind: made first, or replaced where it is for another item.
+
+    ``back``: the check page that they came from.
+    """
     session, user_id = db.session(), user.id
+    if order.mode == "subscription" and refresh.live(session, user, _config(), "checkout"):
+        return _has_one_already()  # at Stripe, be it that its event is late or lost
     for _ in range(3):
         row = checkout.begin(session, session.get_one(User, user_id), order)
         session.commit()
         if isinstance(row, checkout.Guard):
             return _guarded(row)
+        if isinstance(row, checkout.TooMany):
+            page = render_template("errors/429.html", minutes=row.minutes, back=back)
+            return page, 429, {"Retry-After": str(row.minutes * 60)}
         if row.status == CheckoutSession.CREATING:
-            wait = throttle.hit(
-                session, throttle.bucket("checkout", str(user_id)), SESSIONS_PER_HOUR * 2, window=HOUR
-            )
-            if wait:
-                return render_template("errors/429.html", minutes=wait), 429, {"Retry-After": str(wait * 60)}
             _create(row.id, user_id)
         session.refresh(row)
         if (row.price_id, row.trial_days) == (order.price_id, order.trial_days):
@@ -171,7 +174,7 @@ def _guarded(guard: checkout.Guard) -> ResponseReturnValue:
 
 def _has_one_already() -> ResponseReturnValue:
     """To the billing page, where the plan that they have can be changed or canceled."""
-    flash(f"You already have {my_standing().facts.plan_title}. Change or cancel it here; you haven’t been charged.")
+    flash(f"You already have {my_standing().facts.plan_title}. Change or cancel it here; nothing was charged now.")
     return redirect("/billing", 303)
 
 
@@ -230,7 +233,7 @@ def _state(row: CheckoutSession) -> State:
     if row.status == "complete" and row.payment_status == "unpaid":
         return State(
             "processing", "Your bank payment is on its way.",
-            "Bank payments can take several working days. We’ll email you.",
+            "Bank payments can take several working days.",
             "Processing", "◌", "wait", Action("Go to billing", "/billing"), reference,
         )  # fmt: skip
     return _confirming(row, reference)
@@ -241,8 +244,8 @@ def _confirming(row: CheckoutSession, reference: str) -> State:
     if now() - row.created_at > WAITING_LONG * 10 and row.status == "complete":
         return State(
             "waiting", "We’re still waiting for confirmation.",
-            f"Stripe has your order {reference}; our records haven’t caught up. We’ll email you the moment it’s "
-            "done. You don’t need to pay again.",
+            f"Stripe has your order {reference}; our records haven’t caught up. Billing shows it as soon as they have. "
+            "You don’t need to pay again.",
             "Confirming", "◌", "wait", Action("Go to billing", "/billing"), reference,
         )  # fmt: skip
     return State(
@@ -259,11 +262,12 @@ def _applied_subscription(row: CheckoutSession) -> State | None:
     subscription = db.session.execute(found).scalar() if row.subscription else None
     if subscription is None or subscription.status in ("incomplete", "incomplete_expired"):
         return None
-    said = voice.speak(my_standing(), product=_product(), contact=_contact())
+    standing = my_standing()
+    said = voice.speak(standing, product=_product(), contact=_contact())
     return State(
         said.code, said.sentence, said.body, said.tag, said.glyph, said.tone,
         Action("Go to billing", "/billing"), row.stripe_id[-8:].upper() if row.stripe_id else None, True,
-        [("Receipt", f"sent to {person().email}")],
+        _receipt() if standing.facts.last_paid else [],
     )  # fmt: skip
 
 
@@ -277,9 +281,13 @@ def _applied_payment(row: CheckoutSession) -> State | None:
     amount = format_money(payment.amount, payment.currency)
     return State(
         "bought", f"You bought {_catalogue().title(row.item)}.", f"{amount}, paid on {day(payment.created)}.",
-        "Paid", "●", "good", Action("See your invoices", "/invoices"), None, True,
-        [("Receipt", f"sent to {person().email}")],
+        "Paid", "●", "good", Action("See your invoices", "/invoices"), None, True, _receipt(),
     )  # fmt: skip
+
+
+def _receipt() -> list[tuple[str, str]]:
+    """Where the receipt goes; whether it has arrived is not ours to say."""
+    return [("Receipt", f"by email to {person().email}")]
 
 
 def _terms(price: Price, trial: int) -> str:
@@ -295,7 +303,20 @@ def _terms(price: Price, trial: int) -> str:
 
 def _came_back() -> str | None:
     """The words for somebody who left Stripe's page: chosen here, not taken from the address."""
-    return "You haven’t been charged. Your choice is saved." if "canceled" in request.args else None
+    return "You left the payment page. Your choice is saved." if "canceled" in request.args else None
+
+
+def _left_interval() -> str | None:
+    """The interval of the person's own Session that they left on Stripe's page, so that it is really kept."""
+    number = request.args.get("canceled", "")
+    if not (number.isascii() and number.isdecimal() and len(number) < 19):
+        return None
+    chosen = (
+        select(PlanPrice.interval)
+        .join(CheckoutSession, CheckoutSession.price_id == PlanPrice.price_id)
+        .where(CheckoutSession.id == int(number), CheckoutSession.user_id == person().id)
+    )
+    return db.session.execute(chosen).scalar()
 
 
 def _product() -> Action:

@@ -11,10 +11,10 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
-from billing import facts, refresh, stripe_client, throttle, voice, writes
+from billing import checkout, facts, refresh, stripe_client, throttle, voice, writes
 from billing.access import access_required, my_standing, person, public
 from billing.config import Config
-from billing.errors import StripeError, WriteUnknown
+from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
 from billing.models import Invoice, Payment, StripeEvent, Subscription, User
 from billing.models.subscriptions import FINAL
@@ -55,11 +55,13 @@ def _plans(*, landing: bool) -> ResponseReturnValue:
     """Plans with the amount that is charged, for everybody."""
     catalogue: Catalogue = current_app.extensions["catalogue"]
     interval = "year" if request.args.get("interval") == "year" else "month"
-    mine = None
+    mine, may_try = None, True
     if current_user.is_authenticated:
+        may_try = checkout.may_try(db.session(), person().id)
         row = facts.subscription_of(db.session(), person().id)
         mine = row if row is not None and row.status not in FINAL else None
-    cards = [_card(plan, price, mine) for plan in catalogue.plans if (price := plan.price(interval))]
+    priced = [(plan, price) for plan in catalogue.plans if (price := plan.price(interval))]
+    cards = [_card(plan, price, mine, plan.trial_days if may_try else 0) for plan, price in priced]
     return render_template(
         "plans/index.html",
         plans=cards,
@@ -70,7 +72,7 @@ def _plans(*, landing: bool) -> ResponseReturnValue:
     )
 
 
-def _card(plan: Plan, price: Price, mine: Subscription | None) -> dict[str, Any]:
+def _card(plan: Plan, price: Price, mine: Subscription | None, trial_days: int) -> dict[str, Any]:
     action, href = "choose", f"/subscribe/{plan.name}?interval={price.interval}"
     if mine is not None:
         action, href = ("current" if mine.plan == plan.name else "none"), "/billing"
@@ -88,7 +90,7 @@ def _card(plan: Plan, price: Price, mine: Subscription | None) -> dict[str, Any]
             "interval": price.interval,
             "per_month_note": note,
         },
-        "trial_days": plan.trial_days,
+        "trial_days": trial_days,
         "action": action,
         "href": href,
     }
@@ -154,6 +156,8 @@ def open_portal(flow: str) -> ResponseReturnValue:
         abort(404)
     try:
         answer = writes.perform(db.session(), _portal_request(user, flow, row.stripe_id if row else None))
+    except StripeRefused:
+        return _refused(user, row)
     except (StripeError, WriteUnknown):
         return render_template("errors/stripe_unreachable.html", again="/billing"), 503
     return redirect(answer["url"], 303)
@@ -202,9 +206,19 @@ def resume() -> ResponseReturnValue:
     request_ = WriteRequest("subscription.update", name, params, target=row.stripe_id, user_id=user.id)
     try:
         writes.perform(db.session(), request_)
-    except (StripeError, WriteUnknown):
-        return render_template("errors/stripe_unreachable.html", again="/billing"), 503
+    except StripeRefused:
+        return _refused(user, row)
+    except (StripeError, WriteUnknown):  # it may have happened, and the completer goes on with it
+        return render_template("errors/stripe_unknown.html"), 503
     flash("We’ve asked Stripe to keep your plan. This page shows it as soon as Stripe confirms.")
+    return redirect("/billing", 303)
+
+
+def _refused(user: User, row: Subscription | None) -> ResponseReturnValue:
+    """Stripe knows something that we don’t: look at it, and show where the person stands."""
+    if row is not None:
+        refresh.subscription(db.session(), row.stripe_id, user.stripe_customer_id, _config(), "customer")
+    flash("Stripe didn’t take that. This page shows where your plan stands.")
     return redirect("/billing", 303)
 
 
@@ -254,11 +268,7 @@ def _ledger(user_id: int, limit: int) -> list[dict[str, Any]]:
 def _invoice_row(one: Invoice) -> dict[str, Any]:
     tag, tone, glyph = INVOICE_TAGS.get(one.status, (one.status, "wait", "◌"))
     if one.amount_refunded:
-        tag, tone, glyph = (
-            "Refunded" if one.amount_refunded >= one.amount_paid else "Partly refunded",
-            "rest",
-            "↺",
-        )
+        tag, tone, glyph = _refund_tag(one.amount_refunded, one.amount_paid)
     return {
         "id": one.stripe_id,
         "date": one.created,
@@ -274,7 +284,9 @@ def _invoice_row(one: Invoice) -> dict[str, Any]:
 
 def _payment_row(one: Payment) -> dict[str, Any]:
     catalogue: Catalogue = current_app.extensions["catalogue"]
-    refunded = bool(one.amount_refunded)
+    tag, tone, glyph = INVOICE_TAGS["paid"]
+    if one.amount_refunded:
+        tag, tone, glyph = _refund_tag(one.amount_refunded, one.amount)
     return {
         "id": None,
         "date": one.created,
@@ -282,10 +294,14 @@ def _payment_row(one: Payment) -> dict[str, Any]:
         "what": catalogue.title(one.product),
         "amount": one.amount,
         "currency": one.currency,
-        "tag": "Refunded" if refunded else "Paid",
-        "tone": "rest" if refunded else "good",
-        "glyph": "↺" if refunded else "●",
+        "tag": tag,
+        "tone": tone,
+        "glyph": glyph,
     }
+
+
+def _refund_tag(refunded: int, paid: int) -> tuple[str, str, str]:
+    return ("Refunded" if refunded >= paid else "Partly refunded", "rest", "↺")
 
 
 def _config() -> Config:

@@ -256,7 +256,7 @@ def _ended_unpaid(s: Standing) -> tuple[str, str]:
     number = f"{name} for {s.facts.owed} is still open." if s.facts.owed else ""
     return (
         f"Your {_plan(s)} plan ended{_on(s.facts.ended_at)} because we couldn’t take payment.",
-        _join("You won’t be charged again.", number or "Nothing is owed."),
+        _join("You won’t be charged again.", number),
     )
 
 
