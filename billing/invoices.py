@@ -98,11 +98,24 @@ def _decline(intent: Object) -> str | None:
     return str(code) if code else None
 
 
-def open_failed(session: Session, user_id: int) -> Invoice | None:
-    """The oldest invoice that the person owes after a failed try, or None."""
+def open_failed(session: Session, subscription: str) -> Invoice | None:
+    """The oldest invoice of this subscription that is owed after a failed try, or None.
+
+    An invoice that an ended subscription left open must not hold the plan that the person pays for now.
+    """
     found = (
         select(Invoice)
-        .where(Invoice.user_id == user_id, Invoice.status == "open", Invoice.first_failed_at.is_not(None))
+        .where(
+            Invoice.subscription == subscription,
+            Invoice.status == "open",
+            Invoice.first_failed_at.is_not(None),
+        )
         .order_by(Invoice.created)
     )
     return session.execute(found.limit(1)).scalar()
+
+
+def open_ids(session: Session, subscription: str) -> list[str]:
+    """Invoices to look at again with their subscription: what we hold as open may have been paid unheard."""
+    found = select(Invoice.stripe_id).where(Invoice.subscription == subscription, Invoice.status == "open")
+    return list(session.execute(found).scalars())

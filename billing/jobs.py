@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -25,6 +25,7 @@ from billing.errors import DunlinError, StaleLease, StripeError
 from billing.extensions import db
 from billing.installation import current, public_id
 from billing.models import StripeEvent
+from billing.payloads import customer
 from billing.queues import JobTimeout
 from billing.syncing import Cause, Outcome
 
@@ -35,8 +36,10 @@ BATCH = 100
 LEASE_WAIT_SECONDS = 5.0
 # Shorter than the job's 90 seconds: an RQ timeout inside a call to Stripe would pass for a network error.
 WORK_SECONDS = 45.0
-# 5 s, 10 s, 20 s … 4 h: the seventeenth failure comes more than a day after the first.
-MAX_ATTEMPTS = 17
+# Objects of waiting events that one fetch looks at: each may take Stripe some seconds of the lease's 60.
+MOST_OBJECTS = 4
+# 5 s, 10 s, 20 s … 4 h: the eighteenth failure comes more than a day after the first.
+MAX_ATTEMPTS = 18
 LONGEST_WAIT = 4 * 3600
 # Stripe not answering is no failure of the event: it is asked again soon, as often as it takes.
 AWAY = timedelta(seconds=30)
@@ -44,10 +47,14 @@ AWAY = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Sync:
-    """How one kind of object is brought over: ``fetch(id, ids named by waiting events)``, then ``write``."""
+    """How one kind of object is brought over: ``fetch(id, ids to look at with it)``, then ``write``.
+
+    ``customer`` says whose the fetched object is, so that it is written under that customer's lease.
+    """
 
     fetch: Callable[[str, list[str]], Any]
     write: Callable[[Session, Any, Cause], Outcome]
+    customer: Callable[[Any], str | None]
 
 
 class Due(NamedTuple):
@@ -62,12 +69,12 @@ class Due(NamedTuple):
     received_at: datetime
 
 
-SUBSCRIPTION = Sync(subscriptions.fetch, subscriptions.write)
-INVOICE = Sync(invoices.fetch, invoices.write)
-SESSION = Sync(checkout.fetch, checkout.write)
-PAYMENT = Sync(payments.fetch_intent, payments.write_payment)
-DISPUTE = Sync(payments.fetch_dispute, payments.write_dispute)
-CLOCK = Sync(clocks.fetch, clocks.write)
+SUBSCRIPTION = Sync(subscriptions.fetch, subscriptions.write, lambda found: customer(found.subscription))
+INVOICE = Sync(invoices.fetch, invoices.write, customer)
+SESSION = Sync(checkout.fetch, checkout.write, lambda found: customer(found.session))
+PAYMENT = Sync(payments.fetch_intent, payments.write_payment, lambda found: customer(found.intent))
+DISPUTE = Sync(payments.fetch_dispute, payments.write_dispute, lambda found: customer(found.get("charge")))
+CLOCK = Sync(clocks.fetch, clocks.write, lambda found: None)
 
 # Every event type that is acted on. All others are stored as ignored. An event only says which object
 # changed: an invoice's event is about its subscription, if it has one (``payloads.about``).
@@ -134,7 +141,7 @@ def apply_due(session: Session) -> int:
         for key, group in groupby(claimed, key=_lease_name):
             events = list(group)
             if time.monotonic() < stop:
-                _apply_group(session, key, events)
+                _apply_group(session, key, events, stop)
             else:
                 _put_back(session, events)
     return done
@@ -143,7 +150,7 @@ def apply_due(session: Session) -> int:
 def apply_one(session: Session, event_id: str) -> None:
     """Apply one event now, in this process, if nobody else has it."""
     for event in _claim(session, select(StripeEvent.event_id).where(StripeEvent.event_id == event_id)):
-        _apply_group(session, _lease_name(event), [event])
+        _apply_group(session, _lease_name(event), [event], time.monotonic() + WORK_SECONDS)
 
 
 def run_again(session: Session, event_id: str) -> StripeEvent | None:
@@ -191,19 +198,33 @@ def _claim(session: Session, which: Select[str]) -> list[Due]:
     return sorted(events, key=lambda event: (_lease_name(event), event.received_at, event.event_id))
 
 
-def _apply_group(session: Session, name: str, events: list[Due]) -> None:
+def _apply_group(session: Session, name: str, events: list[Due], stop: float) -> None:
+    """Apply one customer's events under one lease, object by object; what there is no time for is put back."""
     lease = leases.take(session, name, wait=LEASE_WAIT_SECONDS)
     if lease is None:
         _put_back(session, events)
         return
     try:
-        by_object: dict[tuple[str, Sync], list[Due]] = {}
-        for event in events:
-            by_object.setdefault((event.subject or "", _sync_of(event)), []).append(event)
-        for (subject, sync), waiting in by_object.items():
-            _apply(session, lease, subject, sync, waiting)
+        for part in _parts(events):
+            if time.monotonic() < stop and leases.renew(session, lease):
+                _apply(session, lease, part, stop)
+            else:
+                _put_back(session, part)
     finally:
         leases.free(session, lease)
+
+
+def _parts(events: list[Due]) -> Iterator[list[Due]]:
+    """Events of one subject together, so that one fetch serves them all; but never so many objects that
+    Stripe, at its slowest, would not have answered before the lease is over."""
+    by_subject: dict[tuple[str | None, Sync], list[Due]] = {}
+    for event in events:
+        by_subject.setdefault((event.subject, _sync_of(event)), []).append(event)
+    for waiting in by_subject.values():
+        ids = list(dict.fromkeys(event.object_id for event in waiting))
+        for start in range(0, len(ids), MOST_OBJECTS):
+            some = ids[start : start + MOST_OBJECTS]
+            yield [event for event in waiting if event.object_id in some]
 
 
 def _sync_of(event: Due) -> Sync:
@@ -211,15 +232,23 @@ def _sync_of(event: Due) -> Sync:
     return SUBSCRIPTION if sync is INVOICE and event.subject != event.object_id else sync
 
 
-def _apply(session: Session, lease: leases.Lease, subject: str, sync: Sync, events: list[Due]) -> None:
+def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float) -> None:
     """Fetch, then write under the fence; a failure touches these events only."""
+    subject, sync = events[0].subject or "", _sync_of(events[0])
     ids = [event.event_id for event in events]
     hints = [event.object_id for event in events if event.object_id]
     types = frozenset(event.type for event in events)
     actor = "stripe" if any(event.source == "webhook" for event in events) else events[0].source
     session.rollback()
     try:
+        if sync is SUBSCRIPTION:
+            hints += invoices.open_ids(session, subject)
+            session.rollback()  # no transaction is open while Stripe is asked
         fetched = sync.fetch(subject, hints)
+        rightful = sync.customer(fetched) or lease.name
+        if rightful != lease.name:  # the payload named another customer, or none; Stripe knows better
+            _apply_group(session, rightful, events, stop)
+            return
         leases.hold(session, lease)
         cause = Cause(ids[0], lease.fence, public_id(session), now(), types, actor)
         outcome = sync.write(session, fetched, cause)
@@ -228,6 +257,7 @@ def _apply(session: Session, lease: leases.Lease, subject: str, sync: Sync, even
     except StaleLease:
         session.rollback()
         log.warning("lease lost before the write", extra={"subject": subject})
+        _put_back(session, events)
     except JobTimeout:
         session.rollback()
         raise

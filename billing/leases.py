@@ -28,6 +28,10 @@ TAKE = text(
 HOLD = text(
     "select fence from leases where name = :name and token = :token and until > clock_timestamp() for update"
 )
+RENEW = text(
+    "update leases set until = clock_timestamp() + make_interval(secs => :seconds)"
+    " where name = :name and token = :token and until > clock_timestamp() returning fence"
+)
 FREE = text("update leases set until = '-infinity' where name = :name and token = :token")
 
 
@@ -58,6 +62,14 @@ def hold(session: Session, lease: Lease) -> None:
     """Lock the lease's row until this transaction ends. Raises StaleLease where it is no longer ours."""
     if session.execute(HOLD, {"name": lease.name, "token": lease.token}).scalar() is None:
         raise StaleLease(lease.name)
+
+
+def renew(session: Session, lease: Lease, *, seconds: int = SECONDS) -> bool:
+    """Begin the lease's time anew and commit; False where it is no longer ours."""
+    values = {"name": lease.name, "token": lease.token, "seconds": seconds}
+    fence = session.execute(RENEW, values).scalar()
+    session.commit()
+    return fence is not None
 
 
 def free(session: Session, lease: Lease) -> None:

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, stripe_client
+from billing import audit, dunning, invoices, stripe_client
 from billing.clock import from_stripe
-from billing.models import Dispute, Invoice, Payment, User
-from billing.payloads import Object, ref
+from billing.models import Dispute, Invoice, Payment, Subscription, User
+from billing.payloads import Object, invoice_subscription, ref
 from billing.people import owner
 from billing.syncing import Cause, Outcome
 
 
 @dataclass(frozen=True)
 class FetchedPayment:
+    """The PaymentIntent, the id of the invoice that it paid, and that invoice where money went back."""
+
     intent: Object
     invoice: str | None
+    refunded: Object | None = None
 
 
 def fetch_intent(stripe_id: str, hints: list[str]) -> FetchedPayment:
@@ -28,7 +31,9 @@ def fetch_intent(stripe_id: str, hints: list[str]) -> FetchedPayment:
         return FetchedPayment({"id": None, "customer": charge.get("customer"), "latest_charge": charge}, None)
     intent = stripe_client.get_payment_intent(stripe_id)
     one_off = "plan" in (intent.get("metadata") or {})
-    return FetchedPayment(intent, None if one_off else stripe_client.invoice_of_payment(stripe_id))
+    paid = None if one_off else stripe_client.invoice_of_payment(stripe_id)
+    refunded = stripe_client.get_invoice(paid) if paid and _refunded(intent) else None
+    return FetchedPayment(intent, paid, refunded)
 
 
 def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Outcome:
@@ -40,6 +45,8 @@ def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Ou
         return write_intent(session, fetched.intent, cause)
     found = select(Invoice).where(Invoice.stripe_id == fetched.invoice, Invoice.user_id == user.id)
     row = session.execute(found.with_for_update()).scalar()
+    if row is None and fetched.refunded is not None:
+        row = _bring_invoice(session, user, fetched.refunded, cause)
     if row is None:
         return Outcome(user.id, "the invoice's own event brings it")
     refunded = _refunded(fetched.intent)
@@ -47,6 +54,12 @@ def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Ou
         _refund_changed(session, user, row.stripe_id, row.amount_refunded, refunded, row.currency, cause)
         row.amount_refunded = refunded
     return Outcome(user.id)
+
+
+def _bring_invoice(session: Session, user: User, found: Object, cause: Cause) -> Invoice:
+    """The refund's event overtook the invoice's own, which knows nothing of a refund."""
+    known = select(Subscription).where(Subscription.stripe_id == invoice_subscription(found))
+    return invoices.apply(session, user, found, session.execute(known).scalar(), cause)
 
 
 def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:

@@ -9,27 +9,30 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from billing import inbox, stripe_client
-from billing.models import Installation, Subscription, User
+from billing.models import Subscription, User
 from billing.models.subscriptions import FINAL
+from billing.payloads import Object
 
 OVERLAP = timedelta(hours=1)
 # Stripe keeps events for 30 days.
 WINDOW = timedelta(days=30)
 
 
-def catch_up(session: Session, installation: Installation, types: list[str], now: datetime) -> int:
-    """Put events that Stripe has and we don't into the inbox. Returns how many. The caller commits.
+def since(cursor: int | None, now: datetime) -> int:
+    """From which moment on to read Stripe's list of events (Unix seconds).
 
     The cursor is the time of the last complete pass, and each pass reads an hour more than that: events
     appear in Stripe's list with a delay.
     """
-    last = installation.events_cursor
-    since = max(int((now - WINDOW).timestamp()), last - int(OVERLAP.total_seconds()) if last else 0)
-    found = 0
-    for event in stripe_client.list_events(types, since):
-        found += inbox.store(session, event, json.dumps(event), source="events_api", handled=True)
-    installation.events_cursor = int(now.timestamp())
-    return found
+    longest = int((now - WINDOW).timestamp())
+    return max(longest, cursor - int(OVERLAP.total_seconds())) if cursor else longest
+
+
+def store_missed(session: Session, events: list[Object]) -> int:
+    """Put those of Stripe's events that we don't have into the inbox. Returns how many. The caller commits."""
+    return sum(
+        inbox.store(session, event, json.dumps(event), source="events_api", handled=True) for event in events
+    )
 
 
 def stale(session: Session, now: datetime, limit: timedelta) -> list[tuple[str, str | None]]:
@@ -52,6 +55,11 @@ def stale(session: Session, now: datetime, limit: timedelta) -> list[tuple[str, 
     return [(stripe_id, customer) for stripe_id, customer in session.execute(rows)]
 
 
-def unknown_to_us(session: Session, customer: str) -> list[str]:
+def live_at_stripe(customer: str) -> list[str]:
+    """Ids of a customer's subscriptions that are not over at Stripe, whatever our rows say."""
+    return [str(one["id"]) for one in stripe_client.list_subscriptions(customer) if one["status"] not in FINAL]
+
+
+def all_at_stripe(session: Session, customer: str) -> list[str]:
     """Ids of a customer's subscriptions at Stripe, for a look at each."""
     return [str(found["id"]) for found in stripe_client.list_subscriptions(customer)]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from billing import inbox, jobs, reconcile
+from billing import inbox, jobs, reconcile, stripe_client
 from billing.clock import now
 from billing.config import Config
 from billing.installation import current
-from billing.models import StripeEvent, User
+from billing.models import Installation, StripeEvent, User
 
 FRESH = timedelta(hours=24)
+BATCH = 100
 
 
 def subscription(
@@ -27,10 +29,23 @@ def subscription(
 
 def person(session: Session, user: User, config: Config, actor: str) -> int:
     """Look at every subscription that Stripe has for the person. Returns how many there are."""
-    if user.stripe_customer_id is None:
-        return 0
     customer = user.stripe_customer_id
-    ids = reconcile.unknown_to_us(session, customer)
+    if customer is None:
+        return 0
+    session.rollback()  # no transaction is open while Stripe is asked
+    ids = reconcile.all_at_stripe(session, customer)
+    for stripe_id in ids:
+        subscription(session, stripe_id, customer, config, actor)
+    return len(ids)
+
+
+def live(session: Session, user: User, config: Config, actor: str) -> int:
+    """Look at those subscriptions that Stripe has running for the person; how many. Raises StripeError."""
+    customer = user.stripe_customer_id
+    if customer is None:
+        return 0
+    session.rollback()
+    ids = reconcile.live_at_stripe(customer)
     for stripe_id in ids:
         subscription(session, stripe_id, customer, config, actor)
     return len(ids)
@@ -41,9 +56,7 @@ def everything(session: Session, config: Config) -> tuple[int, int]:
     found = current(session)
     if found is None:
         return 0, 0
-    types = [name for name in jobs.HANDLERS if name != inbox.REFRESH]
-    missed = reconcile.catch_up(session, found, types, now())
-    session.commit()
+    missed = _catch_up(session, found)
     jobs.apply_due(session)
     old = reconcile.stale(session, now(), FRESH)
     for stripe_id, customer in old:
@@ -51,3 +64,17 @@ def everything(session: Session, config: Config) -> tuple[int, int]:
     found.reconciled_at = now()
     session.commit()
     return missed, len(old)
+
+
+def _catch_up(session: Session, found: Installation) -> int:
+    """Store what Stripe's list has and we don't, batch by batch; the cursor moves when the list was read whole."""
+    types = [name for name in jobs.HANDLERS if name != inbox.REFRESH]
+    started, missed = now(), 0
+    events = stripe_client.list_events(types, reconcile.since(found.events_cursor, started))
+    session.rollback()  # no transaction is open while Stripe is asked
+    while batch := list(islice(events, BATCH)):
+        missed += reconcile.store_missed(session, batch)
+        session.commit()
+    found.events_cursor = int(started.timestamp())
+    session.commit()
+    return missed

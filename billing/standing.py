@@ -15,6 +15,7 @@ OPEN_DISPUTES = frozenset(
         "needs_response",
         "under_review",
         "warning_needs_response",
+        "warning_under_review",
         "appeal_needs_response",
         "appeal_under_review",
     }

@@ -62,7 +62,7 @@ class Fetched:
 
 
 def fetch(stripe_id: str, hints: list[str]) -> Fetched:
-    """Ask Stripe for the subscription, its latest invoice and the invoices that waiting events named."""
+    """Ask Stripe for the subscription, its latest invoice and the invoices that ``hints`` name."""
     found = stripe_client.get_subscription(stripe_id)
     wanted = [hint for hint in hints if hint.startswith("in_")]
     latest = ref(found.get("latest_invoice"))
@@ -91,8 +91,9 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
         _alert(session, user, found, before.get("status"), cause, "subscription.unexpected_transition")
     _copy(session, row, fetched, cause)
     session.add(row)  # only now: a query before would flush a row without its values
-    written = [invoices.apply(session, user, one, row, cause) for one in fetched.invoices]
-    _anchor_first_failure(row, [invoice.first_failed_at for invoice in written], cause)
+    for one in fetched.invoices:
+        invoices.apply(session, user, one, row, cause)
+    _anchor_first_failure(session, row, cause)
     session.flush()
     _note_changes(session, user, row, before, cause)
     return Outcome(user.id)
@@ -121,7 +122,9 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.card_brand, row.card_last4 = _card(found)
     row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
     row.test_clock = ref(found.get("test_clock"))
-    row.clock_time, row.fetched_at = fetched.clock_time, cause.now
+    times = [time for time in (row.clock_time, fetched.clock_time) if time]
+    row.clock_time = max(times, default=None)  # the clock's own event may have moved it since our fetch
+    row.fetched_at = cause.now
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
 
 
@@ -153,13 +156,14 @@ def _moment(thing: Object, name: str) -> datetime | None:
     return from_stripe(value) if isinstance(value, int) else None
 
 
-def _anchor_first_failure(row: Subscription, moments: list[datetime | None], cause: Cause) -> None:
-    """Grace is counted from the first failure; later attempts never move it, recovery clears it."""
+def _anchor_first_failure(session: Session, row: Subscription, cause: Cause) -> None:
+    """Grace is counted from the first failure of what is unpaid now; a later try never moves it."""
     if row.status not in ("past_due", "unpaid", "paused"):
         row.first_failed_at = None
-    elif row.first_failed_at is None and row.status != "paused":
-        known = [moment for moment in moments if moment]
-        row.first_failed_at = min(known) if known else (row.clock_time or cause.now)
+    elif row.status != "paused":
+        owed = invoices.open_failed(session, row.stripe_id)
+        failed = owed.first_failed_at if owed else row.first_failed_at
+        row.first_failed_at = failed or row.clock_time or cause.now
 
 
 def _legal(before: str | None, after: str) -> bool:

@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from billing import jobs, leases, outbox, queues, refresh, throttle, writes
+from billing import accounts, jobs, leases, outbox, queues, refresh, throttle, writes
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -52,7 +52,7 @@ def duties() -> list[Duty]:
 
 
 def run(app: Flask, stop: threading.Event) -> None:
-    """Tick until ``stop`` is set. An error of one duty is logged and the next tick tries again."""
+    """Tick until ``stop`` is set. An error of one duty is logged; it is tried again when it is due again."""
     config: Config = app.extensions["config"]
     plan = duties()
     lease: leases.Lease | None = None
@@ -68,9 +68,16 @@ def run(app: Flask, stop: threading.Event) -> None:
             finally:
                 db.session.remove()
         stop.wait(TICK_SECONDS)
+    if lease is not None:
+        _give_back(app, lease)
+
+
+def _give_back(app: Flask, lease: leases.Lease) -> None:
     with app.app_context():
-        if lease is not None:
+        try:
             leases.free(db.session(), lease)
+        except SQLAlchemyError as problem:  # the lease runs out by itself
+            log.warning("clock stopped without its database", extra={"reason": type(problem).__name__})
 
 
 def _lead(session: Session, lease: leases.Lease | None) -> leases.Lease | None:
@@ -92,11 +99,12 @@ def _work(session: Session, config: Config, plan: list[Duty], stop: threading.Ev
         duty.last = time.monotonic()
         try:
             duty.work(session, config)
-        except Exception as problem:  # one duty's error must not end the clock; the next tick tries again
+        except Exception as problem:  # one duty's error must not end the clock; it will be due again
             session.rollback()
             log.error("duty failed", exc_info=problem, extra={"duty": duty.name})
 
 
 def _clean(session: Session) -> None:
     throttle.forget_old(session)
+    accounts.forget_old(session)
     session.commit()
