@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from billing import installation, stripe_client
 from billing.config import Config
-from billing.errors import StripeError
+from billing.errors import ConfigError, StripeError
 from billing.extensions import db
 
 log = logging.getLogger(__name__)
@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 def refuse_foreign_database() -> None:
     """Compare the recorded installation with the settings; Stripe is asked only when the key is new.
 
-    Raises ConfigError. A database that does not answer now is no reason to stay down: pages then answer
-    503, and the worker and the clock wait, until it does.
+    Raises ConfigError, also where a new key can't be asked whose it is: the money of one account must never
+    be moved by the rows of another. A database that does not answer now is no reason to stay down: pages
+    then answer 503, and the worker and the clock wait, until it does.
     """
     config: Config = current_app.extensions["config"]
     try:
@@ -27,9 +28,8 @@ def refuse_foreign_database() -> None:
         if found is None:
             return
         installation.check(found, config, None)  # before a key of the other mode is used for anything
-        account = None if installation.knows_key(found, config) else _account()
-        installation.check(found, config, account)
-        if account is not None:
+        if not installation.knows_key(found, config):
+            installation.check(found, config, _account())
             found.key_fingerprint = installation.fingerprint(config.stripe_secret_key)
             db.session.commit()
     except OperationalError as problem:
@@ -38,9 +38,11 @@ def refuse_foreign_database() -> None:
         db.session.remove()
 
 
-def _account() -> str | None:
+def _account() -> str:
     try:
         return str(stripe_client.get_account()["id"])
     except StripeError as problem:
-        log.warning("account not checked", extra={"reason": str(problem)})
-        return None
+        raise ConfigError(
+            f"STRIPE_SECRET_KEY is new to this database, and its account can't be asked for: {problem}. Check the "
+            "key and, for a restricted one, its permission to read the account; then start again."
+        ) from problem

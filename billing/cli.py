@@ -6,18 +6,19 @@ import os
 import signal
 import sys
 import threading
-import time
+from typing import Any
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
-from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from billing import (
     accounts,
     boot,
     catalogue,
     facts,
+    forms,
     installation,
     jobs,
     passwords,
@@ -51,38 +52,37 @@ def _config() -> Config:
     return found
 
 
+class Command(click.Command):
+    """A command that can't do its work says why in one sentence and ends with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DunlinError as problem:
+            reason = str(problem)
+        except (OperationalError, ProgrammingError) as problem:
+            name = type(problem).__name__
+            reason = f"The database can't be used ({name}); check DATABASE_URL, and run `flask db upgrade`."
+        db.session.rollback()
+        click.echo(reason, err=True)
+        return sys.exit(1)
+
+
 def _same_database() -> None:
     """A process that works by itself starts on our own mode and account only, with no connection open."""
-    try:
-        boot.refuse_foreign_database()
-    except DunlinError as problem:
-        _fail(problem)
+    boot.refuse_foreign_database()
     for engine in db.engines.values():
         engine.dispose()
 
 
-def _fail(problem: DunlinError) -> None:
-    db.session.rollback()
-    click.echo(str(problem), err=True)
-    sys.exit(1)
-
-
-@click.command()
+@click.command(cls=Command)
 def work() -> None:
     """Run the worker: answer the bell until told to stop. Waits where Redis is away; never exits for that."""
     _same_database()
-    url = _config().redis_url
-    stopped = False
-    while not stopped:
-        try:
-            queues.worker(url).work(logging_level="WARNING")
-            stopped = True
-        except RedisError as problem:
-            current_app.logger.error("worker can't reach Redis", extra={"reason": type(problem).__name__})
-            time.sleep(2)
+    queues.work(_config().redis_url)
 
 
-@click.command()
+@click.command(cls=Command)
 def clock() -> None:
     """Run the clock: sweep, mail, completer and reconciler, one leader at a time."""
     _same_database()
@@ -101,29 +101,24 @@ def _stop_soon(stop: threading.Event) -> None:
     last_resort.start()
 
 
-@click.command()
+@click.command(cls=Command)
 def setup() -> None:
     """Record whose database this is, and bring the catalogue to Stripe. May be run again and again."""
-    try:
-        account = str(stripe_client.get_account()["id"])
-        found = installation.record(db.session(), _config(), account)
-        db.session.commit()
-        click.echo(
-            f"Installation {found.public_id}, Stripe account {account}, {'live' if found.livemode else 'test'} mode."
-        )
-        _push()
-    except DunlinError as problem:
-        _fail(problem)
+    account = str(stripe_client.get_account()["id"])
+    found = installation.record(db.session(), _config(), account)
+    db.session.commit()
+    click.echo(
+        f"Installation {found.public_id}, Stripe account {account}, {'live' if found.livemode else 'test'} mode."
+    )
+    _push()
 
 
-@plans.command("push")
+@plans.command("push", cls=Command)
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
 def plans_push(dry_run: bool) -> None:
     """Bring plans.toml to Stripe: a product and a price for each line, found again by lookup key."""
-    try:
-        _push(dry_run=dry_run)
-    except DunlinError as problem:
-        _fail(problem)
+    _same_database()
+    _push(dry_run=dry_run)
 
 
 def _push(*, dry_run: bool = False) -> None:
@@ -131,13 +126,18 @@ def _push(*, dry_run: bool = False) -> None:
         click.echo(line)
 
 
-@users.command("create")
+@users.command("create", cls=Command)
 @click.argument("email")
 @click.option("--password-stdin", is_flag=True, required=True, help="Read the password from standard input.")
 @click.option("--admin", is_flag=True, help="May open the admin pages.")
 @click.option("--confirmed", is_flag=True, required=True, help="The address is known to be theirs.")
 def users_create(email: str, password_stdin: bool, admin: bool, confirmed: bool) -> None:
     """Make an account. One that exists is left as it is."""
+    address = forms.normal_email(email)
+    if address is None:
+        click.echo(f"{email} is not an email address.", err=True)
+        sys.exit(1)
+    email = address  # as the sign-in page will look for it
     if accounts.by_email(db.session(), email) is not None:
         click.echo(f"{email} is there already; nothing was changed.")
         return
@@ -158,7 +158,7 @@ def users_create(email: str, password_stdin: bool, admin: bool, confirmed: bool)
     click.echo(f"{email} was made{' as an admin' if admin else ''}.")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("email")
 def why(email: str) -> None:
     """Say why somebody has or has no access, rule by rule."""
@@ -169,26 +169,25 @@ def why(email: str) -> None:
         click.echo(f"{'→' if rule.deciding else ' '} {rule.rule}: {rule.value}: {rule.result}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("who")
 def sync(who: str) -> None:
     """Look at Stripe again: for one EMAIL, or for all that is stale and every missed event (``all``)."""
-    try:
-        boot.refuse_foreign_database()
-        if who == "all":
-            missed, old = refresh.everything(db.session(), _config())
-            click.echo(f"{missed} missed events, {old} stale subscriptions.")
-        else:
-            count = refresh.person(db.session(), _user(who), _config(), "operator")
-            click.echo(f"{count} subscriptions looked at.")
-    except DunlinError as problem:
-        _fail(problem)
+    boot.refuse_foreign_database()
+    installation.public_id(db.session())  # before it is set up nothing here can be Stripe's
+    if who == "all":
+        missed, old = refresh.everything(db.session(), _config())
+        click.echo(f"{missed} missed events, {old} stale subscriptions.")
+    else:
+        count = refresh.person(db.session(), _user(who), _config(), "operator")
+        click.echo(f"{count} subscriptions looked at.")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("event_id")
 def replay(event_id: str) -> None:
     """Apply one stored event again. It fetches, so it can do no harm."""
+    _same_database()
     event = jobs.run_again(db.session(), event_id)
     if event is None:
         click.echo(f"{event_id} is not stored, or its type is not one that is acted on.", err=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
+from contextlib import suppress
+from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseTimeoutException as JobTimeout
@@ -20,9 +24,10 @@ from rq.worker import HerokuWorker
 
 log = logging.getLogger(__name__)
 QUEUE = "bell"
+RETRY_SECONDS = 2
 JOB = "billing.jobs.answer_bell"
 
-__all__ = ["JobTimeout", "connect", "init_app", "ring", "worker"]
+__all__ = ["JobTimeout", "connect", "init_app", "ring", "work"]
 
 
 class BellJob(Job):
@@ -72,11 +77,42 @@ def ring() -> bool:
     return True
 
 
-def worker(redis_url: str) -> HerokuWorker:
+class Worker(HerokuWorker):
+    """Can be told to stop while Redis is away: RQ asks Redis whether a job runs, and would go on instead."""
+
+    told_to_stop = False
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.told_to_stop = True
+        try:
+            super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        except RedisError:
+            raise StopRequested from None
+
+
+def work(redis_url: str) -> None:
+    """Answer the bell until told to stop. Redis being away ends nothing."""
+    with suppress(StopRequested):  # told between two tries
+        while not _work(redis_url):
+            time.sleep(RETRY_SECONDS)
+
+
+def _work(redis_url: str) -> bool:
+    """Work until told to stop (True) or until Redis goes away."""
+    worker = None
+    try:
+        worker = _worker(redis_url)
+        worker.work(logging_level="WARNING")
+    except RedisError as problem:
+        log.error("worker can't reach Redis", extra={"reason": type(problem).__name__})
+    return worker is not None and worker.told_to_stop
+
+
+def _worker(redis_url: str) -> Worker:
     """A worker on the one queue; more than one queue would lose jobs on a crash (RQ uses BLPOP then)."""
     connection = connect(redis_url, timeout=None)
     queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer, job_class=BellJob)
-    return HerokuWorker(
+    return Worker(
         [queue],
         connection=connection,
         serializer=JSONSerializer,

@@ -114,7 +114,7 @@ class Sandbox:
 
     def calm(self) -> None:
         """No trouble any more."""
-        self.control("trouble", delivery="normal", api="normal")
+        self.control("trouble", delivery="normal", api="normal", api_path="/v1/")
 
     def flush(self) -> None:
         """Deliver everything that waits; returns when it is done."""

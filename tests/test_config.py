@@ -324,14 +324,13 @@ def test_a_known_key_needs_no_answer_of_stripe_at_start(app: Flask) -> None:
     boot.refuse_foreign_database()  # nobody listens at the address of this Stripe
 
 
-def test_a_new_key_starts_while_stripe_is_away_and_is_not_taken_for_known(
-    app: Flask, db_session: Session
-) -> None:
+def test_a_new_key_does_not_start_before_stripe_has_said_whose_it_is(app: Flask, db_session: Session) -> None:
     found = installation.current(db_session)
     assert found is not None
     found.key_fingerprint = "another"
     db_session.commit()
-    boot.refuse_foreign_database()
+    with pytest.raises(ConfigError, match="STRIPE_SECRET_KEY is new to this database"):
+        boot.refuse_foreign_database()
     again = installation.current(db.session())
     assert again is not None
     assert again.key_fingerprint == "another"
