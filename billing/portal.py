@@ -78,7 +78,7 @@ def _card(plan: Plan, price: Price, mine: Subscription | None, trial_days: int) 
         action, href = ("current" if mine.plan == plan.name else "none"), "/billing"
     note = None
     if price.interval == "year":
-        note = f"works out at {format_money(price.amount // 12, price.currency)} a month"
+        note = f"works out at {format_money((price.amount + 6) // 12, price.currency)} a month"
     return {
         "name": plan.name,
         "title": plan.title,
