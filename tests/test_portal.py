@@ -57,7 +57,7 @@ def test_everybody_reads_what_each_plan_costs_by_the_month_and_by_the_year(
         for name, price in by_month.items():
             assert price in shown[name], path
             assert "works out" not in shown[name]
-    by_year = {"Basic": ("€90.00", "€7.50"), "Pro": ("€290.00", "€24.16"), "Team": ("€790.00", "€65.83")}
+    by_year = {"Basic": ("€90.00", "€7.50"), "Pro": ("€290.00", "€24.17"), "Team": ("€790.00", "€65.83")}
     for name, (price, each_month) in by_year.items():
         card = cards(client, "/plans?interval=year")[name]
         assert f"{price} a year works out at {each_month} a month" in card
