@@ -11,11 +11,12 @@ help: ## list these targets
 run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=8100 for other ports
 	@exec $(VENV) -m local.run
 
+# A process for each core, up to four; a file's tests stay together, and share its servers.
 test: venv ## check style and types, run every test, in a real browser too
 	@$(VENV) -m local.browser
 	@$(VENV) -m ruff check .
 	@$(VENV) -m mypy
-	@$(VENV) -m pytest
+	@$(VENV) -m pytest -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 demo: venv ## tell the whole story in the terminal, step by step
 	@exec $(VENV) -m local.demo

@@ -38,15 +38,19 @@ BODY_LIMIT = 1024 * 1024
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """The application. Without ``config`` the environment is read, and where that is not safe the program
-    ends with one sentence; so do ``flask`` commands."""
-    config = config or _config_or_exit()
+    """The application. Where the environment (read unless ``config`` is given) or ``plans.toml`` is not safe to
+    start with, the program ends with one sentence; so do ``flask`` commands."""
+    try:
+        config = config or _read_config()
+        catalogue = plans.load(HERE / "plans.toml")
+    except ConfigError as problem:
+        sys.exit(f"Dunlin does not start: {problem}")
     logs.configure()
     app = Flask("app", root_path=str(HERE), template_folder="templates", static_folder="static")
     app.config.update(_flask_settings(config))
     app.url_map.merge_slashes = False  # the router's own redirects name the host that the request claims
     app.extensions["config"] = config
-    app.extensions["catalogue"] = plans.load(HERE / "plans.toml")
+    app.extensions["catalogue"] = catalogue
     db.init_app(app)
     migrate.init_app(app, db, directory="migrations")
     login_manager.init_app(app)
@@ -66,20 +70,13 @@ def create_app(config: Config | None = None) -> Flask:
 
 def web() -> Flask:
     """The application behind gunicorn: refuses a database of another mode or account before it serves."""
+    app = create_app()
     try:
-        app = create_app()
         with app.app_context():
             boot.refuse_foreign_database()
     except ConfigError as problem:
         sys.exit(f"Dunlin does not start: {problem}")
     return app
-
-
-def _config_or_exit() -> Config:
-    try:
-        return _read_config()
-    except ConfigError as problem:
-        sys.exit(f"Dunlin does not start: {problem}")
 
 
 def _read_config() -> Config:

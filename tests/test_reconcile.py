@@ -59,7 +59,7 @@ def asked_since(wire: Wire) -> list[int]:
     return [int(parse_qs(one.query)["created[gte]"][0]) for one in lists]
 
 
-def test_events_that_were_lost_for_ever_are_found_in_stripes_list(unheard: Shopper) -> None:
+def test_events_that_were_lost_for_ever_are_found_in_stripes_list_and_written_down(unheard: Shopper) -> None:
     assert unheard.standing.access is False
     missed, stale = everything(unheard)
     assert (missed > 0, stale) == (True, 0)
@@ -67,10 +67,6 @@ def test_events_that_were_lost_for_ever_are_found_in_stripes_list(unheard: Shopp
     assert count(StripeEvent, state=StripeEvent.PENDING) == 0
     assert with_us(unheard) == at_stripe(unheard)
     assert unheard.standing.access is True
-
-
-def test_what_was_found_is_written_down_with_the_event_that_was_missed(unheard: Shopper) -> None:
-    everything(unheard)
     [entry] = db.session.query(AuditEntry).filter_by(kind="subscription.status")
     assert (entry.actor, entry.user_id, entry.after["status"]) == ("events_api", unheard.id, "active")
     [cause] = events(event_id=entry.cause_event_id)
@@ -93,16 +89,22 @@ def test_an_event_that_did_come_is_not_found_again(alice: Shopper) -> None:
     assert {event.attempts for event in heard if event.applied_at} == {1}
 
 
-def test_each_pass_reads_from_an_hour_before_the_last_whole_pass(unheard: Shopper, wire: Wire) -> None:
+def test_each_pass_reads_from_an_hour_before_the_last_whole_pass_and_says_when_it_was(
+    unheard: Shopper, wire: Wire
+) -> None:
     cursor_at(None)
     nothing = ok(object="list", data=[], has_more=False, url="/v1/events")
     wire.answer = lambda sent: nothing if sent.path.startswith("/v1/events?") else wire.pass_on(sent)
-    first = now().timestamp()
+    first = now()
     everything(unheard)
+    found = current(db.session())
+    assert found is not None
+    assert found.reconciled_at is not None
+    assert found.reconciled_at >= first
     cursor = db.session.query(Installation.events_cursor).scalar()
     everything(unheard)
     [month, hour] = asked_since(wire)
-    assert int(first) <= month + 30 * DAY <= cursor
+    assert int(first.timestamp()) <= month + 30 * DAY <= cursor
     assert hour == cursor - HOUR
 
 
@@ -160,12 +162,3 @@ def test_no_transaction_is_open_while_stripe_is_asked(unheard: Shopper, wire: Wi
         go.set()
         looking.result(timeout=60)
     assert open_ones == 0
-
-
-def test_a_pass_says_when_it_was(alice: Shopper) -> None:
-    before = now()
-    everything(alice)
-    found = current(db.session())
-    assert found is not None
-    assert found.reconciled_at is not None
-    assert found.reconciled_at >= before

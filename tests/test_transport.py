@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from billing import outbox
 from billing.extensions import db
 from local.mailsink import MailSink
-from tests.conftest import WEBHOOK_SECRET, make_app, make_config
+from tests.conftest import WEBHOOK_SECRET, dispose, make_app, make_config
 from tests.support import PASSWORD, Databases, csrf_of, make_event, signed
 from tests.walk import EVERYBODY, STRANGER, World, world
 
@@ -132,6 +132,8 @@ def test_a_claim_of_https_is_believed_from_a_proxy_only(house: World) -> None:
     config = house.app.extensions["config"]
     alone = make_app(make_config(config.database_url, public_url=PUBLIC_URL, **{**LIVE, "PROXY_HOPS": "0"}))
     answer = alone.test_client().get("/plans", headers={"X-Forwarded-Proto": "https"})
+    with alone.app_context():
+        dispose()
     assert (answer.status_code, answer.location) == (301, f"{PUBLIC_URL}/plans")
 
 

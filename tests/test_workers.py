@@ -13,7 +13,6 @@ from flask import Flask
 
 from billing import jobs, leases
 from billing.extensions import db
-from billing.installation import current
 from billing.models import AuditEntry, Notice, StripeEvent, Subscription
 from tests.histories import about, later
 from tests.processes import command, running
@@ -24,9 +23,9 @@ from tests.wire import Reply, Sent, Wire
 
 LOCK = 11
 Place = Callable[[Flask, Wire], AbstractContextManager[Callable[[], bool]]]
+ANSWER = "from app import create_app; from billing import jobs\nwith create_app().app_context(): jobs.answer_bell()"
 # Until a claim and a lease of somebody who died are over.
 CLAIM_OVER = jobs.CLAIM.total_seconds() + 1
-ANSWER = "from app import create_app; from billing import jobs\nwith create_app().app_context(): jobs.answer_bell()"
 
 
 @pytest.fixture
@@ -185,11 +184,9 @@ def test_events_of_somebody_whom_another_worker_has_are_put_back_and_applied_aft
     assert (alice.row.status, pending()) == ("active", 0)
 
 
-def test_answering_the_bell_applies_mails_and_leaves_a_sign_of_life(desk: Flask, alice: Shopper) -> None:
+def test_answering_the_bell_applies_and_mails_what_is_due(desk: Flask, alice: Shopper) -> None:
+    """In a process of its own: the worker's child leaves its parent's connections open, which a test may not."""
     with running(["-c", ANSWER], config_of(desk)) as worker:
         said, _ = worker.communicate(timeout=60)
     assert worker.returncode == 0, said.decode()
     assert (alice.row.status, pending(), alice.mails()) == ("active", 0, ["receipt"])
-    found = current(db.session())
-    assert found is not None
-    assert found.worker_seen_at is not None

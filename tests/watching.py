@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import text
@@ -24,6 +25,31 @@ class Bell:
 
     def enqueue(self, *args: object, **kwargs: object) -> None:
         self.rung += 1
+
+
+class Underway:
+    """Counts the requests under way: a server that was shut down still answers those it has begun."""
+
+    def __init__(self, app: Flask) -> None:
+        self._inner, self._count, self._changed = app.wsgi_app, 0, threading.Condition()
+        app.wsgi_app = self  # type: ignore[method-assign]
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        self._add(1)
+        try:
+            return self._inner(environ, start_response)
+        finally:
+            self._add(-1)
+
+    def ended(self) -> None:
+        """Until there is none. Raises AssertionError otherwise."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._count == 0, 30), "a request goes on and on"
+
+    def _add(self, number: int) -> None:
+        with self._changed:
+            self._count += number
+            self._changed.notify_all()
 
 
 class Lines(logging.Handler):
@@ -54,7 +80,7 @@ class Lines(logging.Handler):
 @contextmanager
 def serving(app: Flask) -> Iterator[int]:
     """The application on a real port, one thread for each request. Gives the port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    underway, server = Underway(app), make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -63,6 +89,7 @@ def serving(app: Flask) -> Iterator[int]:
         server.shutdown()
         thread.join()
         server.server_close()
+        underway.ended()
 
 
 def all_rows(session: Session, *, but: tuple[str, ...] = ()) -> dict[str, str]:
