@@ -14,7 +14,7 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 * work:   boot, jobs, writes, outbox, timetable, refresh, catalogue
 * domain: subscriptions, invoices, payments, checkout, clocks, standing, voice, facts, dunning, declines,
           mailer, people, accounts, reconcile, syncing, write_request
-* nouns:  models, plans, money, stripe_client, queues, payloads, inbox, leases, installation, audit,
-          throttle, passwords, words
+* nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation,
+          audit, throttle, passwords, words
 * ground: config, extensions, errors, clock, logs
 """

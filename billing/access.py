@@ -11,7 +11,7 @@ from flask import abort, current_app, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from billing import facts, refresh
+from billing import facts, refresh, running
 from billing.clock import now
 from billing.config import Config
 from billing.errors import StripeError
@@ -45,7 +45,7 @@ def refuse_cross_site() -> None:
     if request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     ours = {None, config.public_url, f"{request.scheme}://{request.host}"}
     if site not in ("same-origin", "none") if site is not None else origin not in ours:
         abort(403)
@@ -75,7 +75,7 @@ def person() -> User:
 
 def my_standing(*, fresh: bool = False) -> Standing:
     """The signed-in person's standing. ``fresh``: ask Stripe first where the row is too old to decide on."""
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     user = person()
     unreachable = fresh and not _refreshed(user, config)
     return facts.standing_of(db.session(), user.id, config, now(), unreachable=unreachable)

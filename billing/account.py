@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request
+from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from billing import accounts, forms, passwords, queues, throttle
+from billing import accounts, forms, passwords, queues, running, throttle
 from billing.access import person
 from billing.auth import too_many
-from billing.config import Config
 from billing.extensions import db
 
 bp = Blueprint("account", __name__)
@@ -48,7 +47,7 @@ def sign_out_others() -> ResponseReturnValue:
 
 
 def _page(form: forms.ChangePassword) -> str:
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     sessions = [
         {
             "label": _label(row.user_agent),

@@ -6,10 +6,9 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, current_user, login_user, logout_user
 
-from billing import accounts, forms, queues, throttle
+from billing import accounts, forms, queues, running, throttle
 from billing.access import public, safe_next
 from billing.clock import now
-from billing.config import Config
 from billing.extensions import db, login_manager
 from billing.models import AuthToken, LoginSession, User
 
@@ -56,7 +55,7 @@ def signup() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return redirect(url_for("portal.billing"), 303)
     form = forms.SignUp()
-    config = _config()
+    config = running.config()
     if request.method == "GET":
         _keep_referral(request.args.get("ref", "")[:100])
         return render_template("auth/signup.html", form=form, min_length=config.password_min_length)
@@ -86,7 +85,7 @@ def confirm() -> ResponseReturnValue:
     if request.method == "GET":
         return render_template("auth/confirm.html", form=form, email=token.email)
     if form.validate():
-        user = accounts.finish_sign_up(db.session(), token.id, form.code.data, _config().secret_key)
+        user = accounts.finish_sign_up(db.session(), token.id, form.code.data, running.config().secret_key)
         db.session.commit()
         if user is not None:
             queues.ring()
@@ -162,7 +161,7 @@ def reset_new(secret: str) -> ResponseReturnValue:
         return render_template("auth/reset.html", form=forms.Reset(formdata=None), notice=notice), 410
     form = forms.NewPassword()
     form.for_email = user.email
-    minimum = _config().password_min_length
+    minimum = running.config().password_min_length
     if request.method == "POST" and form.validate():
         token.used_at = now()
         accounts.set_password(db.session(), user, form.new_password.data)
@@ -197,7 +196,7 @@ def _send_again(token: AuthToken) -> ResponseReturnValue:
     wait = _too_many("signup", token.email, limits=(5, 20))
     if wait:
         return too_many(wait)
-    session["signup"] = accounts.new_code(db.session(), token, _config().secret_key).id
+    session["signup"] = accounts.new_code(db.session(), token, running.config().secret_key).id
     db.session.commit()
     queues.ring()
     flash("We sent a new code.")
@@ -219,8 +218,3 @@ def _too_many(what: str, email: str, *, limits: tuple[int, int]) -> int:
 
 def _bucket(what: str, email: str) -> str:
     return throttle.bucket(what, email.lower(), request.remote_addr or "")
-
-
-def _config() -> Config:
-    found: Config = current_app.extensions["config"]
-    return found

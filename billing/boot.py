@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from flask import current_app
 from sqlalchemy.exc import OperationalError
 
-from billing import installation, stripe_client
-from billing.config import Config
+from billing import installation, running, stripe_client
 from billing.errors import ConfigError, StripeError
 from billing.extensions import db
 
@@ -22,7 +20,7 @@ def refuse_foreign_database() -> None:
     be moved by the rows of another. A database that does not answer now is no reason to stay down: pages
     then answer 503, and the worker and the clock wait, until it does.
     """
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     try:
         found = installation.current(db.session())
         if found is None:

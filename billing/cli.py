@@ -24,11 +24,11 @@ from billing import (
     passwords,
     queues,
     refresh,
+    running,
     stripe_client,
     timetable,
 )
 from billing.clock import now
-from billing.config import Config
 from billing.errors import DunlinError
 from billing.extensions import db
 from billing.models import User
@@ -45,11 +45,6 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
     app.cli.add_command(plans)
     app.cli.add_command(users)
-
-
-def _config() -> Config:
-    found: Config = current_app.extensions["config"]
-    return found
 
 
 class Command(click.Command):
@@ -79,7 +74,7 @@ def _same_database() -> None:
 def work() -> None:
     """Run the worker: answer the bell until told to stop. Waits where Redis is away; never exits for that."""
     _same_database()
-    queues.work(_config().redis_url)
+    queues.work(running.config().redis_url)
 
 
 @click.command(cls=Command)
@@ -105,7 +100,7 @@ def _stop_soon(stop: threading.Event) -> None:
 def setup() -> None:
     """Record whose database this is, and bring the catalogue to Stripe. May be run again and again."""
     account = str(stripe_client.get_account()["id"])
-    found = installation.record(db.session(), _config(), account)
+    found = installation.record(db.session(), running.config(), account)
     db.session.commit()
     click.echo(
         f"Installation {found.public_id}, Stripe account {account}, {'live' if found.livemode else 'test'} mode."
@@ -122,7 +117,7 @@ def plans_push(dry_run: bool) -> None:
 
 
 def _push(*, dry_run: bool = False) -> None:
-    for line in catalogue.push(db.session(), current_app.extensions["catalogue"], dry_run=dry_run):
+    for line in catalogue.push(db.session(), running.catalogue(), dry_run=dry_run):
         click.echo(line)
 
 
@@ -142,7 +137,7 @@ def users_create(email: str, password_stdin: bool, admin: bool, confirmed: bool)
         click.echo(f"{email} is there already; nothing was changed.")
         return
     password = sys.stdin.readline().rstrip("\n")
-    config = _config()
+    config = running.config()
     problem = passwords.problem(
         password, minimum=config.password_min_length, email=email, brand=config.brand_name
     )
@@ -163,7 +158,7 @@ def users_create(email: str, password_stdin: bool, admin: bool, confirmed: bool)
 def why(email: str) -> None:
     """Say why somebody has or has no access, rule by rule."""
     user = _user(email)
-    standing = facts.standing_of(db.session(), user.id, _config(), now())
+    standing = facts.standing_of(db.session(), user.id, running.config(), now())
     click.echo(f"{email}: {'access' if standing.access else 'no access'} ({standing.code})")
     for rule in standing.why:
         click.echo(f"{'→' if rule.deciding else ' '} {rule.rule}: {rule.value}: {rule.result}")
@@ -176,10 +171,10 @@ def sync(who: str) -> None:
     boot.refuse_foreign_database()
     installation.public_id(db.session())  # before it is set up nothing here can be Stripe's
     if who == "all":
-        missed, old = refresh.everything(db.session(), _config())
+        missed, old = refresh.everything(db.session(), running.config())
         click.echo(f"{missed} missed events, {old} stale subscriptions.")
     else:
-        count = refresh.person(db.session(), _user(who), _config(), "operator")
+        count = refresh.person(db.session(), _user(who), running.config(), "operator")
         click.echo(f"{count} subscriptions looked at.")
 
 

@@ -11,17 +11,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing import declines
-from billing.config import Config
+from billing import declines, running
 from billing.models import AuthToken, Dispute, Invoice, Notice, Payment, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.money import format_money
-from billing.plans import Catalogue
 from billing.standing import LIVE
 from billing.syncing import Cause
 from billing.words import day
@@ -51,7 +48,7 @@ def owe(
     cause: str | None = None,
 ) -> None:
     """Queue one mail in the caller's transaction; a second one of the same key is the first."""
-    domain = config().mail_from.rpartition("@")[2].strip("> ") or "localhost"
+    domain = running.config().mail_from.rpartition("@")[2].strip("> ") or "localhost"
     row = insert(Notice).values(
         dedupe_key=key,
         kind=kind,
@@ -139,7 +136,7 @@ def grace_end(invoice: Invoice, subscription: Subscription | None) -> datetime |
     """When access ends if nothing is paid: counted from the first failure, be it of an older invoice."""
     known = (invoice.first_failed_at, subscription.first_failed_at if subscription else None)
     failed = min((moment for moment in known if moment), default=None)
-    return failed + timedelta(days=config().grace_days) if failed else None
+    return failed + timedelta(days=running.config().grace_days) if failed else None
 
 
 def subscription_written(
@@ -280,7 +277,7 @@ def _invoice_facts(invoice: Invoice, subscription: Subscription | None) -> dict[
 
 def title(item: str | None) -> str:
     """The catalogue's name for people."""
-    catalogue: Catalogue = current_app.extensions["catalogue"]
+    catalogue = running.catalogue()
     return catalogue.title(item)
 
 
@@ -292,8 +289,3 @@ def price(row: Subscription) -> str | None:
 def card(row: Subscription) -> str | None:
     """“Visa ending 4242”, or None."""
     return f"{(row.card_brand or 'card').capitalize()} ending {row.card_last4}" if row.card_last4 else None
-
-
-def config() -> Config:
-    found: Config = current_app.extensions["config"]
-    return found

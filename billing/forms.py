@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
-from flask import current_app
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import ValidationError
 
-from billing import passwords
-from billing.config import Config
+from billing import passwords, running
 
 LONGEST_EMAIL = 254
 
@@ -43,7 +41,7 @@ def _as_kept(form: FlaskForm, field: StringField) -> None:
 
 
 def _new_password(form: Any, field: PasswordField) -> None:
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     email = form.email.data if "email" in form else getattr(form, "for_email", "")
     text = passwords.problem(
         field.data or "", minimum=config.password_min_length, email=email or "", brand=config.brand_name

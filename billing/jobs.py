@@ -15,11 +15,10 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from flask import current_app
 from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from billing import audit, checkout, clocks, invoices, leases, outbox, payments, subscriptions
+from billing import audit, checkout, clocks, invoices, leases, outbox, payments, running, subscriptions
 from billing.clock import now
 from billing.errors import DunlinError, StaleLease, StripeError
 from billing.extensions import db
@@ -115,7 +114,7 @@ def answer_bell() -> None:
     fork_safe()
     _leave_sign_of_life(db.session())
     apply_due(db.session())
-    outbox.send_due(db.session(), current_app.extensions["config"])
+    outbox.send_due(db.session(), running.config())
     db.session.remove()
 
 

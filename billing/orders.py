@@ -9,16 +9,15 @@ from flask import Blueprint, abort, current_app, flash, jsonify, redirect, rende
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import checkout, people, queues, refresh, voice, writes
+from billing import checkout, people, queues, refresh, running, voice, writes
 from billing.access import my_standing, person
 from billing.clock import now
-from billing.config import Config
 from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
 from billing.extensions import db
 from billing.installation import public_id
 from billing.models import CheckoutSession, Payment, PlanPrice, Subscription, User
 from billing.money import format_money
-from billing.plans import Catalogue, Plan, Price, Product
+from billing.plans import Plan, Price, Product
 from billing.voice import Action
 from billing.words import day
 
@@ -30,7 +29,7 @@ WAITING_LONG = timedelta(seconds=60)
 @bp.get("/subscribe/<name>")
 def check(name: str) -> ResponseReturnValue:
     """The check page of a plan: what is charged today and later, in one sentence beside the button."""
-    plan = _catalogue().plan(name) or abort(404)
+    plan = running.catalogue().plan(name) or abort(404)
     if checkout.has_live(db.session(), person().id):
         return _has_one_already()
     interval = request.args.get("interval") or _left_interval() or "month"
@@ -52,7 +51,7 @@ def check(name: str) -> ResponseReturnValue:
 @bp.get("/buy/<name>")
 def check_product(name: str) -> ResponseReturnValue:
     """The check page of a one-off product."""
-    product = _catalogue().product(name) or abort(404)
+    product = running.catalogue().product(name) or abort(404)
     amount = format_money(product.price.amount, product.price.currency)
     return render_template(
         "billing/buy.html",
@@ -74,7 +73,7 @@ def shop() -> ResponseReturnValue:
             "price": one.price,
             "href": f"/buy/{one.name}",
         }
-        for one in _catalogue().products
+        for one in running.catalogue().products
     ]
     return render_template("billing/shop.html", products=products)
 
@@ -82,7 +81,7 @@ def shop() -> ResponseReturnValue:
 @bp.post("/checkout")
 def start_subscription() -> ResponseReturnValue:
     """To Stripe's page for a plan. Only the names come from the form; the price is the catalogue's."""
-    plan = _catalogue().plan(request.form.get("plan", "")) or abort(404)
+    plan = running.catalogue().plan(request.form.get("plan", "")) or abort(404)
     price = plan.price(request.form.get("interval", "")) or abort(404)
     trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
     return _go_to_stripe("subscription", plan, price, trial)
@@ -91,7 +90,7 @@ def start_subscription() -> ResponseReturnValue:
 @bp.post("/buy/<name>")
 def start_payment(name: str) -> ResponseReturnValue:
     """To Stripe's page for a one-off product."""
-    product = _catalogue().product(name) or abort(404)
+    product = running.catalogue().product(name) or abort(404)
     return _go_to_stripe("payment", product, product.price, 0)
 
 
@@ -109,9 +108,7 @@ def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial
         current_app.logger.warning("checkout not opened", extra={"reason": str(problem)})
         return render_template("errors/stripe_unreachable.html", again=back), 503
     except StripeRefused:
-        return _guard(
-            "This can’t be bought right now.", "Nothing was charged.", voice.CHOOSE
-        )
+        return _guard("This can’t be bought right now.", "Nothing was charged.", voice.CHOOSE)
     except StripeError:
         return render_template("errors/stripe_unreachable.html", again=back), 503
 
@@ -122,7 +119,7 @@ def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue:
     ``back``: the check page that they came from.
     """
     session, user_id = db.session(), user.id
-    if order.mode == "subscription" and refresh.live(session, user, _config(), "checkout"):
+    if order.mode == "subscription" and refresh.live(session, user, running.config(), "checkout"):
         return _has_one_already()  # at Stripe, be it that its event is late or lost
     for _ in range(3):
         row = checkout.begin(session, session.get_one(User, user_id), order)
@@ -144,12 +141,12 @@ def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue:
 
 def _create(row_id: int, user_id: int) -> None:
     """Make the customer, once, and the Session that the row stands for, whatever is asked for now."""
-    session, config, installation = db.session(), _config(), public_id(db.session())
+    session, config, installation = db.session(), running.config(), public_id(db.session())
     user = session.get_one(User, user_id)
     if user.stripe_customer_id is None:
         writes.perform(session, people.create_customer(user, installation))
     row, user = session.get_one(CheckoutSession, row_id), session.get_one(User, user_id)
-    title = _catalogue().title(row.item)
+    title = running.catalogue().title(row.item)
     writes.perform(session, checkout.create_request(row, user, title, config, installation))
 
 
@@ -174,7 +171,9 @@ def _guarded(guard: checkout.Guard) -> ResponseReturnValue:
 
 def _has_one_already() -> ResponseReturnValue:
     """To the billing page, where the plan that they have can be changed or canceled."""
-    flash(f"You already have {my_standing().facts.plan_title}. Change or cancel it here; nothing was charged now.")
+    flash(
+        f"You already have {my_standing().facts.plan_title}. Change or cancel it here; nothing was charged now."
+    )
     return redirect("/billing", 303)
 
 
@@ -280,7 +279,7 @@ def _applied_payment(row: CheckoutSession) -> State | None:
         return None
     amount = format_money(payment.amount, payment.currency)
     return State(
-        "bought", f"You bought {_catalogue().title(row.item)}.", f"{amount}, paid on {day(payment.created)}.",
+        "bought", f"You bought {running.catalogue().title(row.item)}.", f"{amount}, paid on {day(payment.created)}.",
         "Paid", "●", "good", Action("See your invoices", "/invoices"), None, True, _receipt(),
     )  # fmt: skip
 
@@ -320,18 +319,8 @@ def _left_interval() -> str | None:
 
 
 def _product() -> Action:
-    return Action(f"Go to {_config().brand_name}", "/app")
+    return Action(f"Go to {running.config().brand_name}", "/app")
 
 
 def _contact() -> str:
-    return f"mailto:{_config().support_email}"
-
-
-def _catalogue() -> Catalogue:
-    found: Catalogue = current_app.extensions["catalogue"]
-    return found
-
-
-def _config() -> Config:
-    found: Config = current_app.extensions["config"]
-    return found
+    return f"mailto:{running.config().support_email}"

@@ -6,20 +6,19 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
+from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
-from billing import checkout, facts, refresh, stripe_client, throttle, voice, writes
+from billing import checkout, facts, refresh, running, stripe_client, throttle, voice, writes
 from billing.access import access_required, my_standing, person, public
-from billing.config import Config
 from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
 from billing.models import Invoice, Payment, StripeEvent, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.money import format_money
-from billing.plans import Catalogue, Plan, Price
+from billing.plans import Plan, Price
 from billing.voice import Action
 from billing.write_request import WriteRequest
 
@@ -53,7 +52,7 @@ def plans() -> ResponseReturnValue:
 
 def _plans(*, landing: bool) -> ResponseReturnValue:
     """Plans with the amount that is charged, for everybody."""
-    catalogue: Catalogue = current_app.extensions["catalogue"]
+    catalogue = running.catalogue()
     interval = "year" if request.args.get("interval") == "year" else "month"
     mine, may_try = None, True
     if current_user.is_authenticated:
@@ -99,7 +98,7 @@ def _card(plan: Plan, price: Price, mine: Subscription | None, trial_days: int) 
 @bp.get("/billing")
 def billing() -> ResponseReturnValue:
     """One sentence that says where the person stands, what comes next, and the one thing to do."""
-    config = _config()
+    config = running.config()
     standing = my_standing()
     product = Action(f"Go to {config.brand_name}", "/app")
     said = voice.speak(standing, product=product, contact=f"mailto:{config.support_email}")
@@ -164,7 +163,7 @@ def open_portal(flow: str) -> ResponseReturnValue:
 
 
 def _portal_request(user: User, flow: str, subscription: str | None) -> WriteRequest:
-    back = f"{_config().public_url}/billing"
+    back = f"{running.config().public_url}/billing"
     params: dict[str, Any] = {"customer": user.stripe_customer_id, "return_url": back}
     if flow != "home":
         data: dict[str, Any] = {
@@ -181,7 +180,7 @@ def _portal_request(user: User, flow: str, subscription: str | None) -> WriteReq
 @bp.post("/billing/check")
 def check_again() -> ResponseReturnValue:
     """Ask Stripe about the person's subscription now, as the reconciler would; at most ten times in an hour."""
-    user, config = person(), _config()
+    user, config = person(), running.config()
     row = facts.subscription_of(db.session(), user.id)
     if row is not None and not throttle.hit(
         db.session(), throttle.bucket("check", str(user.id)), CHECKS, window=HOUR
@@ -217,7 +216,9 @@ def resume() -> ResponseReturnValue:
 def _refused(user: User, row: Subscription | None) -> ResponseReturnValue:
     """Stripe knows something that we don’t: look at it, and show where the person stands."""
     if row is not None:
-        refresh.subscription(db.session(), row.stripe_id, user.stripe_customer_id, _config(), "customer")
+        refresh.subscription(
+            db.session(), row.stripe_id, user.stripe_customer_id, running.config(), "customer"
+        )
     flash("Stripe didn’t take that. This page shows where your plan stands.")
     return redirect("/billing", 303)
 
@@ -227,7 +228,7 @@ def _refused(user: User, row: Subscription | None) -> ResponseReturnValue:
 def product() -> ResponseReturnValue:
     """Stands for the product that is sold: only people with access get here."""
     standing = my_standing()
-    config = _config()
+    config = running.config()
     said = voice.speak(
         standing, product=Action("Billing", "/billing"), contact=f"mailto:{config.support_email}"
     )
@@ -283,7 +284,7 @@ def _invoice_row(one: Invoice) -> dict[str, Any]:
 
 
 def _payment_row(one: Payment) -> dict[str, Any]:
-    catalogue: Catalogue = current_app.extensions["catalogue"]
+    catalogue = running.catalogue()
     tag, tone, glyph = INVOICE_TAGS["paid"]
     if one.amount_refunded:
         tag, tone, glyph = _refund_tag(one.amount_refunded, one.amount)
@@ -302,8 +303,3 @@ def _payment_row(one: Payment) -> dict[str, Any]:
 
 def _refund_tag(refunded: int, paid: int) -> tuple[str, str, str]:
     return ("Refunded" if refunded >= paid else "Partly refunded", "rest", "↺")
-
-
-def _config() -> Config:
-    found: Config = current_app.extensions["config"]
-    return found

@@ -57,7 +57,9 @@ def stale(session: Session, now: datetime, limit: timedelta) -> list[tuple[str, 
 
 def live_at_stripe(customer: str) -> list[str]:
     """Ids of a customer's subscriptions that are not over at Stripe, whatever our rows say."""
-    return [str(one["id"]) for one in stripe_client.list_subscriptions(customer) if one["status"] not in FINAL]
+    return [
+        str(one["id"]) for one in stripe_client.list_subscriptions(customer) if one["status"] not in FINAL
+    ]
 
 
 def all_at_stripe(session: Session, customer: str) -> list[str]:

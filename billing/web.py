@@ -27,7 +27,7 @@ from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from billing import logs, words
+from billing import logs, running, words
 from billing.access import refuse_cross_site, require_sign_in
 from billing.clock import now
 from billing.config import Config
@@ -199,6 +199,6 @@ def _our_fault(problem: HTTPException) -> ResponseReturnValue:
 
 def _alone(name: str, **facts: object) -> str:
     """An error page without what every page shares: who is signed in is asked of the database, which may be away."""
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     page = current_app.jinja_env.get_template(f"errors/{name}.html")
     return page.render(brand=config.brand_name, request_id=g.get("request_id"), **facts)

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from billing import inbox, queues, stripe_client
+from billing import inbox, queues, running, stripe_client
 from billing.access import public
 from billing.config import Config
 from billing.errors import BadEvent
@@ -28,7 +28,7 @@ bp = Blueprint("webhooks", __name__)
 @csrf.exempt
 def receive() -> tuple[Response, int]:
     """Take one delivery. No session, cookie or sign-in is read here: the signature is the only key."""
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     try:
         body = _body()
         event = _verified(body, config)

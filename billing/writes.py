@@ -210,7 +210,9 @@ def _refused(session: Session, write_id: int, problem: StripeError) -> None:
     row = session.get_one(StripeWrite, write_id)
     row.error, row.last_status = problem.code or str(problem), problem.status
     if isinstance(problem, StripeKeyRefused) and row.first_sent_at == row.last_sent_at:
-        row.first_sent_at = row.last_sent_at = None  # Stripe did nothing and kept nothing: its key's time hasn't begun
+        row.first_sent_at = row.last_sent_at = (
+            None  # Stripe did nothing and kept nothing: its key's time hasn't begun
+        )
     if row.operation == "checkout.session.create" and row.state != "done" and (problem.status or 0) >= 500:
         # Stripe would repeat its 500. Nobody has seen that Session, so nobody can pay it: another may be opened.
         checkout.refused(session, row.name)

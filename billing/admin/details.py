@@ -6,15 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import dunning
+from billing import dunning, running
 from billing.admin import links, tags
 from billing.models import Dispute, Invoice, Payment, Subscription, User
 from billing.models.subscriptions import speaking_rank
-from billing.plans import Catalogue
 
 Pairs = list[tuple[str, object]]
 MONEY_ROWS = 100
@@ -121,7 +119,7 @@ def _invoice(one: Invoice) -> dict[str, Any]:
 
 
 def _payment(one: Payment) -> dict[str, Any]:
-    catalogue: Catalogue = current_app.extensions["catalogue"]
+    catalogue = running.catalogue()
     address = links.in_dashboard(f"payments/{one.payment_intent}")
     tag = tags.payment(one.status, one.amount_refunded, one.amount)
     return _entry(one, catalogue.title(one.product), one.amount, tag, address)

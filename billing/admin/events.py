@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import abort, current_app, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from sqlalchemy import literal, or_, select, tuple_
 from sqlalchemy.orm import aliased, defer
 
-from billing import audit, jobs
+from billing import audit, jobs, running
 from billing.access import person, safe_next
 from billing.admin import bp, links, paging, redact, story, tags
 from billing.admin.details import Pairs
-from billing.config import Config
 from billing.extensions import db
 from billing.models import AuditEntry, StripeEvent, User
 
@@ -34,7 +33,7 @@ def events() -> ResponseReturnValue:
     if page.beyond:
         return redirect(paging.address("admin.events", filters, {}) or "", 303)
     found = paging.count(db.session(), select(StripeEvent.event_id).where(*conditions))
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     return render_template(
         "admin/events.html",
         rows=_rows([row for (row,) in page.rows]),

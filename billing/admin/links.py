@@ -7,7 +7,7 @@ from datetime import datetime
 from flask import current_app
 from markupsafe import Markup
 
-from billing.config import Config
+from billing import running
 
 DASHBOARD = "https://dashboard.stripe.com"
 
@@ -19,7 +19,7 @@ def moment(when: datetime | None) -> Markup:
 
 def in_dashboard(path: str) -> str | None:
     """The address of ``subscriptions/sub_…`` and the like. None where Stripe is not Stripe but a stand-in."""
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     if config.stripe_api_base:
         return None
     return f"{DASHBOARD}/{'' if config.livemode else 'test/'}{path}"

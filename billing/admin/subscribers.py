@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import abort, current_app, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from billing import audit, dunning, facts, refresh, voice
+from billing import audit, dunning, facts, refresh, running, voice
 from billing.access import person
 from billing.admin import bp, details, paging, search, timeline
 from billing.admin.because import because
 from billing.admin.standings import standings
 from billing.clock import now
-from billing.config import Config
 from billing.errors import StripeError
 from billing.extensions import db
 from billing.models import StripeEvent, Subscription, User
-from billing.plans import Catalogue
 from billing.standing import Facts, Policy, Standing, standing
 from billing.subscriptions import STATUSES
 from billing.voice import Action, Voice
@@ -60,7 +58,7 @@ def subscribers() -> ResponseReturnValue:
 
 
 def _rows(people: list[tuple[User, Subscription | None]]) -> list[dict[str, Any]]:
-    known = standings(db.session(), [row for _, row in people if row], _config(), now())
+    known = standings(db.session(), [row for _, row in people if row], running.config(), now())
     nobody = standing(Facts(), Policy(), now())
     return [_row(user, row, _voice(known.get(user.id, nobody))) for user, row in people]
 
@@ -84,7 +82,7 @@ def _row(user: User, row: Subscription | None, said: Voice) -> dict[str, Any]:
 def subscriber(user_id: int) -> ResponseReturnValue:
     """One person: what they are told, why they have access or not, and everything that led there."""
     session, user = db.session(), _user(user_id)
-    found = facts.standing_of(session, user.id, _config(), now())
+    found = facts.standing_of(session, user.id, running.config(), now())
     subscriptions = details.subscriptions(session, user)
     money = details.money(session, user)
     mails = timeline.mails(session, user)
@@ -125,7 +123,7 @@ def sync(user_id: int) -> ResponseReturnValue:
     session.expunge(user)
     session.commit()
     try:
-        asked = refresh.person(session, user, _config(), actor)
+        asked = refresh.person(session, user, running.config(), actor)
     except StripeError as problem:
         flash(f"{problem}. Nothing was changed. Try again in a few minutes.")
         return back
@@ -153,16 +151,11 @@ def _user(user_id: int) -> User:
 
 
 def _voice(found: Standing) -> Voice:
-    config = _config()
+    config = running.config()
     product = Action(f"Go to {config.brand_name}", "/app")
     return voice.speak(found, product=product, contact=f"mailto:{config.support_email}")
 
 
 def _plans() -> list[tuple[str, str]]:
-    catalogue: Catalogue = current_app.extensions["catalogue"]
+    catalogue = running.catalogue()
     return [(plan.name, plan.title) for plan in catalogue.plans]
-
-
-def _config() -> Config:
-    found: Config = current_app.extensions["config"]
-    return found

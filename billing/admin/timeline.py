@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app, render_template, url_for
+from flask import render_template, url_for
 from jinja2 import TemplateError
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session, defer
 
+from billing import running
 from billing.admin import story, tags
 from billing.admin.details import Money
-from billing.config import Config
 from billing.models import AuditEntry, Notice, StripeEvent, User
 from billing.money import format_money
 
@@ -117,7 +117,7 @@ def _mail(row: Notice, user: User) -> Entry:
 
 def subject(row: Notice) -> str:
     """The mail's subject line, without the code or link that it may hold; its kind where that fails."""
-    config: Config = current_app.extensions["config"]
+    config = running.config()
     known = {**row.facts, "brand": config.brand_name, "to": row.to, "secret": "[hidden]"}
     try:
         return render_template(f"mail/{row.kind}/subject.txt", **known).strip()
