@@ -14,10 +14,12 @@ import billing.models  # noqa: F401 the tables must be known before the first mi
 from billing import (
     account,
     admin,
+    arrival,
     auth,
     boot,
     cli,
     health,
+    ledger,
     logs,
     orders,
     plans,
@@ -59,7 +61,7 @@ def create_app(config: Config | None = None) -> Flask:
     stripe_client.init_app(app, config)
     pages.init_app(app, config)  # names the request and refuses other sites before the token is looked at
     csrf.init_app(app)
-    for module in (webhooks, auth, portal, orders, account, admin, health):
+    for module in (webhooks, auth, portal, ledger, orders, arrival, account, admin, health):
         app.register_blueprint(module.bp)
     cli.init_app(app)
     if config.proxy_hops:

@@ -38,8 +38,19 @@ def gather(session: Session, user_id: int, row: Subscription | None, *, unreacha
     """Everything that ``standing`` may ask, from rows that were written by applied events."""
     if row is None:
         return Facts()
-    owed, paid = open_failed(session, row.stripe_id), _last_paid(session, row)
-    dispute = _open_dispute(session, user_id)
+    owed, dispute = open_failed(session, row.stripe_id), _open_dispute(session, user_id)
+    return of_rows(row, owed, dispute, _last_paid(session, row), unreachable=unreachable)
+
+
+def of_rows(
+    row: Subscription,
+    owed: Invoice | None,
+    dispute: Dispute | None,
+    paid: Invoice | None,
+    *,
+    unreachable: bool = False,
+) -> Facts:
+    """The facts of a subscription with what is owed, disputed and was last paid."""
     pause = row.pause_collection or {}
     return Facts(
         status=row.status,

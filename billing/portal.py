@@ -1,4 +1,4 @@
-"""The pages people live with: plans, billing home, invoices, and the ways into Stripe's billing portal."""
+"""The pages people live with: plans, billing home, and the ways into Stripe's billing portal."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from sqlalchemy import select
 
-from billing import checkout, facts, refresh, running, stripe_client, throttle, voice, writes
+from billing import checkout, facts, ledger, refresh, running, throttle, voice, writes
 from billing.access import access_required, my_standing, person, public
 from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
-from billing.models import Invoice, Payment, StripeEvent, Subscription, User
+from billing.models import StripeEvent, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.money import format_money
 from billing.plans import Plan, Price
@@ -29,13 +28,6 @@ CHECKS = 10
 HOUR = timedelta(hours=1)
 # Deep links of Stripe's billing portal that the billing page offers; ``home`` is the portal's own front page.
 FLOWS = ("home", "payment_method_update", "subscription_cancel")
-
-INVOICE_TAGS = {
-    "paid": ("Paid", "good", "●"),
-    "open": ("Open", "look", "▲"),
-    "void": ("Void", "rest", "○"),
-    "uncollectible": ("Uncollectible", "stop", "■"),
-}
 
 
 @bp.get("/")
@@ -107,7 +99,7 @@ def billing() -> ResponseReturnValue:
         s=said,
         checked_at=standing.facts.fetched_at,
         details=_details(standing.facts),
-        entries=_entries(person().id, RECENT),
+        entries=ledger.entries(db.session(), person().id, RECENT),
     )
 
 
@@ -120,28 +112,6 @@ def _details(known: Any) -> list[tuple[str, str]]:
         ("Owed", known.owed),
     ]
     return [(label, value) for label, value in lines if value]
-
-
-@bp.get("/invoices")
-def invoices() -> ResponseReturnValue:
-    """Every invoice and one-off payment, newest first."""
-    return render_template(
-        "billing/invoices.html", invoices=_ledger(person().id, 100), newer=None, older=None
-    )
-
-
-@bp.post("/invoices/<stripe_id>/open")
-def open_invoice(stripe_id: str) -> ResponseReturnValue:
-    """To Stripe's page of the person's own invoice. Its address is asked for at each click and never kept."""
-    found = select(Invoice).where(Invoice.stripe_id == stripe_id, Invoice.user_id == person().id)
-    if db.session.execute(found).scalar() is None:
-        abort(404)
-    db.session.rollback()
-    try:
-        url = stripe_client.get_invoice(stripe_id).get("hosted_invoice_url")
-    except StripeError:
-        return render_template("errors/stripe_unreachable.html", again="/invoices"), 503
-    return redirect(url or "/invoices", 303)
 
 
 @bp.post("/billing/portal/<flow>")
@@ -233,73 +203,3 @@ def product() -> ResponseReturnValue:
         standing, product=Action("Billing", "/billing"), contact=f"mailto:{config.support_email}"
     )
     return render_template("billing/app.html", s=said)
-
-
-def _entries(user_id: int, limit: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "date": one["date"],
-            "text": one["what"],
-            "amount": one["amount"],
-            "currency": one["currency"],
-            "tag": one["tag"],
-            "tone": one["tone"],
-            "glyph": one["glyph"],
-            "href": "/invoices",
-        }
-        for one in _ledger(user_id, limit)
-    ]
-
-
-def _ledger(user_id: int, limit: int) -> list[dict[str, Any]]:
-    """Invoices that people may see (no drafts) and one-off payments, newest first."""
-    shown = select(Invoice).where(Invoice.user_id == user_id, Invoice.status != "draft")
-    bought = select(Payment).where(Payment.user_id == user_id, Payment.fulfilled_at.is_not(None))
-    rows = [
-        _invoice_row(one)
-        for one in db.session.execute(shown.order_by(Invoice.created.desc()).limit(limit)).scalars()
-    ]
-    rows += [
-        _payment_row(one)
-        for one in db.session.execute(bought.order_by(Payment.created.desc()).limit(limit)).scalars()
-    ]
-    return sorted(rows, key=lambda row: row["date"], reverse=True)[:limit]
-
-
-def _invoice_row(one: Invoice) -> dict[str, Any]:
-    tag, tone, glyph = INVOICE_TAGS.get(one.status, (one.status, "wait", "◌"))
-    if one.amount_refunded:
-        tag, tone, glyph = _refund_tag(one.amount_refunded, one.amount_paid)
-    return {
-        "id": one.stripe_id,
-        "date": one.created,
-        "number": one.number or "",
-        "what": one.description,
-        "amount": one.total,
-        "currency": one.currency,
-        "tag": tag,
-        "tone": tone,
-        "glyph": glyph,
-    }
-
-
-def _payment_row(one: Payment) -> dict[str, Any]:
-    catalogue = running.catalogue()
-    tag, tone, glyph = INVOICE_TAGS["paid"]
-    if one.amount_refunded:
-        tag, tone, glyph = _refund_tag(one.amount_refunded, one.amount)
-    return {
-        "id": None,
-        "date": one.created,
-        "number": "",
-        "what": catalogue.title(one.product),
-        "amount": one.amount,
-        "currency": one.currency,
-        "tag": tag,
-        "tone": tone,
-        "glyph": glyph,
-    }
-
-
-def _refund_tag(refunded: int, paid: int) -> tuple[str, str, str]:
-    return ("Refunded" if refunded >= paid else "Partly refunded", "rest", "↺")

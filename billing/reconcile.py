@@ -55,13 +55,7 @@ def stale(session: Session, now: datetime, limit: timedelta) -> list[tuple[str, 
     return [(stripe_id, customer) for stripe_id, customer in session.execute(rows)]
 
 
-def live_at_stripe(customer: str) -> list[str]:
-    """Ids of a customer's subscriptions that are not over at Stripe, whatever our rows say."""
-    return [
-        str(one["id"]) for one in stripe_client.list_subscriptions(customer) if one["status"] not in FINAL
-    ]
-
-
-def all_at_stripe(session: Session, customer: str) -> list[str]:
-    """Ids of a customer's subscriptions at Stripe, for a look at each."""
-    return [str(found["id"]) for found in stripe_client.list_subscriptions(customer)]
+def at_stripe(customer: str, *, running_only: bool = False) -> list[str]:
+    """Ids of a customer's subscriptions at Stripe, whatever our rows say; ``running_only``: those not over there."""
+    found = stripe_client.list_subscriptions(customer)
+    return [str(one["id"]) for one in found if not running_only or one["status"] not in FINAL]

@@ -27,25 +27,13 @@ def subscription(
     return session.get_one(StripeEvent, event_id, populate_existing=True)
 
 
-def person(session: Session, user: User, config: Config, actor: str) -> int:
-    """Look at every subscription that Stripe has for the person. Returns how many there are."""
+def person(session: Session, user: User, config: Config, actor: str, *, running_only: bool = False) -> int:
+    """Look at every subscription that Stripe has for the person, or at those that are not over. How many there are."""
     customer = user.stripe_customer_id
     if customer is None:
         return 0
     session.rollback()  # no transaction is open while Stripe is asked
-    ids = reconcile.all_at_stripe(session, customer)
-    for stripe_id in ids:
-        subscription(session, stripe_id, customer, config, actor)
-    return len(ids)
-
-
-def live(session: Session, user: User, config: Config, actor: str) -> int:
-    """Look at those subscriptions that Stripe has running for the person; how many. Raises StripeError."""
-    customer = user.stripe_customer_id
-    if customer is None:
-        return 0
-    session.rollback()
-    ids = reconcile.live_at_stripe(customer)
+    ids = reconcile.at_stripe(customer, running_only=running_only)
     for stripe_id in ids:
         subscription(session, stripe_id, customer, config, actor)
     return len(ids)

@@ -13,7 +13,7 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing import declines, dunning, orders, portal, standing, voice
+from billing import arrival, declines, dunning, standing, tags, voice
 from billing.models import Invoice
 from billing.standing import Facts, Policy, Standing
 
@@ -299,9 +299,9 @@ def test_one_word_never_has_two_tones() -> None:
     tones: dict[str, set[str]] = {}
     for tag, _, tone in voice.TAGS.values():
         tones.setdefault(tag, set()).add(tone)
-    for tag, tone, _ in portal.INVOICE_TAGS.values():
+    for tag, tone, _ in (*tags.INVOICES.values(), *tags.PAYMENTS.values()):
         tones.setdefault(tag, set()).add(tone)
-    said = inspect.getsource(orders)
+    said = inspect.getsource(arrival)
     for tag, tone in re.findall(r'"([A-Z][^"]*)", "[○●▲◌■]", "(\w+)"', said):
         tones.setdefault(tag, set()).add(tone)
     assert {"Confirming", "Processing", "Expired", "Paid"} <= set(tones)

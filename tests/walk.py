@@ -29,7 +29,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 STRANGER, ALICE, ADMIN = "a stranger", "alice", "an admin"
 EVERYBODY = (STRANGER, ALICE, ADMIN)
 # What the address needs beside its path, for the page that has something to show.
-QUERIES = {"orders.returned": "?session_id=cs_alice", "orders.state": "?session_id=cs_alice"}
+QUERIES = {"arrival.returned": "?session_id=cs_alice", "arrival.state": "?session_id=cs_alice"}
 PRODUCTS = ("orders.check_product", "orders.start_payment")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import dunning, running
-from billing.admin import links, tags
+from billing import dunning, running, tags
+from billing.admin import links
 from billing.models import Dispute, Invoice, Payment, Subscription, User
 from billing.models.subscriptions import speaking_rank
 
@@ -121,8 +121,7 @@ def _invoice(one: Invoice) -> dict[str, Any]:
 def _payment(one: Payment) -> dict[str, Any]:
     catalogue = running.catalogue()
     address = links.in_dashboard(f"payments/{one.payment_intent}")
-    tag = tags.payment(one.status, one.amount_refunded, one.amount)
-    return _entry(one, catalogue.title(one.product), one.amount, tag, address)
+    return _entry(one, catalogue.title(one.product), one.amount, tags.payment(one), address)
 
 
 def _dispute(one: Dispute) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from markupsafe import Markup
 from sqlalchemy import literal, or_, select, tuple_
 from sqlalchemy.orm import aliased, defer
 
-from billing import audit, jobs, running
+from billing import audit, jobs, running, tags
 from billing.access import person, safe_next
-from billing.admin import bp, links, paging, redact, story, tags
+from billing.admin import bp, links, paging, redact, story
 from billing.admin.details import Pairs
 from billing.extensions import db
 from billing.models import AuditEntry, StripeEvent, User

@@ -9,11 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from billing import declines, dunning
+from billing import facts
 from billing.config import Config
 from billing.models import Dispute, Invoice, Subscription
-from billing.money import format_money
-from billing.standing import OPEN_DISPUTES, Facts, Policy, Standing, standing
+from billing.standing import OPEN_DISPUTES, Policy, Standing, standing
 
 
 def standings(
@@ -21,8 +20,7 @@ def standings(
 ) -> dict[int, Standing]:
     """The standing of each row's user, by user id: the same code as on the person's own page.
 
-    Only the facts that decide the code and the next date are gathered; what a page says beyond these
-    comes from ``facts.standing_of``.
+    What was last paid decides nothing and is left out; a page that says it asks ``facts.standing_of``.
     """
     ids = [row.user_id for row in rows]
     owed = {one.subscription: one for one in _oldest_owed(session, rows)} if ids else {}
@@ -30,7 +28,9 @@ def standings(
     policy = Policy(grace_days=config.grace_days)
     return {
         row.user_id: standing(
-            _facts(row, owed.get(row.stripe_id), disputed.get(row.user_id)), policy, row.clock_time or now
+            facts.of_rows(row, owed.get(row.stripe_id), disputed.get(row.user_id), None),
+            policy,
+            row.clock_time or now,
         )
         for row in rows
     }
@@ -59,30 +59,3 @@ def _newest_dispute(session: Session, ids: list[int]) -> Sequence[Dispute]:
         .order_by(Dispute.user_id, Dispute.created.desc())
     )
     return session.execute(found).scalars().all()
-
-
-def _facts(row: Subscription, owed: Invoice | None, dispute: Dispute | None) -> Facts:
-    asked = owed is not None and owed.needs_action
-    return Facts(
-        status=row.status,
-        plan=row.plan,
-        plan_title=dunning.title(row.plan),
-        price=dunning.price(row),
-        status_reason=row.status_reason,
-        current_period_end=row.current_period_end,
-        trial_end=row.trial_end,
-        ends_at=row.ends_at,
-        ended_at=row.ended_at,
-        cancellation_reason=row.cancellation_reason,
-        pause_behavior=(row.pause_collection or {}).get("behavior"),
-        card=dunning.card(row),
-        schedule=row.schedule is not None,
-        first_failed_at=row.first_failed_at or (owed.first_failed_at if owed and asked else None),
-        needs_action=asked,
-        decline_text=declines.reason(owed.decline_code) if owed else None,
-        retry_text=dunning.retry_text(owed) if owed else None,
-        next_attempt=owed.next_payment_attempt if owed else None,
-        disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
-        disputed_at=dispute.created if dispute else None,
-        fetched_at=row.fetched_at,
-    )

@@ -9,8 +9,8 @@ from jinja2 import TemplateError
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session, defer
 
-from billing import running
-from billing.admin import story, tags
+from billing import running, tags
+from billing.admin import story
 from billing.admin.details import Money
 from billing.models import AuditEntry, Notice, StripeEvent, User
 from billing.money import format_money

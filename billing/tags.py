@@ -1,8 +1,8 @@
-"""States as the desk shows them: a word, a tone and a glyph for each of the words that rows hold."""
+"""States as pages show them: a word, a tone and a glyph for each of the words that rows hold."""
 
 from __future__ import annotations
 
-from billing.models import Invoice, Notice, StripeEvent
+from billing.models import Invoice, Notice, Payment, StripeEvent
 
 Tag = tuple[str, str, str]
 
@@ -60,15 +60,18 @@ def mail(row: Notice) -> Tag:
 
 def invoice(row: Invoice) -> Tag:
     if row.amount_refunded:
-        whole = row.amount_refunded >= row.amount_paid
-        return ("Refunded" if whole else "Partly refunded", "rest", "↺")
+        return _refunded(row.amount_refunded, row.amount_paid)
     return INVOICES.get(row.status, (row.status, "wait", "◌"))
 
 
-def payment(status: str, refunded: int, amount: int) -> Tag:
-    if refunded:
-        return ("Refunded" if refunded >= amount else "Partly refunded", "rest", "↺")
-    return PAYMENTS.get(status, (status, "wait", "◌"))
+def payment(row: Payment) -> Tag:
+    if row.amount_refunded:
+        return _refunded(row.amount_refunded, row.amount)
+    return PAYMENTS.get(row.status, (row.status, "wait", "◌"))
+
+
+def _refunded(part: int, whole: int) -> Tag:
+    return ("Refunded" if part >= whole else "Partly refunded", "rest", "↺")
 
 
 def dispute(status: str) -> Tag:
