@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, checkout, clocks, invoices, leases, outbox, payments, running, subscriptions
+from billing import checkout, claims, clocks, invoices, leases, outbox, payments, running, subscriptions
+from billing.claims import Due
 from billing.clock import now
-from billing.errors import DunlinError, StaleLease, StripeError
+from billing.errors import StaleLease
 from billing.extensions import db
 from billing.installation import current, public_id
 from billing.models import StripeEvent
@@ -30,18 +30,11 @@ from billing.syncing import Cause, Outcome
 
 log = logging.getLogger(__name__)
 
-CLAIM = timedelta(seconds=90)
-BATCH = 100
 LEASE_WAIT_SECONDS = 5.0
 # Shorter than the job's 90 seconds: an RQ timeout inside a call to Stripe would pass for a network error.
 WORK_SECONDS = 45.0
 # Objects of waiting events that one fetch looks at: each may take Stripe some seconds of the lease's 60.
 MOST_OBJECTS = 4
-# 5 s, 10 s, 20 s … 4 h: the eighteenth failure comes more than a day after the first.
-MAX_ATTEMPTS = 18
-LONGEST_WAIT = 4 * 3600
-# Stripe not answering is no failure of the event: it is asked again soon, as often as it takes.
-AWAY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -54,18 +47,6 @@ class Sync:
     fetch: Callable[[str, list[str]], Any]
     write: Callable[[Session, Any, Cause], Outcome]
     customer: Callable[[Any], str | None]
-
-
-class Due(NamedTuple):
-    """What a claimed event is about: plain values, so that no transaction is opened by reading them."""
-
-    event_id: str
-    type: str
-    subject: str | None
-    object_id: str | None
-    customer_id: str | None
-    source: str
-    received_at: datetime
 
 
 SUBSCRIPTION = Sync(subscriptions.fetch, subscriptions.write, lambda found: customer(found.subscription))
@@ -135,21 +116,21 @@ def fork_safe() -> None:
 def apply_due(session: Session) -> int:
     """Apply every due event, batch by batch, for a minute at most. Returns how many were claimed."""
     done, stop = 0, time.monotonic() + WORK_SECONDS
-    while time.monotonic() < stop and (claimed := _claim(session, _due())):
+    while time.monotonic() < stop and (claimed := claims.claim(session, claims.due(HANDLERS))):
         done += len(claimed)
-        for key, group in groupby(claimed, key=_lease_name):
+        for key, group in groupby(claimed, key=lambda event: event.lease_name):
             events = list(group)
             if time.monotonic() < stop:
                 _apply_group(session, key, events, stop)
             else:
-                _put_back(session, events)
+                claims.put_back(session, events)
     return done
 
 
 def apply_one(session: Session, event_id: str) -> None:
     """Apply one event now, in this process, if nobody else has it."""
-    for event in _claim(session, select(StripeEvent.event_id).where(StripeEvent.event_id == event_id)):
-        _apply_group(session, _lease_name(event), [event], time.monotonic() + WORK_SECONDS)
+    for event in claims.claim(session, select(StripeEvent.event_id).where(StripeEvent.event_id == event_id)):
+        _apply_group(session, event.lease_name, [event], time.monotonic() + WORK_SECONDS)
 
 
 def run_again(session: Session, event_id: str) -> StripeEvent | None:
@@ -164,51 +145,18 @@ def run_again(session: Session, event_id: str) -> StripeEvent | None:
     return session.get(StripeEvent, event_id, populate_existing=True)
 
 
-def _lease_name(event: Due) -> str:
-    """One writer for each customer, hence for each subscription; by object where no customer is named."""
-    return event.customer_id or event.subject or event.event_id
-
-
-def _due() -> Select[str]:
-    """Rows that nobody has; a type that this version doesn't know waits for one that does."""
-    return (
-        select(StripeEvent.event_id)
-        .where(
-            StripeEvent.next_attempt_at <= func.clock_timestamp(),
-            StripeEvent.type.in_(HANDLERS),
-        )
-        .order_by(StripeEvent.next_attempt_at)
-        .limit(BATCH)
-    )
-
-
-def _claim(session: Session, which: Select[str]) -> list[Due]:
-    free = or_(StripeEvent.lease_until.is_(None), StripeEvent.lease_until < func.clock_timestamp())
-    mine = which.where(StripeEvent.state == StripeEvent.PENDING, free).with_for_update(skip_locked=True)
-    claim = (
-        update(StripeEvent)
-        .where(StripeEvent.event_id.in_(mine))
-        .values(lease_until=now() + CLAIM)
-        .returning(*(getattr(StripeEvent, name) for name in Due._fields))
-        .execution_options(synchronize_session=False)
-    )
-    events = [Due(*row) for row in session.execute(claim)]
-    session.commit()
-    return sorted(events, key=lambda event: (_lease_name(event), event.received_at, event.event_id))
-
-
 def _apply_group(session: Session, name: str, events: list[Due], stop: float) -> None:
     """Apply one customer's events under one lease, object by object; what there is no time for is put back."""
     lease = leases.take(session, name, wait=LEASE_WAIT_SECONDS)
     if lease is None:
-        _put_back(session, events)
+        claims.put_back(session, events)
         return
     try:
         for part in _parts(events):
             if time.monotonic() < stop and leases.renew(session, lease):
                 _apply(session, lease, part, stop)
             else:
-                _put_back(session, part)
+                claims.put_back(session, part)
     finally:
         leases.free(session, lease)
 
@@ -251,64 +199,15 @@ def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float
         leases.hold(session, lease)
         cause = Cause(ids[0], lease.fence, public_id(session), now(), types, actor)
         outcome = sync.write(session, fetched, cause)
-        _mark(session, ids, outcome)
+        claims.mark(session, ids, outcome)
         session.commit()
     except StaleLease:
         session.rollback()
         log.warning("lease lost before the write", extra={"subject": subject})
-        _put_back(session, events)
+        claims.put_back(session, events)
     except JobTimeout:
         session.rollback()
         raise
     except Exception as problem:  # noqa: BLE001 any error of one object must not stop the others; it is kept and retried
         session.rollback()
-        _retry_later(session, ids, problem)
-
-
-def _mark(session: Session, ids: Iterable[str], outcome: Outcome) -> None:
-    session.execute(
-        update(StripeEvent)
-        .where(StripeEvent.event_id.in_(ids))
-        .values(
-            state=StripeEvent.IGNORED if outcome.ignored else StripeEvent.APPLIED,
-            reason=outcome.ignored,
-            user_id=outcome.user_id,
-            applied_at=func.clock_timestamp(),
-            attempts=StripeEvent.attempts + 1,
-            lease_until=None,
-        )
-    )
-
-
-def _put_back(session: Session, events: list[Due]) -> None:
-    ids = [event.event_id for event in events]
-    later = {"lease_until": None, "next_attempt_at": now() + timedelta(seconds=1)}
-    session.execute(update(StripeEvent).where(StripeEvent.event_id.in_(ids)).values(**later))
-    session.commit()
-
-
-def _retry_later(session: Session, ids: list[str], problem: Exception) -> None:
-    """Keep the events, with the reason; park them after a day of failures. Stripe being away parks nothing."""
-    passing = isinstance(problem, StripeError) and problem.retry
-    reason = str(problem) if isinstance(problem, DunlinError) else type(problem).__name__
-    if not isinstance(problem, DunlinError):
-        log.error("event not applied", exc_info=problem, extra={"events": ids})
-    for event in session.execute(select(StripeEvent).where(StripeEvent.event_id.in_(ids))).scalars():
-        event.lease_until, event.reason = None, reason
-        if passing:
-            event.next_attempt_at = now() + AWAY
-            continue
-        event.attempts += 1
-        wait = min(5 * 2 ** min(event.attempts - 1, 20), LONGEST_WAIT)
-        event.next_attempt_at = now() + timedelta(seconds=wait)
-        if event.attempts >= MAX_ATTEMPTS:
-            event.state = StripeEvent.PARKED
-            audit.record(
-                session,
-                "event.parked",
-                actor="dunlin",
-                subject=event.subject,
-                cause=event.event_id,
-                alert=True,
-            )
-    session.commit()
+        claims.retry_later(session, ids, problem)

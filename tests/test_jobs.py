@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from billing import inbox, jobs, outbox
+from billing import claims, inbox, jobs, outbox
 from billing.clock import now
 from billing.extensions import db
 from billing.models import Notice, StripeEvent, Subscription, User
@@ -83,11 +83,11 @@ def test_an_applied_event_owes_one_mail_however_often_it_is_run_again(alice: Sho
 
 
 def test_more_events_than_one_batch_are_applied_in_one_go(alice: Shopper) -> None:
-    news = [about(alice, plan_of(alice)) for _ in range(jobs.BATCH + 10)]
+    news = [about(alice, plan_of(alice)) for _ in range(claims.BATCH + 10)]
     for event in news:
         inbox.store(db.session(), event, "{}", source="webhook", handled=True)
     db.session.commit()
-    assert jobs.apply_due(db.session()) > jobs.BATCH
+    assert jobs.apply_due(db.session()) > claims.BATCH
     assert due() == []
 
 
@@ -115,7 +115,7 @@ def test_an_event_that_always_fails_is_tried_ever_more_slowly_then_parked_with_a
     apply_all()
     poison = about(alice, "sub_that_stripe_does_not_know")
     deliver(alice.desk, poison)
-    waits = [min(5 * 2**tries, 4 * 3600) for tries in range(jobs.MAX_ATTEMPTS)]
+    waits = [min(5 * 2**tries, 4 * 3600) for tries in range(claims.MAX_ATTEMPTS)]
     for tries, wait in enumerate(waits, 1):
         before = now()
         assert jobs.apply_due(db.session()) == 1
@@ -146,7 +146,7 @@ def test_an_event_that_fails_holds_up_neither_its_owner_nor_anybody_else(desk: F
 
 def test_a_parked_event_can_be_run_again_once_its_cause_is_gone(alice: Shopper) -> None:
     [first] = events(subject=plan_of(alice), type="invoice.paid")
-    values = {"state": StripeEvent.PARKED, "attempts": jobs.MAX_ATTEMPTS, "reason": "Stripe answered 404"}
+    values = {"state": StripeEvent.PARKED, "attempts": claims.MAX_ATTEMPTS, "reason": "Stripe answered 404"}
     db.session.execute(update(StripeEvent).values(**values))
     db.session.commit()
     assert jobs.apply_due(db.session()) == 0
@@ -185,7 +185,7 @@ def test_stripe_being_away_parks_nothing_and_is_made_up_for_when_it_is_back(
         assert all(event.reason for event in found)
         assert alice.subscription is None
         assert jobs.apply_due(db.session()) == 0, "it waits a little"
-        later(jobs.AWAY.total_seconds() + 1)
+        later(claims.AWAY.total_seconds() + 1)
     wire.answer = wire.pass_on
     apply_all()
     assert (alice.row.status, due()) == ("active", [])

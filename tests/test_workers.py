@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from billing import jobs, leases
+from billing import claims, jobs, leases
 from billing.extensions import db
 from billing.models import AuditEntry, Notice, StripeEvent, Subscription
 from tests.histories import about, later
@@ -25,7 +25,7 @@ LOCK = 11
 Place = Callable[[Flask, Wire], AbstractContextManager[Callable[[], bool]]]
 ANSWER = "from app import create_app; from billing import jobs\nwith create_app().app_context(): jobs.answer_bell()"
 # Until a claim and a lease of somebody who died are over.
-CLAIM_OVER = jobs.CLAIM.total_seconds() + 1
+CLAIM_OVER = claims.CLAIM.total_seconds() + 1
 
 
 @pytest.fixture

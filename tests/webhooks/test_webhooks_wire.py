@@ -17,18 +17,12 @@ from sqlalchemy.orm import Session
 from app import BODY_LIMIT
 from billing.models import StripeEvent
 from tests.conftest import WEBHOOK_SECRET
-from tests.intake import PATH, RECEIVED, REFUSED, emptied, paid, standing_by, the_row
+from tests.intake import PATH, RECEIVED, REFUSED, emptied, paid, the_row
 from tests.served import Served, served
 from tests.story import count
-from tests.support import Databases, signed
+from tests.support import signed
 
 MANY = 24
-
-
-@pytest.fixture(scope="module")
-def app(databases: Databases) -> Iterator[Flask]:
-    with standing_by(databases) as application:
-        yield application
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,28 +16,12 @@ from billing.clock import now
 from billing.config import Config
 from billing.models import LoginSession, StripeEvent, User
 from tests.conftest import WEBHOOK_SECRET, make_config
-from tests.intake import PATH, REFUSED, another_app, emptied, paid, standing_by
+from tests.intake import PATH, REFUSED, another_app, paid
 from tests.story import count
-from tests.support import Databases, deliver, sign_in, signed
+from tests.support import deliver, sign_in, signed
 from tests.watching import Bell, all_rows
 
-
-@pytest.fixture(scope="module")
-def app(databases: Databases) -> Iterator[Flask]:
-    with standing_by(databases) as application:
-        yield application
-
-
-@pytest.fixture
-def config(app: Flask) -> Config:
-    found: Config = app.extensions["config"]
-    return found
-
-
-@pytest.fixture(autouse=True)
-def bell(app: Flask, db_session: Session) -> Bell:
-    emptied(db_session)
-    return Bell(app)
+pytestmark = pytest.mark.usefixtures("bell")
 
 
 def live_config(database: Config) -> Config:

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy.orm import Session
 
 from billing.config import Config
 from billing.extensions import db
@@ -22,34 +21,16 @@ from tests.intake import (
     RECEIVED,
     another_app,
     connect,
-    emptied,
     paid,
-    standing_by,
     stored,
     the_row,
 )
 from tests.support import Databases, deliver, wait_until
 from tests.watching import Bell, Lines
 
+pytestmark = pytest.mark.usefixtures("bell")
+
 NOBODY_LISTENS = "postgresql://dunlin:canary-password@127.0.0.1:1/dunlin"
-
-
-@pytest.fixture(scope="module")
-def app(databases: Databases) -> Iterator[Flask]:
-    with standing_by(databases) as application:
-        yield application
-
-
-@pytest.fixture
-def config(app: Flask) -> Config:
-    found: Config = app.extensions["config"]
-    return found
-
-
-@pytest.fixture(autouse=True)
-def bell(app: Flask, db_session: Session) -> Bell:
-    emptied(db_session)
-    return Bell(app)
 
 
 def assert_not_stored(app: Flask, event: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from billing.config import Config
-from tests.intake import RECEIVED, another_app, emptied, paid, standing_by, stored, the_row
-from tests.support import Databases, deliver
+from tests.intake import RECEIVED, another_app, emptied, paid, stored, the_row
+from tests.support import deliver
 from tests.watching import Lines
 
 
@@ -59,12 +59,6 @@ class Port:
         while self._reply != "" and connection.recv(65536):
             if self._reply is not None:
                 connection.sendall(self._reply.encode())
-
-
-@pytest.fixture(scope="module")
-def app(databases: Databases) -> Iterator[Flask]:
-    with standing_by(databases) as application:
-        yield application
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +13,12 @@ from sqlalchemy.orm import Session
 from billing.config import Config
 from billing.jobs import HANDLERS
 from billing.models import StripeEvent
-from tests.intake import RECEIVED, Witness, emptied, paid, standing_by, stored, the_row
+from tests.intake import RECEIVED, Witness, paid, stored, the_row
 from tests.story import events
-from tests.support import Databases, deliver, make_event
+from tests.support import deliver, make_event
 from tests.watching import Bell, Lines
+
+pytestmark = pytest.mark.usefixtures("bell")
 
 # What the product promises to act on, by name: a type that falls out of the table is missed here.
 ACTED_ON = """
@@ -32,24 +33,6 @@ payment_intent.succeeded payment_intent.payment_failed
 charge.refunded charge.dispute.created charge.dispute.closed
 test_helpers.test_clock.ready
 """.split()
-
-
-@pytest.fixture(scope="module")
-def app(databases: Databases) -> Iterator[Flask]:
-    with standing_by(databases) as application:
-        yield application
-
-
-@pytest.fixture
-def config(app: Flask) -> Config:
-    found: Config = app.extensions["config"]
-    return found
-
-
-@pytest.fixture(autouse=True)
-def bell(app: Flask, db_session: Session) -> Bell:
-    emptied(db_session)
-    return Bell(app)
 
 
 # Stored first, then answered.
