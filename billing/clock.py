@@ -13,8 +13,3 @@ def now() -> datetime:
 def from_stripe(seconds: int | None) -> datetime | None:
     """Stripe's Unix seconds as an aware UTC datetime; None stays None."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def to_stripe(moment: datetime) -> int:
-    """An aware datetime as Unix seconds, the form that Stripe's parameters take."""
-    return int(moment.timestamp())

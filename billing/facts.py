@@ -80,7 +80,6 @@ def of_rows(
         last_paid=format_money(paid.amount_paid, paid.currency) if paid else None,
         last_paid_at=paid.paid_at if paid else None,
         disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
-        disputed_at=dispute.created if dispute else None,
         fetched_at=row.fetched_at,
         unreachable=unreachable,
     )

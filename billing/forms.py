@@ -11,8 +11,6 @@ from wtforms.validators import ValidationError
 
 from billing import passwords, running
 
-LONGEST_EMAIL = 254
-
 
 def _tidy(value: str | None) -> str:
     return (value or "").strip()

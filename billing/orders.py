@@ -37,7 +37,6 @@ def check(name: str) -> ResponseReturnValue:
         plan=plan,
         price=price,
         terms=_terms(price, trial),
-        promotion=False,
         email=person().email,
         today=0 if trial else price.amount,
         first_charge=now() + timedelta(days=trial) if trial else None,

@@ -57,8 +57,6 @@ class Facts:
     last_paid: str | None = None
     last_paid_at: datetime | None = None
     disputed: str | None = None
-    disputed_at: datetime | None = None
-    dispute_lost: bool = False
     fetched_at: datetime | None = None
     unreachable: bool = False
 
@@ -70,7 +68,6 @@ class Policy:
     grace_days: int = 14
     hold_while_disputed: bool = False
     access_while_paused: bool = False
-    freshness: timedelta = timedelta(hours=24)
     fail_open: timedelta = timedelta(hours=72)
 
 

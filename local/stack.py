@@ -10,7 +10,6 @@ take another on free ports with data of its own, through the same code:
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -92,7 +91,7 @@ class Stack:
         self._settle(self._ground.urls)
         self._prepare()
         for name in ("web", "worker", "clock"):
-            self.start_part(name)
+            self._start_part(name)
         self.wait()
 
     def wait(self) -> None:
@@ -121,38 +120,13 @@ class Stack:
         """Raises ChildDied where a part has ended by itself."""
         self._ours.check()
 
-    def part(self, name: str) -> Child:
-        """The running part of that name: postgres, redis, sandbox, inbox, web, worker or clock."""
-        return next(child for child in self._ours.running if child.name == name)
-
-    def start_part(self, name: str) -> Child:
-        """Start web, worker, clock or sandbox; in tests also again after ``stop_part``."""
-        if name == "sandbox" and self._ground is not None:
-            return self._ground.start_sandbox()
+    def _start_part(self, name: str) -> None:
         commands = {
             "web": (*GUNICORN, "--bind", f"{LOOPBACK}:{self.ports.web}"),
             "worker": (*FLASK, "work"),
             "clock": (*FLASK, "clock"),
         }
-        return self._ours.start(name, commands[name], env=self.env, cwd=REPOSITORY)
-
-    def stop_part(self, name: str, seconds: float = 12.0) -> None:
-        """End one part and let the others go on."""
-        self._ours.stop([self.part(name)], seconds)
-
-    def flask(self, *words: str, stdin: str = "", seconds: float = 60.0) -> str:
-        """What a `flask` command printed. Raises subprocess.CalledProcessError where it fails."""
-        done = subprocess.run(
-            [*FLASK, *words],
-            input=stdin,
-            env=self.env,
-            cwd=REPOSITORY,
-            text=True,
-            capture_output=True,
-            timeout=seconds,
-            check=True,
-        )
-        return done.stdout
+        self._ours.start(name, commands[name], env=self.env, cwd=REPOSITORY)
 
     @property
     def _ours(self) -> Children:

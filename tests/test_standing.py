@@ -155,8 +155,6 @@ any_facts = st.builds(
     last_paid=sums,
     last_paid_at=moments,
     disputed=sums,
-    disputed_at=moments,
-    dispute_lost=st.booleans(),
     fetched_at=moments,
     unreachable=st.booleans(),
 )  # fmt: skip
