@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
+import app as dunlin
 from billing import boot, installation
 from billing import config as settings
 from billing.config import Config
@@ -380,3 +381,42 @@ def test_the_program_ends_with_one_sentence_and_no_trace_when_a_setting_is_unsaf
 def test_the_program_starts_on_its_own_database(config: Config) -> None:
     done = start(config)
     assert done.stdout == "started\n", done.stderr
+
+
+def env_files(monkeypatch: pytest.MonkeyPatch, folder: Path, own: str, made: str, environ: dict[str, str]) -> Config:
+    """What the application reads where the operator's ``.env`` and the runner's file hold this."""
+    for name, text in (("OWN_ENV", own), ("MADE_ENV", made)):
+        path = folder / name
+        path.write_text(text)
+        monkeypatch.setattr(dunlin, name, path)
+    for name in TEST:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return dunlin._read_config()
+
+
+def lines(values: dict[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def test_flask_commands_read_what_make_run_made_and_before_it_what_the_operator_wrote(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = f"# mine\nBRAND_NAME='Acme & Sons'\nPUBLIC_URL={TEST['PUBLIC_URL']}\nSECRET_KEY=\n"
+    read = env_files(monkeypatch, tmp_path, own, lines(TEST | {"BRAND_NAME": "Dunlin"}), {})
+    assert (read.brand_name, read.secret_key) == ("Acme & Sons", TEST["SECRET_KEY"])
+    read = env_files(monkeypatch, tmp_path, own, lines(TEST), {"BRAND_NAME": "Shell"})
+    assert read.brand_name == "Shell"
+
+
+@pytest.mark.parametrize("where", ["shell", ".env"])
+@pytest.mark.parametrize("app_env", ["staging", "production"])
+def test_a_secret_that_was_made_up_here_never_stands_in_for_one_that_is_missing_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str, app_env: str
+) -> None:
+    said = {name: value for name, value in TEST.items() if name != "STRIPE_WEBHOOK_SECRET"}
+    said |= {"APP_ENV": app_env, "ALLOW_TEST_KEY_IN_PRODUCTION": "yes"}
+    own, environ = (lines(said), {}) if where == ".env" else ("", said)
+    with pytest.raises(ConfigError, match="STRIPE_WEBHOOK_SECRET is not set"):
+        env_files(monkeypatch, tmp_path, own, lines(TEST), environ)
