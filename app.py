@@ -18,6 +18,7 @@ from billing import (
     auth,
     boot,
     cli,
+    cli_sync,
     health,
     ledger,
     logs,
@@ -64,6 +65,7 @@ def create_app(config: Config | None = None) -> Flask:
     for module in (webhooks, auth, portal, ledger, orders, arrival, account, admin, health):
         app.register_blueprint(module.bp)
     cli.init_app(app)
+    cli_sync.init_app(app)
     if config.proxy_hops:
         hops = config.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0)  # type: ignore[method-assign]

@@ -1,15 +1,20 @@
-"""One way to write down that something changed. The table takes inserts only (a trigger refuses the rest)."""
+"""One way to write down that something changed. The table takes inserts only (a trigger refuses the rest).
+
+The log is told when the entry is committed, so that it never tells of what was rolled back.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from billing.models import AuditEntry
 
 log = logging.getLogger(__name__)
+UNTOLD = "audit entries to tell the log of"
 
 
 def record(
@@ -38,4 +43,16 @@ def record(
         )
     )
     level = logging.ERROR if alert else logging.INFO
-    log.log(level, kind, extra={"actor": actor, "subject": subject, "cause": cause, "user_id": user_id})
+    facts = {"actor": actor, "subject": subject, "cause": cause, "user_id": user_id}
+    session.info.setdefault(UNTOLD, []).append((level, kind, facts))
+
+
+@event.listens_for(Session, "after_commit")
+def _tell(session: Session) -> None:
+    for level, kind, facts in session.info.pop(UNTOLD, []):
+        log.log(level, kind, extra=facts)
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget(session: Session) -> None:
+    session.info.pop(UNTOLD, None)

@@ -1,4 +1,7 @@
-"""What an operator types: ``flask work``, ``clock``, ``setup``, ``plans push``, ``users create``, ``why``, ``sync``."""
+"""What an operator types: ``flask work``, ``clock``, ``setup``, ``plans push``, ``users create``, ``why``.
+
+What looks at Stripe again is in ``cli_sync``.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,8 @@ from billing import (
     facts,
     forms,
     installation,
-    jobs,
     passwords,
     queues,
-    refresh,
     running,
     stripe_client,
     timetable,
@@ -41,7 +42,7 @@ users = AppGroup("users", help="People's accounts.")
 
 def init_app(app: Flask) -> None:
     """Add every command to ``flask``."""
-    for command in (work, clock, setup, why, sync, replay):
+    for command in (work, clock, setup, why):
         app.cli.add_command(command)
     app.cli.add_command(plans)
     app.cli.add_command(users)
@@ -63,7 +64,7 @@ class Command(click.Command):
         return sys.exit(1)
 
 
-def _same_database() -> None:
+def same_database() -> None:
     """A process that works by itself starts on our own mode and account only, with no connection open."""
     boot.refuse_foreign_database()
     for engine in db.engines.values():
@@ -73,14 +74,14 @@ def _same_database() -> None:
 @click.command(cls=Command)
 def work() -> None:
     """Run the worker: answer the bell until told to stop. Waits where Redis is away; never exits for that."""
-    _same_database()
+    same_database()
     queues.work(running.config().redis_url)
 
 
 @click.command(cls=Command)
 def clock() -> None:
     """Run the clock: sweep, mail, completer and reconciler, one leader at a time."""
-    _same_database()
+    same_database()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _stop_soon(stop))
@@ -112,7 +113,7 @@ def setup() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
 def plans_push(dry_run: bool) -> None:
     """Bring plans.toml to Stripe: a product and a price for each line, found again by lookup key."""
-    _same_database()
+    same_database()
     _push(dry_run=dry_run)
 
 
@@ -157,40 +158,15 @@ def users_create(email: str, password_stdin: bool, admin: bool, confirmed: bool)
 @click.argument("email")
 def why(email: str) -> None:
     """Say why somebody has or has no access, rule by rule."""
-    user = _user(email)
+    user = user_of(email)
     standing = facts.standing_of(db.session(), user.id, running.config(), now())
     click.echo(f"{email}: {'access' if standing.access else 'no access'} ({standing.code})")
     for rule in standing.why:
         click.echo(f"{'→' if rule.deciding else ' '} {rule.rule}: {rule.value}: {rule.result}")
 
 
-@click.command(cls=Command)
-@click.argument("who")
-def sync(who: str) -> None:
-    """Look at Stripe again: for one EMAIL, or for all that is stale and every missed event (``all``)."""
-    boot.refuse_foreign_database()
-    installation.public_id(db.session())  # before it is set up nothing here can be Stripe's
-    if who == "all":
-        missed, old = refresh.everything(db.session(), running.config())
-        click.echo(f"{missed} missed events, {old} stale subscriptions.")
-    else:
-        count = refresh.person(db.session(), _user(who), running.config(), "operator")
-        click.echo(f"{count} subscriptions looked at.")
-
-
-@click.command(cls=Command)
-@click.argument("event_id")
-def replay(event_id: str) -> None:
-    """Apply one stored event again. It fetches, so it can do no harm."""
-    _same_database()
-    event = jobs.run_again(db.session(), event_id)
-    if event is None:
-        click.echo(f"{event_id} is not stored, or its type is not one that is acted on.", err=True)
-        sys.exit(1)
-    click.echo(f"{event_id}: {event.state}{f' ({event.reason})' if event.reason else ''}")
-
-
-def _user(email: str) -> User:
+def user_of(email: str) -> User:
+    """The person with this address; the command ends with 1 where there is none."""
     user = accounts.by_email(db.session(), email)
     if user is None:
         click.echo(f"Nobody has the address {email}.", err=True)

@@ -166,7 +166,7 @@ def _parts(events: list[Due]) -> Iterator[list[Due]]:
     Stripe, at its slowest, would not have answered before the lease is over."""
     by_subject: dict[tuple[str | None, Sync], list[Due]] = {}
     for event in events:
-        by_subject.setdefault((event.subject, _sync_of(event)), []).append(event)
+        by_subject.setdefault((event.subject, sync_of(event)), []).append(event)
     for waiting in by_subject.values():
         ids = list(dict.fromkeys(event.object_id for event in waiting))
         for start in range(0, len(ids), MOST_OBJECTS):
@@ -174,24 +174,30 @@ def _parts(events: list[Due]) -> Iterator[list[Due]]:
             yield [event for event in waiting if event.object_id in some]
 
 
-def _sync_of(event: Due) -> Sync:
+def sync_of(event: Due) -> Sync:
+    """How the object of this event is brought over: an invoice of a subscription with its subscription."""
     sync = HANDLERS[event.type]
     return SUBSCRIPTION if sync is INVOICE and event.subject != event.object_id else sync
 
 
+def fetch(session: Session, sync: Sync, subject: str, hints: list[str]) -> Any:
+    """Ask Stripe, with no transaction open; with a subscription go the invoices that we hold as open."""
+    if sync is SUBSCRIPTION:
+        hints = [*hints, *invoices.open_ids(session, subject)]
+    session.rollback()
+    return sync.fetch(subject, hints)
+
+
 def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float) -> None:
     """Fetch, then write under the fence; a failure touches these events only."""
-    subject, sync = events[0].subject or "", _sync_of(events[0])
+    subject, sync = events[0].subject or "", sync_of(events[0])
     ids = [event.event_id for event in events]
     hints = [event.object_id for event in events if event.object_id]
     types = frozenset(event.type for event in events)
     actor = "stripe" if any(event.source == "webhook" for event in events) else events[0].source
     session.rollback()
     try:
-        if sync is SUBSCRIPTION:
-            hints += invoices.open_ids(session, subject)
-            session.rollback()  # no transaction is open while Stripe is asked
-        fetched = sync.fetch(subject, hints)
+        fetched = fetch(session, sync, subject, hints)
         rightful = sync.customer(fetched) or lease.name
         if rightful != lease.name:  # the payload named another customer, or none; Stripe knows better
             _apply_group(session, rightful, events, stop)

@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from billing import inbox, stripe_client
-from billing.models import Subscription, User
+from billing.models import StripeEvent, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object
 
@@ -26,6 +26,13 @@ def since(cursor: int | None, now: datetime) -> int:
     """
     longest = int((now - WINDOW).timestamp())
     return max(longest, cursor - int(OVERLAP.total_seconds())) if cursor else longest
+
+
+def unknown(session: Session, events: list[Object]) -> list[Object]:
+    """Those of Stripe's events that we don't have, oldest first."""
+    wanted = select(StripeEvent.event_id).where(StripeEvent.event_id.in_([one["id"] for one in events]))
+    known = set(session.execute(wanted).scalars())
+    return [one for one in reversed(events) if one["id"] not in known]
 
 
 def store_missed(session: Session, events: list[Object]) -> int:

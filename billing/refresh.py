@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from itertools import islice
 
 from sqlalchemy.orm import Session
@@ -12,6 +13,7 @@ from billing.clock import now
 from billing.config import Config
 from billing.installation import current
 from billing.models import Installation, StripeEvent, User
+from billing.payloads import Object
 
 FRESH = timedelta(hours=24)
 BATCH = 100
@@ -44,25 +46,40 @@ def everything(session: Session, config: Config) -> tuple[int, int]:
     found = current(session)
     if found is None:
         return 0, 0
-    missed = _catch_up(session, found)
+    caught_up = _catch_up(session, found)
     jobs.apply_due(session)
     old = reconcile.stale(session, now(), FRESH)
     for stripe_id, customer in old:
         subscription(session, stripe_id, customer, config, "reconciler")
     found.reconciled_at = now()
     session.commit()
-    return missed, len(old)
+    return caught_up, len(old)
+
+
+def missed(session: Session) -> Iterator[Object]:
+    """Stripe's events that we don't have, none of them stored."""
+    found = current(session)
+    events = _listed(session, found, now()) if found else iter(())
+    while batch := list(islice(events, BATCH)):
+        unknown = reconcile.unknown(session, batch)
+        session.rollback()
+        yield from unknown
 
 
 def _catch_up(session: Session, found: Installation) -> int:
     """Store what Stripe's list has and we don't, batch by batch; the cursor moves when the list was read whole."""
-    types = [name for name in jobs.HANDLERS if name != inbox.REFRESH]
-    started, missed = now(), 0
-    events = stripe_client.list_events(types, reconcile.since(found.events_cursor, started))
-    session.rollback()  # no transaction is open while Stripe is asked
+    started, stored = now(), 0
+    events = _listed(session, found, started)
     while batch := list(islice(events, BATCH)):
-        missed += reconcile.store_missed(session, batch)
+        stored += reconcile.store_missed(session, batch)
         session.commit()
     found.events_cursor = int(started.timestamp())
     session.commit()
-    return missed
+    return stored
+
+
+def _listed(session: Session, found: Installation, moment: datetime) -> Iterator[Object]:
+    types = [name for name in jobs.HANDLERS if name != inbox.REFRESH]
+    since = reconcile.since(found.events_cursor, moment)
+    session.rollback()  # no transaction is open while Stripe is asked
+    return stripe_client.list_events(types, since)

@@ -169,11 +169,11 @@ def audit_of(session: Session, kind: str) -> list[AuditEntry]:
     return list(session.query(AuditEntry).filter_by(kind=kind).order_by(AuditEntry.id))
 
 
-def press(client: FlaskClient, path: str, *, came_from: str | None = None) -> TestResponse:
+def press(client: FlaskClient, path: str, *, came_from: str | None = None, **fields: str) -> TestResponse:
     """Send the one-button form that leads to ``path``, as the browser does."""
     token = csrf_of(client, "/admin/subscribers")
     headers = {"Referer": came_from} if came_from else {}
-    return client.post(path, data={"csrf_token": token}, headers=headers)
+    return client.post(path, data={"csrf_token": token, **fields}, headers=headers)
 
 
 @contextmanager

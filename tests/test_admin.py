@@ -16,7 +16,7 @@ from tests import admin_rows as rows
 from tests.support import csrf_of, make_user
 
 PAGES = ("/admin/", "/admin/subscribers", "/admin/subscribers/1", "/admin/events", "/admin/events/evt_1")
-POSTS = ("/admin/subscribers/1/sync", "/admin/events/evt_1/run")
+POSTS = ("/admin/subscribers/1/sync", "/admin/events/evt_1/run", "/admin/events/evt_1/rehearse")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from billing.admin import redact
 from billing.extensions import db
 from billing.models import StripeEvent, User
 from tests import admin_rows as rows
+from tests.story import events, shopper
 from tests.support import Sandbox, make_user
 
 
@@ -176,6 +177,7 @@ def test_one_event_shows_what_it_changed(
 def test_an_unknown_event_is_not_found(desk_of_admin: FlaskClient) -> None:
     for event_id in ("evt_nowhere", "%00", "x" * 3000, "evt_%F0%9F%90%A6"):
         assert desk_of_admin.get(f"/admin/events/{event_id}").status_code == 404, event_id
+        assert rows.press(desk_of_admin, f"/admin/events/{event_id}/rehearse").status_code == 404, event_id
         assert rows.press(desk_of_admin, f"/admin/events/{event_id}/run").status_code == 404, event_id
 
 
@@ -212,7 +214,44 @@ def test_running_from_the_list_leads_back_to_it(desk_of_admin: FlaskClient, db_s
         ("http://localhost/admin/subscribers/1", path),
         ("http://other.example//other.example/admin/events", path),
     ):
-        assert rows.press(desk_of_admin, f"{path}/run", came_from=came_from).location == back
+        page = rows.press(desk_of_admin, f"{path}/rehearse", came_from=came_from).text
+        hidden = re.search(r'name="back" value="([^"]*)"', page)
+        assert hidden is not None
+        assert hidden[1] == back
+        assert rows.press(desk_of_admin, f"{path}/run", back=back).location == back
+    for foreign in ("//other.example/", "https://other.example/", "javascript:alert(1)"):
+        assert rows.press(desk_of_admin, f"{path}/run", back=foreign).location == path
+
+
+def test_what_running_again_would_change_is_shown_first_and_nothing_is_changed_by_looking(
+    desk: Flask, sign_in: Callable[..., None]
+) -> None:
+    ana = shopper(desk, "ana@example.com")
+    ana.subscribe()
+    [paid] = [event.event_id for event in events(type="invoice.paid", customer_id=ana.customer)]
+    ana.sandbox.control("trouble", delivery="drop")
+    ana.sandbox.stripe.subscriptions.cancel(ana.row.stripe_id)
+    client = desk.test_client()
+    sign_in(client, make_user(db.session(), "admin@example.com", is_admin=True))
+    event_page = client.get(f"/admin/events/{paid}").text
+    assert f'action="/admin/events/{paid}/rehearse"' in event_page
+    page = rows.press(client, f"/admin/events/{paid}/rehearse").text
+    cells = re.findall(r'<t[hd][^>]*role="(?:rowheader|cell)">(?:<code>)?([^<]*)', page)
+    changes = [tuple(cells[at : at + 4]) for at in range(0, len(cells), 4)]
+    assert (f"subscriptions {ana.row.stripe_id}", "status", "active", "canceled") in changes
+    assert ana.row.status == "active"
+    rows.press(client, f"/admin/events/{paid}/run")
+    assert ana.row.status == "canceled"
+    assert "Nothing would change" in rows.press(client, f"/admin/events/{paid}/rehearse").text
+
+
+def test_where_stripe_does_not_answer_the_page_says_that_it_cannot_tell(
+    desk_of_admin: FlaskClient, db_session: Session
+) -> None:
+    kept = rows.stripe_event(db_session, state="parked")
+    page = rows.press(desk_of_admin, f"/admin/events/{kept.event_id}/rehearse").text
+    assert "What would change can’t be said now: Stripe answered nothing" in page
+    assert "Run it again" in page
 
 
 def test_running_an_event_again_applies_what_stripe_says_now(

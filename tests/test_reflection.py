@@ -73,6 +73,7 @@ def test_nothing_in_a_form_comes_back_as_it_was(house: World, who: str) -> None:
     asks_stripe = {
         "admin.sync",
         "admin.run",
+        "admin.rehearse",
         "portal.check_again",
         "portal.open_portal",
         "ledger.open_invoice",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -73,7 +72,7 @@ def _rows(rows: Sequence[StripeEvent]) -> list[dict[str, Any]]:
             "attempts": row.attempts,
             "error": row.reason,
             "href": url_for("admin.event", event_id=row.event_id),
-            "again": _again(row),
+            "again": again(row),
         }
         for row in rows
     ]
@@ -120,7 +119,7 @@ def _summary() -> Pairs:
 @bp.get("/events/<event_id>")
 def event(event_id: str) -> ResponseReturnValue:
     """One event: what it is about, what became of it, what it changed, and what Stripe sent."""
-    row = _event(event_id)
+    row = stored(event_id)
     open_ = row.state in (StripeEvent.PENDING, StripeEvent.PARKED)
     return render_template(
         "admin/event.html",
@@ -129,7 +128,7 @@ def event(event_id: str) -> ResponseReturnValue:
             "type": row.type,
             **_tag(row),
             "error": row.reason if open_ else None,
-            "again": _again(row),
+            "again": again(row),
         },
         facts=_facts(row, None if open_ else row.reason),
         changes=_changes(row),
@@ -180,9 +179,9 @@ def _changes(row: StripeEvent) -> list[dict[str, str]]:
 @bp.post("/events/<event_id>/run")
 def run(event_id: str) -> ResponseReturnValue:
     """Make the event due and apply it now. Its handler asks Stripe anew, so an old event does no harm."""
-    row, session = _event(event_id), db.session()
-    back = redirect(_back(event_id), 303)
-    if _again(row) is None:
+    row, session = stored(event_id), db.session()
+    back = redirect(safe_next(request.form.get("back"), url_for("admin.event", event_id=event_id)), 303)
+    if again(row) is None:
         flash("This event can’t be run again: nothing is done for its type.")
         return back
     audit.record(
@@ -211,22 +210,15 @@ def _outcome(row: StripeEvent | None) -> str:
     }[row.state]
 
 
-def _back(event_id: str) -> str:
-    """The list that the button was on, with its filters; else the event's own page."""
-    came = urlsplit(request.referrer or "")
-    own = url_for("admin.event", event_id=event_id)
-    if came.path != url_for("admin.events"):
-        return own
-    return safe_next(f"{came.path}?{came.query}".rstrip("?"), own)
-
-
-def _again(row: StripeEvent) -> str | None:
+def again(row: StripeEvent) -> str | None:
+    """Where the way to running it again begins: what that would change is shown first."""
     if row.type not in jobs.HANDLERS or row.subject is None:
         return None
-    return url_for("admin.run", event_id=row.event_id)
+    return url_for("admin.rehearse", event_id=row.event_id)
 
 
-def _event(event_id: str) -> StripeEvent:
+def stored(event_id: str) -> StripeEvent:
+    """The event of that id, or 404."""
     if not event_id.isprintable():
         abort(404)
     return db.session.get(StripeEvent, event_id) or abort(404)

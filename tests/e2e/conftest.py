@@ -33,7 +33,9 @@ def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Brows
     opened = chromium.new_context(java_script_enabled=request.param, viewport={"width": 1280, "height": 900})
     opened.set_default_timeout(15_000)
     problems: list[str] = []
-    opened.on("console", lambda line: problems.append(line.text) if "Content Security Policy" in line.text else None)
+    opened.on(
+        "console", lambda line: problems.append(line.text) if "Content Security Policy" in line.text else None
+    )
     opened.on("weberror", lambda error: problems.append(str(error.error)))
     yield opened
     opened.close()

@@ -84,7 +84,9 @@ class Person:
         """The return page says confirming until the event is applied, then what is so."""
         expect(self.page.locator("h1")).to_be_visible()
         assert "/checkout/return" in self.page.url
-        wait_until(lambda: self._page_says(words), f"the return page to say “{words}”, not “{self.heading()}”")
+        wait_until(
+            lambda: self._page_says(words), f"the return page to say “{words}”, not “{self.heading()}”"
+        )
 
     def _page_says(self, words: str) -> bool:
         if words in self.heading():
