@@ -29,6 +29,7 @@ from billing.extensions import db
 from billing.models import User
 from local.mailsink import MailSink
 from local.ports import free_port
+from tests.sandbox import traffic as left_the_sandbox
 from tests.support import Databases, Sandbox, make_user, wait_until
 from tests.support import sign_in as sign_in_as
 from tests.watching import Underway
@@ -43,6 +44,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, said.encode(errors="replace").decode()) for name, said in report.sections]
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traffic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every sandbox of this run writes down what leaves it; at the end all of that fits the SDK's types."""
+    record = tmp_path_factory.mktemp("traffic") / "record.jsonl"
+    os.environ["SANDBOX_RECORD"] = str(record)
+    yield
+    del os.environ["SANDBOX_RECORD"]
+    wrong = left_the_sandbox.wrong(record)
+    assert wrong == [], "what left the sandbox is not what Stripe's SDK knows"
 
 
 @pytest.fixture(scope="session")

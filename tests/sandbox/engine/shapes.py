@@ -38,10 +38,17 @@ def class_of(kind: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def problems(obj: Json, sample: Json | None = None, without: frozenset[str] = frozenset()) -> list[str]:
-    """What is wrong with a whole object. `without` names keys that may be absent here."""
+def problems(
+    obj: Json,
+    sample: Json | None = None,
+    without: frozenset[str] = frozenset(),
+    collapsed: bool = False,
+) -> list[str]:
+    """What is wrong with a whole object. `without` names keys that may be absent here; `collapsed`: every
+    reference must be an id, as in events, where nobody can ask for an expansion."""
     kind = obj["object"]
     found = _object(obj, class_of(kind), kind, without)
+    found += _expanded(obj, class_of(kind), kind) if collapsed else []
     wanted = set(sample or {}) - without
     for key in sorted(wanted - set(obj)):
         if (kind, key) not in OBSOLETE | ON_EXPAND and kind not in PARTIAL:
@@ -66,6 +73,15 @@ def _object(obj: Json, cls: Any, path: str, without: frozenset[str] = frozenset(
         else:
             found += _value(obj[key], hint, inner.get(key), f"{path}.{key}")
     return found
+
+
+def _expanded(obj: Json, cls: Any, path: str) -> list[str]:
+    """Places of the object itself where an object stands and an id was meant."""
+    return [
+        f"{path}.{key}: expanded"
+        for key, hint in cls.__annotations__.items()
+        if isinstance(obj.get(key), dict) and get_origin(hint) is Union and str in get_args(hint)
+    ]
 
 
 def _optional(hint: Any) -> bool:
