@@ -383,7 +383,9 @@ def test_the_program_starts_on_its_own_database(config: Config) -> None:
     assert done.stdout == "started\n", done.stderr
 
 
-def env_files(monkeypatch: pytest.MonkeyPatch, folder: Path, own: str, made: str, environ: dict[str, str]) -> Config:
+def env_files(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, own: str, made: str, environ: dict[str, str]
+) -> Config:
     """What the application reads where the operator's ``.env`` and the runner's file hold this."""
     for name, text in (("OWN_ENV", own), ("MADE_ENV", made)):
         path = folder / name

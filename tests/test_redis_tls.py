@@ -76,8 +76,11 @@ def plain_and_tls(certificate: Path, tmp_path: Path) -> Iterator[tuple[str, str]
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield redis.url, redis.url.replace("redis:", "rediss:").replace(
-                str(urlsplit(redis.url).port), str(server.server_address[1])
+            yield (
+                redis.url,
+                redis.url.replace("redis:", "rediss:").replace(
+                    str(urlsplit(redis.url).port), str(server.server_address[1])
+                ),
             )
         finally:
             server.shutdown()
