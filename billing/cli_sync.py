@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import click
 from flask import Flask
 
-from billing import boot, installation, jobs, refresh, rehearsal, running
+from billing import boot, healing, installation, jobs, refresh, rehearsal, running
 from billing.cli import Command, same_database, user_of
 from billing.extensions import db
 
@@ -33,8 +33,8 @@ def sync(who: str, dry_run: bool) -> None:
     if who == "all" and dry_run:
         _tell(rehearsal.of_everything(db.session(), config))
     elif who == "all":
-        missed, old = refresh.everything(db.session(), config)
-        click.echo(f"{missed} missed events, {old} stale subscriptions.")
+        run = healing.make(db.session(), config, "operator")
+        click.echo(f"{run.missed} missed events, {run.looked} stale subscriptions, {run.healed} rows healed.")
     elif dry_run:
         _tell(rehearsal.of_person(db.session(), user_of(who), config))
     else:

@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from billing import accounts, jobs, leases, outbox, queues, refresh, throttle, writes
+from billing import accounts, healing, jobs, leases, outbox, queues, throttle, writes
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -39,14 +39,15 @@ class Duty:
 
 
 def duties() -> list[Duty]:
-    """The sweep, the mail, the completer, the reconciler and the cleaning."""
+    """The sweep, the mail, the completer, the reconciler, by itself and when asked, and the cleaning."""
     return [
         # The clock does the work itself where no worker does; the bell shows whether there is one.
         Duty("ring", 60, lambda session, config: queues.ring()),
         Duty("sweep", 15, lambda session, config: jobs.apply_due(session)),
         Duty("mail", 30, lambda session, config: outbox.send_due(session, config)),
         Duty("writes", 30, lambda session, config: writes.finish_open(session)),
-        Duty("reconcile", 3600, lambda session, config: refresh.everything(session, config)),
+        Duty("asked", 10, lambda session, config: healing.make_asked(session, config)),
+        Duty("reconcile", 3600, lambda session, config: healing.make(session, config, "clock")),
         Duty("clean", 3600, lambda session, config: _clean(session)),
     ]
 
@@ -107,4 +108,5 @@ def _work(session: Session, config: Config, plan: list[Duty], stop: threading.Ev
 def _clean(session: Session) -> None:
     throttle.forget_old(session)
     accounts.forget_old(session)
+    healing.forget_old(session)
     session.commit()

@@ -197,10 +197,10 @@ def test_replay_and_sync_bring_what_was_missed_and_do_nothing_twice(desk: Flask)
     alice.sandbox.stripe.subscriptions.update(alice.row.stripe_id, {"cancel_at_period_end": False})
     alice.sandbox.flush()
     [line] = said(flask(desk, "sync all"))
-    assert line.endswith("missed events, 0 stale subscriptions.")
-    assert line != "0 missed events, 0 stale subscriptions."
+    assert line.endswith("missed events, 0 stale subscriptions, 1 rows healed.")
+    assert line != "0 missed events, 0 stale subscriptions, 0 rows healed."
     assert not alice.row.cancel_at_period_end
-    assert said(flask(desk, "sync all")) == ["0 missed events, 0 stale subscriptions."]
+    assert said(flask(desk, "sync all")) == ["0 missed events, 0 stale subscriptions, 0 rows healed."]
     assert count(Notice) == sent + 2  # that it is set to end, and that it is kept
     alice.sandbox.control("trouble", api="error_500")
     assert refused(flask(desk, "sync alice@example.com")).startswith("Stripe answered 500")

@@ -25,6 +25,8 @@ TITLES = {
     "event.parked": "An event failed for good",
     "event.run_again": "Event run again",
     "subscriber.sync": "Stripe was asked",
+    "reconciler.asked": "The reconciler was asked",
+    "reconciler.drift": "The reconciler had much to heal",
     "mail.unknown": "A mail was sent or lost",
     "mail.suppressed": "A mail was refused",
     "write.declined": "Stripe declined a write",

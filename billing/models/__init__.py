@@ -5,6 +5,7 @@ from billing.models.inbox import StripeEvent
 from billing.models.mail import Notice
 from billing.models.money import Dispute, Invoice, Payment, PlanPrice
 from billing.models.people import AuthToken, LoginSession, User
+from billing.models.runs import SyncRun
 from billing.models.subscriptions import CheckoutSession, Subscription
 from billing.models.writes import StripeWrite
 
@@ -24,5 +25,6 @@ __all__ = [
     "StripeEvent",
     "StripeWrite",
     "Subscription",
+    "SyncRun",
     "User",
 ]

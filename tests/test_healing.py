@@ -1,0 +1,145 @@
+"""Each pass of the reconciler is written down: what it missed, what it healed, what stopped it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session
+
+from billing import healing, timetable
+from billing.clock import now
+from billing.errors import StripeUnavailable
+from billing.extensions import db
+from billing.models import AuditEntry, Notice, Subscription, SyncRun
+from tests import admin_rows as rows
+from tests.histories import cursor_at, sandbox_in
+from tests.registry import over_a_wire
+from tests.story import HOUR, Shopper, config_of, count, shopper
+from tests.support import Sandbox, make_user
+from tests.wire import error
+
+
+@pytest.fixture(scope="module")
+def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def alice(desk: Flask) -> Shopper:
+    cursor_at(HOUR)
+    alice = shopper(desk)
+    alice.subscribe()
+    return alice
+
+
+def pass_(person: Shopper, actor: str = "clock") -> SyncRun:
+    return healing.make(db.session(), config_of(person.desk), actor)
+
+
+def test_a_pass_over_what_is_right_says_that_nothing_was_healed(alice: Shopper) -> None:
+    run = pass_(alice)
+    assert (run.missed, run.looked, run.healed, run.problem) == (0, 0, 0, None)
+    assert run.asked_at <= run.started_at <= run.ended_at  # type: ignore[operator]
+
+
+def test_a_pass_counts_what_it_healed_and_one_or_two_alarm_nobody(alice: Shopper) -> None:
+    make_user(db.session(), "admin@example.com", is_admin=True)
+    alice.sandbox.control("trouble", delivery="drop")
+    alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
+    run = pass_(alice)
+    assert (run.missed, run.looked, run.healed) == (1, 0, 1)
+    assert alice.row.status == "canceled"
+    assert count(AuditEntry, kind="reconciler.drift") == 0
+    assert count(Notice, kind="admin_alert") == 0
+
+
+def test_a_pass_that_healed_much_tells_the_admins_once(alice: Shopper) -> None:
+    make_user(db.session(), "admin@example.com", is_admin=True)
+    people = [alice, *(shopper(alice.desk, f"person{n}@example.com") for n in range(5))]
+    for person in people[1:]:
+        person.subscribe()
+    alice.sandbox.control("trouble", delivery="drop")
+    for person in people:
+        alice.sandbox.stripe.subscriptions.cancel(person.row.stripe_id)
+    run = pass_(alice)
+    assert run.healed == 6
+    [entry] = db.session.query(AuditEntry).filter_by(kind="reconciler.drift")
+    assert (entry.alert, entry.subject) == (True, f"run {run.id}: 6 rows")
+    [mail] = db.session.query(Notice).filter_by(kind="admin_alert")
+    assert mail.facts["what"] == "The reconciler had much to heal"
+    assert pass_(alice).healed == 0
+    assert count(AuditEntry, kind="reconciler.drift") == 1
+
+
+def test_a_pass_that_stripe_stopped_says_why_and_the_error_goes_on(alice: Shopper) -> None:
+    with over_a_wire(alice.desk, alice.sandbox) as wire:
+        wire.answer = lambda sent: error(500)
+        with pytest.raises(StripeUnavailable):
+            pass_(alice)
+    [run] = db.session.query(SyncRun)
+    assert run.ended_at is not None
+    assert run.problem is not None
+    assert run.problem.startswith("Stripe answered 500")
+
+
+def test_a_pass_that_was_asked_for_is_made_once_by_the_clock(alice: Shopper) -> None:
+    session = db.session()
+    first, second = healing.ask(session, "admin:1"), healing.ask(session, "admin:2")
+    session.commit()
+    assert first is second
+    [asked] = [duty for duty in timetable.duties() if duty.name == "asked"]
+    for _ in range(2):
+        asked.work(session, config_of(alice.desk))
+    [run] = session.query(SyncRun)
+    assert (run.actor, run.problem, run.ended_at is not None) == ("admin:1", None, True)
+
+
+def test_reports_are_kept_for_some_months(alice: Shopper) -> None:
+    old, kept = pass_(alice).id, pass_(alice).id
+    db.session.execute(
+        update(SyncRun).where(SyncRun.id == old).values(asked_at=text("now() - interval '91 days'"))
+    )
+    healing.forget_old(db.session())
+    db.session.commit()
+    assert [run.id for run in db.session.query(SyncRun)] == [kept]
+
+
+def test_an_admin_asks_for_a_pass_and_sees_what_it_found(
+    alice: Shopper, sign_in: Callable[..., None]
+) -> None:
+    client = alice.desk.test_client()
+    sign_in(client, make_user(db.session(), "admin@example.com", is_admin=True))
+    assert "There was no pass yet." in client.get("/admin/reconciler").text
+    alice.sandbox.control("trouble", delivery="drop")
+    alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
+    answer = rows.press(client, "/admin/reconciler")
+    assert (answer.status_code, answer.location) == (303, "/admin/reconciler")
+    page = client.get("/admin/reconciler").text
+    assert "The reconciler was asked." in page
+    assert "waiting" in page
+    assert alice.row.status == "active"
+    healing.make_asked(db.session(), config_of(alice.desk))
+    page = client.get("/admin/reconciler").text
+    assert "by an admin" in page
+    assert re.findall(r"</span> (\d+)</td>", page)[:3] == ["1", "0", "1"]
+    assert "healed" in page
+    assert count(AuditEntry, kind="reconciler.asked") == 1
+
+
+def test_a_pass_that_was_killed_is_shown_as_cut_off(
+    db_session: Session, desk: Flask, sign_in: Callable[..., None]
+) -> None:
+    client = desk.test_client()
+    sign_in(client, make_user(db.session(), "admin@example.com", is_admin=True))
+    for started in (now() - timedelta(minutes=5), now() - timedelta(hours=2)):
+        db.session.add(SyncRun(actor="clock", started_at=started))
+        db.session.commit()
+    words = re.findall(r'data-glyph="[^"]*">([^<]*)</span>', client.get("/admin/reconciler").text)
+    assert words == ["cut off", "looking"]
+    assert count(Subscription) == 0
