@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox import clock
 from sandbox.agenda import period_end
-from sandbox.engine import aftermath, checkout, dunning, invoicing, methods, subscriptions
+from sandbox.engine import aftermath, checkout, closing, discounts, dunning, invoicing, methods, subscriptions
 from sandbox.events import emit
 from sandbox.house import db
 from sandbox.store import public
@@ -53,7 +53,8 @@ def _shot(sub: Json) -> Json:
 def _next_invoice(sub: Json, old: Json, period: tuple[int, int], previous_status: str) -> None:
     customer = db().get("customer", sub["customer"])
     lines = invoicing.period_lines(sub)
-    invoice = invoicing.draft(customer, sub, lines, "subscription_cycle", period)
+    given = {"billing_reason": "subscription_cycle", "period": period}
+    invoice = invoicing.draft(customer, sub, lines, given)
     sub["latest_invoice"] = invoice["id"]
     sub["_upcoming_sent"] = None
     db().put(sub)
@@ -79,9 +80,7 @@ def _pause(sub: Json) -> None:
 
 def finalize(invoice_id: str) -> None:
     """The hour of the draft is over: open it and charge."""
-    invoice = db().get("invoice", invoice_id)
-    invoicing.finalize(invoice)
-    invoicing.collect(invoice, invoicing.default_method(invoice), automatic=True)
+    closing.advance(db().get("invoice", invoice_id))
 
 
 def retry(invoice_id: str) -> None:
@@ -116,8 +115,8 @@ def _preview(sub: Json, at: int) -> Json:
     start = sub["items"]["data"][0]["current_period_start"]
     subscriptions.roll(sub)
     customer = db().get("customer", sub["customer"])
-    invoice = invoicing.draft(customer, sub, invoicing.period_lines(sub), "upcoming", (start, at))
-    db().delete(invoice["id"])
+    given = {"billing_reason": "upcoming", "period": (start, at)}
+    invoice = invoicing.compose(customer, sub, invoicing.period_lines(sub), given)
     preview = public(invoice) | {"created": at, "next_payment_attempt": at + invoicing.DRAFT_SECONDS}
     for line in preview["lines"]["data"]:
         line.update(id=line["id"].replace("il_", "il_tmp_"), invoice=None)
@@ -153,4 +152,9 @@ HANDLERS: dict[str, Callable[[str], None]] = {
     "incomplete_expire": incomplete_expire,
     "expire": expire_session,
     "settle": aftermath.settle_refund,
+    "will_be_due": closing.will_be_due,
+    "overdue": closing.overdue,
+    "coupon_expire": discounts.expire_coupon,
+    "code_expire": discounts.expire_code,
+    "discount_end": discounts.end_by_time,
 }
