@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sandbox.api.form import Params
 from sandbox.api.operation import Call
 from sandbox.errors import missing, request_error
 from sandbox.house import db
@@ -81,13 +82,18 @@ def _place(id_: str, param: str) -> int:
 
 
 def _created(call: Call) -> list[tuple[str, int]]:
-    given = call.params.tree.get("created")
+    return bounds(call.params, "created")
+
+
+def bounds(params: Params, name: str) -> list[tuple[str, int]]:
+    """A filter by time, one moment or limits, as SQL comparisons."""
+    given = params.tree.get(name)
     if given is None:
         return []
     if isinstance(given, str):
-        moment = call.params.integer("created")
+        moment = params.integer(name)
         return [] if moment is None else [("=", moment)]
-    bounds = call.params.child("created")
+    limits = params.child(name)
     operators = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-    found = [(sign, bounds.integer(name)) for name, sign in operators.items()]
+    found = [(sign, limits.integer(each)) for each, sign in operators.items()]
     return [(sign, moment) for sign, moment in found if moment is not None]

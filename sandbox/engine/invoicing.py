@@ -189,11 +189,19 @@ def _number(customer_id: str) -> str:
 
 
 def collect(
-    invoice: Json, method: Json | None, automatic: bool, url: str = "", authenticated: bool = False
+    invoice: Json,
+    method: Json | None,
+    automatic: bool,
+    url: str = "",
+    authenticated: bool = False,
+    updated: bool = True,
 ) -> Json | None:
-    """Try to be paid: None when paid, else the error. `url` is the challenge page when a person is there."""
+    """Try to be paid: None when paid, else the error. `url` is the challenge page when a person is there.
+
+    `updated` as in `mark_paid`.
+    """
     if invoice["amount_remaining"] == 0:
-        mark_paid(invoice)
+        mark_paid(invoice, updated)
         return None
     off_session = automatic or not url
     intent = db().get("payment_intent", invoice["_payment_intent"])
@@ -204,7 +212,7 @@ def collect(
     attempt = payments.confirm(intent, method, off_session and not authenticated, authenticated, url)
     if attempt.result == "paid":
         count_attempt(invoice, automatic)
-        mark_paid(invoice)
+        mark_paid(invoice, updated)
         return None
     if attempt.result == "action":
         return dunning.action_required(invoice, automatic)
@@ -265,13 +273,13 @@ def void(invoice: Json) -> Json:
     return invoice
 
 
-def mark_uncollectible(invoice: Json) -> Json:
+def mark_uncollectible(invoice: Json, reason: str = "user_forgiven") -> Json:
     if invoice["status"] != "open":
         raise request_error(
             f"This invoice is {invoice['status']} and can't become uncollectible.",
             "status_transition_invalid",
         )
-    invoice["status_details"] = {"uncollectible": {"reason": "user_forgiven"}}
+    invoice["status_details"] = {"uncollectible": {"reason": reason}}
     _stop(invoice, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible", None)
     return invoice
 

@@ -11,9 +11,10 @@ def invoice(created: int, customer: Json, subscription: Json | None, lines: list
 
     `given` holds account {name, country}, billing_reason, currency, period (start, end), and what there is of
     auto_advance, automatically_finalizes_at, collection_method, default_payment_method, description, discounts
-    (ids), due_date, footer, metadata, number, payment_settings, starting_balance, statement_descriptor.
+    (ids), due_date, footer, id (where it had to be known before), metadata, number, payment_settings,
+    starting_balance, statement_descriptor.
     """
-    id_ = ids.dated("in")
+    id_ = given.get("id") or ids.dated("in")
     for line in lines:
         line["invoice"] = id_
     return {
