@@ -12,6 +12,8 @@ from sandbox.engine import (
     billing,
     changing,
     checkout,
+    closing,
+    discounts,
     dunning,
     invoicing,
     methods,
@@ -76,12 +78,7 @@ def _move_on(sub: Json) -> None:
 
 def finalize(invoice_id: str) -> None:
     """The hour of the draft is over: open it, and charge or send it."""
-    invoice = db().get("invoice", invoice_id)
-    invoicing.finalize(invoice)
-    if invoice["collection_method"] == "send_invoice":
-        billing.send(invoice)
-    else:
-        invoicing.collect(invoice, invoicing.default_method(invoice), automatic=True)
+    closing.advance(db().get("invoice", invoice_id))
 
 
 def retry(invoice_id: str) -> None:
@@ -94,10 +91,6 @@ def retry(invoice_id: str) -> None:
         dunning.skipped(invoice)
     else:
         invoicing.collect(invoice, method, automatic=True)
-
-
-def overdue(invoice_id: str) -> None:
-    dunning.overdue(db().get("invoice", invoice_id))
 
 
 def end(subscription_id: str) -> None:
@@ -172,7 +165,11 @@ HANDLERS: dict[str, Callable[[str], None]] = {
     "settle": aftermath.settle_refund,
     "collect_again": pausing.end_collection_pause,
     "pending_expire": changing.expire_pending,
-    "overdue": overdue,
     "phase": phase,
     "expiring": schedules.expiring,
+    "will_be_due": closing.will_be_due,
+    "overdue": closing.overdue,
+    "coupon_expire": discounts.expire_coupon,
+    "code_expire": discounts.expire_code,
+    "discount_end": discounts.end_by_time,
 }

@@ -241,11 +241,11 @@ def test_an_invoice_that_is_sent_is_active_at_once_and_overdue_later(sandbox: Sa
     sandbox.advance(customer.id, s.START + s.HOUR)
     invoice = s.newest(sandbox, sub)
     assert (invoice.status, invoice.next_payment_attempt) == ("open", None)
-    assert invoice.due_date == s.START + s.HOUR + 7 * s.DAY
+    assert invoice.due_date == s.START + 7 * s.DAY
     mark = sandbox.mark()
     sandbox.advance(customer.id, invoice.due_date)
     assert s.told(sandbox, customer.id, mark) == [
-        "invoice.overdue", "customer.subscription.updated", "customer.updated"
+        "invoice.will_be_due", "invoice.overdue", "customer.subscription.updated", "customer.updated"
     ]  # fmt: skip
     assert sandbox.api.subscriptions.retrieve(sub.id).status == "past_due"
     method = sandbox.api.payment_methods.attach("pm_card_visa", {"customer": customer.id})
