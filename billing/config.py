@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from billing.errors import ConfigError
 
+SECOND = ("tell", "refund")
 ENVIRONMENTS = ("development", "staging", "production")
 MIN_SECRET_LENGTH = 32
 MIN_WEBHOOK_SECRET_LENGTH = 16
@@ -42,6 +43,7 @@ class Config:
     support_email: str
     proxy_hops: int
     grace_days: int
+    second_subscription: str
     password_min_length: int
     stripe_account: str | None
 
@@ -84,6 +86,7 @@ def load(environ: Mapping[str, str]) -> Config:
         support_email=_bare(read("SUPPORT_EMAIL", "") or read("MAIL_FROM", required=True)),
         proxy_hops=read.number("PROXY_HOPS", 0, 0, 5),
         grace_days=read.number("GRACE_DAYS", 14, 0, 90),
+        second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
     )
@@ -154,6 +157,8 @@ def _split(value: str) -> list[str]:
 def _check_environment(config: Config) -> None:
     if config.app_env not in ENVIRONMENTS:
         raise ConfigError(f"APP_ENV must be one of {', '.join(ENVIRONMENTS)}.")
+    if config.second_subscription not in SECOND:
+        raise ConfigError(f"SECOND_SUBSCRIPTION must be one of {', '.join(SECOND)}.")
     for key in (config.secret_key, *config.secret_key_fallbacks):
         if len(key) < MIN_SECRET_LENGTH:
             raise ConfigError(

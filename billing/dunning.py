@@ -180,8 +180,17 @@ def _stopped(session: Session, user: User, row: Subscription, facts: dict[str, A
         key = f"dun:{row.latest_invoice or row.stripe_id}:5"
         owe(session, "dun5", key, user.email, facts, user_id=user.id, cause=cause.event_id)
     elif row.status == "canceled":
+        # Whoever has another plan that runs must not read that their access has ended.
+        kind = "second_ended" if _goes_on(session, row) else "ended"
         key = f"ended:{row.stripe_id}"
-        owe(session, "ended", key, user.email, facts, user_id=user.id, cause=cause.event_id)
+        owe(session, kind, key, user.email, facts, user_id=user.id, cause=cause.event_id)
+
+
+def _goes_on(session: Session, row: Subscription) -> bool:
+    other = select(Subscription.id).where(
+        Subscription.user_id == row.user_id, Subscription.id != row.id, Subscription.status.in_(LIVE)
+    )
+    return session.execute(other.limit(1)).first() is not None
 
 
 def one_off_receipt(session: Session, user: User, payment: Payment, cause: Cause) -> None:

@@ -17,7 +17,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import checkout, claims, clocks, invoices, leases, outbox, payments, running, subscriptions
+from billing import (
+    checkout,
+    claims,
+    clocks,
+    invoices,
+    leases,
+    outbox,
+    payments,
+    running,
+    subscriptions,
+    writes,
+)
 from billing.claims import Due
 from billing.clock import now
 from billing.errors import StaleLease
@@ -205,6 +216,8 @@ def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float
         leases.hold(session, lease)
         cause = Cause(ids[0], lease.fence, public_id(session), now(), types, actor)
         outcome = sync.write(session, fetched, cause)
+        for request in outcome.writes:  # kept with their cause; the completer sends them
+            writes.record(session, request)
         claims.mark(session, ids, outcome)
         session.commit()
     except StaleLease:

@@ -153,11 +153,12 @@ def _look(session: Session, event: Due, cause: Callable[[], str], owner: str | N
             because = Cause(
                 cause(), lease.fence, public_id(session), now(), frozenset({event.type}), "rehearsal"
             )
-            user_id = sync.write(session, fetched, because).user_id
+            outcome = sync.write(session, fetched, because)
             session.flush()
-            after = _picture(session, user_id)
+            after = _picture(session, outcome.user_id)
             session.rollback()
-            return _difference(_picture(session, user_id), after)
+            told = [Change(f"Stripe {one.operation}", NEW, "none", one.name) for one in outcome.writes]
+            return [*_difference(_picture(session, outcome.user_id), after), *told]
     finally:
         session.rollback()
         leases.free(session, lease)

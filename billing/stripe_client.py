@@ -45,6 +45,9 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "checkout.session.expire": lambda v1, target, p, o: v1.checkout.sessions.expire(target, p, o),
     "billing_portal.session.create": lambda v1, _, p, o: v1.billing_portal.sessions.create(p, o),
     "subscription.update": lambda v1, target, p, o: v1.subscriptions.update(target, p, o),
+    # a DELETE, which heeds no key: see ``writes.DONE_BEFORE``
+    "subscription.cancel": lambda v1, target, p, o: v1.subscriptions.cancel(target, p, o),
+    "refund.create": lambda v1, _, p, o: v1.refunds.create(p, o),
 }
 
 
@@ -156,6 +159,11 @@ def list_customers(email: str) -> Iterator[Object]:
 def list_subscriptions(customer: str) -> list[Object]:
     """Every subscription of a customer, ended ones too."""
     return list(_pages(lambda v1, p: v1.subscriptions.list(p), {"customer": customer, "status": "all"}))
+
+
+def list_refunds(payment_intent: str) -> Iterator[Object]:
+    """Every refund of a payment."""
+    return _pages(lambda v1, p: v1.refunds.list(p), {"payment_intent": payment_intent})
 
 
 def list_events(types: list[str], since: int) -> Iterator[Object]:

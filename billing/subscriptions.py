@@ -14,13 +14,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, invoices, stripe_client
+from billing import audit, dunning, invoices, second, stripe_client
 from billing.clock import from_stripe
 from billing.models import PlanPrice, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object, first_item, ref
 from billing.people import owner
 from billing.syncing import Cause, Outcome
+from billing.write_request import WriteRequest
 
 STATUSES = (
     "incomplete",
@@ -95,8 +96,7 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
         invoices.apply(session, user, one, row, cause)
     _anchor_first_failure(session, row, cause)
     session.flush()
-    _note_changes(session, user, row, before, cause)
-    return Outcome(user.id)
+    return Outcome(user.id, writes=_note_changes(session, user, row, before, cause))
 
 
 def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -> None:
@@ -179,13 +179,13 @@ def _picture(row: Subscription) -> dict[str, Any]:
 
 def _note_changes(
     session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause
-) -> None:
-    """Write down what changed, and owe the notices that follow from it."""
+) -> tuple[WriteRequest, ...]:
+    """Write down what changed, and owe the notices that follow from it; what Stripe is to be told in turn."""
     after = _picture(row)
     dunning.subscription_written(session, user, row, before, cause)
     changed = {name for name in AUDITED if before.get(name) != after[name]}
     if not changed:
-        return
+        return ()
     audit.record(
         session,
         "subscription.status" if "status" in changed else "subscription.changed",
@@ -197,22 +197,8 @@ def _note_changes(
         after={name: after[name] for name in changed},
     )
     if "status" in changed and row.status not in FINAL:
-        _refuse_a_second(session, user, row, cause)
-
-
-def _refuse_a_second(session: Session, user: User, row: Subscription, cause: Cause) -> None:
-    """Two live subscriptions of one person are never meant. Access is granted once; an admin is told."""
-    others = select(Subscription.stripe_id).where(
-        Subscription.user_id == user.id, Subscription.id != row.id, Subscription.status.not_in(FINAL)
-    )
-    second = session.execute(others).scalars().first()
-    if second:
-        _alert(
-            session, user, {"id": row.stripe_id, "status": row.status}, second, cause, "subscription.second"
-        )
-        dunning.admin_alert(
-            session, f"second:{row.stripe_id}", "A person has two live subscriptions", row.stripe_id
-        )
+        return tuple(second.resolve(session, user, row, cause))
+    return ()
 
 
 def _alert(session: Session, user: User, found: Object, before: str | None, cause: Cause, kind: str) -> None:

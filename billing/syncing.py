@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from billing.write_request import WriteRequest
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -23,7 +25,8 @@ class Cause:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whose rows were written; with ``ignored``, why nothing was."""
+    """Whose rows were written; with ``ignored``, why nothing was. ``writes``: what Stripe is to be told in turn."""
 
     user_id: int | None
     ignored: str | None = None
+    writes: tuple[WriteRequest, ...] = ()

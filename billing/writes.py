@@ -18,7 +18,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing import audit, checkout, people, stripe_client
+from billing import audit, checkout, people, second, stripe_client
 from billing.clock import now
 from billing.errors import (
     StripeDeclined,
@@ -52,7 +52,13 @@ COMPLETIONS: dict[str, Callable[[Session, StripeWrite, Object], None]] = {
 }
 
 # How to find what a lost write made, by its parameters.
-LOOKUPS: dict[str, Callable[[Object], Object | None]] = {"customer.create": people.find_customer}
+LOOKUPS: dict[str, Callable[[Object], Object | None]] = {
+    "customer.create": people.find_customer,
+    "refund.create": second.find_refund,
+}
+
+# What a refusal may mean where no key protects the write: that an earlier try did it. By its target.
+DONE_BEFORE: dict[str, Callable[[str | None], Object | None]] = {"subscription.cancel": second.ended_already}
 
 
 def perform(session: Session, request: WriteRequest) -> Object:
@@ -104,7 +110,8 @@ def _finish(session: Session, write_id: int) -> None:
 
 def _claim(session: Session, request: WriteRequest) -> StripeWrite:
     """Commit the row, then take its lease, waiting for a process that is sending it now."""
-    _record(session, request)
+    record(session, request)
+    session.commit()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (row := _lease(session, StripeWrite.name == request.name)) is None:
         if time.monotonic() > deadline:
@@ -116,7 +123,8 @@ def _claim(session: Session, request: WriteRequest) -> StripeWrite:
     return row
 
 
-def _record(session: Session, request: WriteRequest) -> None:
+def record(session: Session, request: WriteRequest) -> None:
+    """Keep what is to be written, in the caller's transaction; once it is committed, the completer sends it."""
     key = f"dunlin:{public_id(session)}:{request.name}"
     row = insert(StripeWrite).values(
         name=request.name,
@@ -129,7 +137,6 @@ def _record(session: Session, request: WriteRequest) -> None:
         state="pending",
     )
     session.execute(row.on_conflict_do_nothing(index_elements=["name"]))
-    session.commit()
 
 
 def _lease(session: Session, which: object) -> StripeWrite | None:
@@ -160,13 +167,23 @@ def _send(session: Session, row: StripeWrite) -> Object:
         found = _found(session, row, params) if _key_is_spent(row) else None
         key = row.idempotency_key
         session.rollback()
-        answer = found or stripe_client.call(operation, target, params, key)
+        answer = found or _call(operation, target, params, key)
     except StripeError as problem:
         _refused(session, write_id, problem)
         raise
     row = session.get_one(StripeWrite, write_id)
     _answered(session, row, answer)
     return answer
+
+
+def _call(operation: str, target: str | None, params: Object, key: str) -> Object:
+    try:
+        return stripe_client.call(operation, target, params, key)
+    except StripeRefused:
+        done = DONE_BEFORE[operation](target) if operation in DONE_BEFORE else None
+        if done is None:
+            raise
+        return done
 
 
 def _key_is_spent(row: StripeWrite) -> bool:

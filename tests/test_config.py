@@ -149,6 +149,7 @@ REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     "proxy hops of letters": ("PROXY_HOPS", TEST, {"PROXY_HOPS": "one"}),
     "negative proxy hops": ("PROXY_HOPS", TEST, {"PROXY_HOPS": "-1"}),
     "password length below the floor": ("PASSWORD_MIN_LENGTH", TEST, {"PASSWORD_MIN_LENGTH": "4"}),
+    "an unknown policy": ("SECOND_SUBSCRIPTION", TEST, {"SECOND_SUBSCRIPTION": "ignore"}),
     "grace of a year": ("GRACE_DAYS", TEST, {"GRACE_DAYS": "365"}),
     "log of request bodies in production": ("STRIPE_LOG", LIVE, {"STRIPE_LOG": "debug"}),
 }

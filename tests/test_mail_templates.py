@@ -66,6 +66,7 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("kept", PLAN),
     ("kept", {**PLAN, "amount": None, "next_date": None}),
     ("ended", ENDED),
+    ("second_ended", ENDED),
     ("refund", {"amount": "€29.00"}),
     ("trial_end", {**TRIAL, "card": "Visa ending 4242"}),
     ("trial_end", {**TRIAL, "card": None}),

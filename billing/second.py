@@ -1,0 +1,95 @@
+"""Two running subscriptions of one person: never meant. Access is granted once and an admin is told; where the
+policy says so, the newer one is ended and what was paid for it goes back.
+
+``SECOND_SUBSCRIPTION`` is the policy: ``tell`` (an admin decides) or ``refund``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing import audit, dunning, running, stripe_client
+from billing.models import Dispute, Invoice, Subscription, User
+from billing.models.subscriptions import FINAL
+from billing.payloads import Object
+from billing.syncing import Cause
+from billing.write_request import WriteRequest
+
+RUNNING = ("active", "trialing")
+WORDS = "The person had another running subscription already."
+
+
+def resolve(session: Session, user: User, row: Subscription, cause: Cause) -> list[WriteRequest]:
+    """Tell of a second live subscription as a status changes, and say what Stripe is to be told about it."""
+    others = select(Subscription).where(
+        Subscription.user_id == user.id, Subscription.id != row.id, Subscription.status.not_in(FINAL)
+    )
+    found = list(session.execute(others.order_by(Subscription.created, Subscription.stripe_id)).scalars())
+    if not found:
+        return []
+    audit.record(
+        session,
+        "subscription.second",
+        actor=cause.actor,
+        user_id=user.id,
+        subject=row.stripe_id,
+        cause=cause.event_id,
+        before={"value": found[0].stripe_id},
+        after={"value": row.status},
+        alert=True,
+    )
+    dunning.admin_alert(
+        session, f"second:{row.stripe_id}", "A person has two live subscriptions", row.stripe_id
+    )
+    if running.config().second_subscription != "refund":
+        return []
+    runs = [one for one in (row, *found) if one.status in RUNNING and one.plan is not None]
+    # Two of one second are told apart by their names: never by which of them we heard of first.
+    return _end_all_but_the_first(session, user, sorted(runs, key=lambda one: (one.created, one.stripe_id)))
+
+
+def _end_all_but_the_first(session: Session, user: User, runs: list[Subscription]) -> list[WriteRequest]:
+    """The oldest that runs is what the person meant to have. One that doesn't run (past due, unpaid, held) may be
+    what they wanted to leave behind: then nothing is ended without an admin."""
+    return [request for one in runs[1:] for request in (_cancel(user, one), *_refunds(session, user, one))]
+
+
+def _cancel(user: User, row: Subscription) -> WriteRequest:
+    params = {"cancellation_details": {"comment": WORDS}}
+    return WriteRequest(
+        "subscription.cancel", f"second-cancel:{row.stripe_id}", params, row.stripe_id, user.id
+    )
+
+
+def _refunds(session: Session, user: User, row: Subscription) -> list[WriteRequest]:
+    """Everything that was paid for it; never on top of a dispute, which may take the money back already."""
+    disputed = select(Dispute.payment_intent).where(Dispute.user_id == user.id)
+    paid = select(Invoice).where(
+        Invoice.subscription == row.stripe_id,
+        Invoice.status == "paid",
+        Invoice.amount_paid > 0,
+        Invoice.payment_intent.is_not(None),
+        Invoice.payment_intent.not_in(disputed.where(Dispute.payment_intent.is_not(None))),
+    )
+    return [_refund(user, one) for one in session.execute(paid.order_by(Invoice.created)).scalars()]
+
+
+def _refund(user: User, invoice: Invoice) -> WriteRequest:
+    name = f"second-refund:{invoice.stripe_id}"
+    params = {"payment_intent": invoice.payment_intent, "reason": "duplicate", "metadata": {"write": name}}
+    return WriteRequest("refund.create", name, params, user_id=user.id)
+
+
+def find_refund(params: Object) -> Object | None:
+    """The refund that such a write made, if it did: our own name is in its metadata."""
+    for found in stripe_client.list_refunds(params["payment_intent"]):
+        if (found.get("metadata") or {}).get("write") == params["metadata"]["write"]:
+            return found
+    return None
+
+
+def ended_already(target: str | None) -> Object | None:
+    """The subscription if it is over at Stripe: a cancel has no key, so a second try is told that there is none."""
+    found = stripe_client.get_subscription(target or "")
+    return found if found["status"] in FINAL else None
