@@ -63,6 +63,8 @@ def _expand(node: Any, steps: list[str], path: str) -> None:
         raise request_error(f"This property cannot be expanded ({path}).", param="expand")
     elif isinstance(node[name], str):
         node[name] = _resolve(node[name], path)
+    elif isinstance(node[name], list):
+        node[name] = [_resolve(each, path) if isinstance(each, str) else each for each in node[name]]
     if rest:
         _expand(node[name], rest, path)
 
