@@ -14,6 +14,7 @@ HOUR, DAY = 3600, 86400
 INCOMPLETE_LIFE = 23 * HOUR
 TRIAL_NOTICE = 3 * DAY
 UPCOMING_NOTICE = 3 * DAY
+DUE_NOTICE = 3 * DAY  # ours: at Stripe the account chooses
 
 LABELS = {
     "trial_will_end": "Trial ends in three days",
@@ -26,6 +27,11 @@ LABELS = {
     "retry": "Payment is tried again",
     "expire": "Checkout page expires",
     "settle": "Refund settles",
+    "will_be_due": "Sent invoice will be due",
+    "overdue": "Sent invoice is overdue",
+    "coupon_expire": "Coupon can no longer be redeemed",
+    "code_expire": "Promotion code expires",
+    "discount_end": "Discount ends",
 }
 
 
@@ -67,6 +73,11 @@ def _invoice(invoice: Json) -> Iterator[tuple[str, int]]:
         yield "finalize", invoice["automatically_finalizes_at"]
     if invoice["status"] == "open" and invoice["next_payment_attempt"]:
         yield "retry", invoice["next_payment_attempt"]
+    if invoice["status"] == "open" and invoice["due_date"]:
+        if not invoice["_notice_sent"] and invoice["due_date"] - DUE_NOTICE > invoice["effective_at"]:
+            yield "will_be_due", invoice["due_date"] - DUE_NOTICE
+        if not invoice["_overdue"]:
+            yield "overdue", invoice["due_date"]
 
 
 def _session(session: Json) -> Iterator[tuple[str, int]]:
@@ -79,9 +90,27 @@ def _refund(refund: Json) -> Iterator[tuple[str, int]]:
         yield "settle", refund["_settles_at"]
 
 
+def _coupon(coupon: Json) -> Iterator[tuple[str, int]]:
+    if coupon["valid"] and coupon["redeem_by"]:
+        yield "coupon_expire", coupon["redeem_by"]
+
+
+def _promotion_code(code: Json) -> Iterator[tuple[str, int]]:
+    if code["active"] and code["expires_at"]:
+        yield "code_expire", code["expires_at"]
+
+
+def _discount(discount: Json) -> Iterator[tuple[str, int]]:
+    if discount["end"] and not discount["_spent"]:
+        yield "discount_end", discount["end"]
+
+
 MOMENTS: dict[str, Callable[[Json], Iterator[tuple[str, int]]]] = {
     "subscription": _subscription,
     "invoice": _invoice,
     "checkout.session": _session,
     "refund": _refund,
+    "coupon": _coupon,
+    "promotion_code": _promotion_code,
+    "discount": _discount,
 }

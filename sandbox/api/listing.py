@@ -26,7 +26,7 @@ def page(
     if extra[0]:
         sql.append(extra[0])
         args += extra[1]
-    for operator, moment in _created(call):
+    for operator, moment in bounds(call, "created"):
         sql.append(f"created {operator} ?")
         args.append(moment)
     rows, more = _slice(call, sql, args)
@@ -36,13 +36,20 @@ def page(
 def of(call: Call, rows: list[Json], url: str) -> Json:
     """One page of a short list that is already in hand, in its own order."""
     limit = _limit(call)
-    after = call.params.text("starting_after")
-    if after:
-        places = [n for n, row in enumerate(rows) if row["id"] == after]
-        if not places:
-            raise missing("object", after, "starting_after", 400)
-        rows = rows[places[0] + 1 :]
+    if call.params.text("ending_before"):
+        rows = rows[: _index(call, rows, "ending_before")]
+        return {"object": "list", "data": rows[-limit:], "has_more": len(rows) > limit, "url": url}
+    if call.params.text("starting_after"):
+        rows = rows[_index(call, rows, "starting_after") + 1 :]
     return {"object": "list", "data": rows[:limit], "has_more": len(rows) > limit, "url": url}
+
+
+def _index(call: Call, rows: list[Json], param: str) -> int:
+    id_ = call.params.text(param)
+    for place, row in enumerate(rows):
+        if row["id"] == id_:
+            return place
+    raise missing("object", str(id_), param, 400)
 
 
 def _limit(call: Call) -> int:
@@ -80,14 +87,15 @@ def _place(id_: str, param: str) -> int:
     return int(row["seq"])
 
 
-def _created(call: Call) -> list[tuple[str, int]]:
-    given = call.params.tree.get("created")
+def bounds(call: Call, name: str) -> list[tuple[str, int]]:
+    """The comparisons that a parameter like `created` asks for: (operator, UTC seconds)."""
+    given = call.params.tree.get(name)
     if given is None:
         return []
     if isinstance(given, str):
-        moment = call.params.integer("created")
+        moment = call.params.integer(name)
         return [] if moment is None else [("=", moment)]
-    bounds = call.params.child("created")
+    limits = call.params.child(name)
     operators = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-    found = [(sign, bounds.integer(name)) for name, sign in operators.items()]
+    found = [(sign, limits.integer(each)) for each, sign in operators.items()]
     return [(sign, moment) for sign, moment in found if moment is not None]

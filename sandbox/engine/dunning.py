@@ -29,7 +29,7 @@ def failed(invoice: Json, error: Json, automatic: bool) -> None:
     db().put(invoice)
     emit("invoice.payment_failed", invoice)
     _updated(invoice, before)
-    _fall_behind(invoice, over)
+    fall_behind(invoice, over)
 
 
 def skipped(invoice: Json) -> None:
@@ -46,7 +46,7 @@ def action_required(invoice: Json, automatic: bool) -> Json:
     db().put(invoice)
     emit("invoice.payment_action_required", invoice)
     _updated(invoice, before)
-    _fall_behind(invoice, over=False)
+    fall_behind(invoice)
     return {
         "code": "invoice_payment_intent_requires_action",
         "message": "This payment requires additional user action before it can be completed successfully."
@@ -65,20 +65,24 @@ def recovered(invoice: Json) -> None:
         change(sub, subscriptions.UPDATED, status="active")
 
 
-def _fall_behind(invoice: Json, over: bool) -> None:
+def fall_behind(invoice: Json, over: bool = False) -> None:
+    """An invoice was not paid: so is its subscription past due and its customer delinquent."""
     customer = db().get("customer", invoice["customer"])
     sub = invoicing.subscription_of(invoice)
-    if sub is None or sub["status"] in subscriptions.ENDED:
+    if sub is not None and sub["status"] in subscriptions.ENDED:
         return
-    if sub["status"] == "active":
+    if sub is not None and sub["status"] == "active":
         change(sub, subscriptions.UPDATED, status="past_due")
     change(customer, "customer.updated", delinquent=True)
     if over:
         _give_up(invoice, sub)
 
 
-def _give_up(invoice: Json, sub: Json) -> None:
+def _give_up(invoice: Json, sub: Json | None) -> None:
     end = house().settings()["retry_end"]
+    if sub is None:
+        change(invoice, "invoice.updated", auto_advance=False)
+        return
     if end == "cancel":
         subscriptions.end_for(sub, "payment_failed")
         invoice.update(db().get("invoice", invoice["id"]))

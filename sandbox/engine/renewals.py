@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox import clock
 from sandbox.agenda import period_end
-from sandbox.engine import aftermath, checkout, dunning, invoicing, methods, subscriptions
+from sandbox.engine import aftermath, checkout, closing, discounts, dunning, invoicing, methods, subscriptions
 from sandbox.events import emit
 from sandbox.house import db
 from sandbox.store import public
@@ -80,9 +80,7 @@ def _pause(sub: Json) -> None:
 
 def finalize(invoice_id: str) -> None:
     """The hour of the draft is over: open it and charge."""
-    invoice = db().get("invoice", invoice_id)
-    invoicing.finalize(invoice)
-    invoicing.collect(invoice, invoicing.default_method(invoice), automatic=True)
+    closing.advance(db().get("invoice", invoice_id))
 
 
 def retry(invoice_id: str) -> None:
@@ -154,4 +152,9 @@ HANDLERS: dict[str, Callable[[str], None]] = {
     "incomplete_expire": incomplete_expire,
     "expire": expire_session,
     "settle": aftermath.settle_refund,
+    "will_be_due": closing.will_be_due,
+    "overdue": closing.overdue,
+    "coupon_expire": discounts.expire_coupon,
+    "code_expire": discounts.expire_code,
+    "discount_end": discounts.end_by_time,
 }
