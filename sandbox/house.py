@@ -17,6 +17,7 @@ DAY = 86400
 
 SETTINGS: Json = {
     "retry_end": "cancel",  # what the last failed attempt does: cancel | unpaid | past_due
+    "final_invoice": "leave",  # what becomes of an invoice that is given up: leave (open) | uncollectible
     "retry_days": [3, 3, 5],  # days between attempts 1-2, 2-3, 3-4
     "delivery_delays": [5, 30, 120, 600, 3600],  # seconds before delivery attempts 2 to 6; ours, not Stripe's
     "late_seconds": 1.0,  # how late invoice_payment.paid and charge.updated come
@@ -31,6 +32,7 @@ CHOICES = {
     "retry_end": ("cancel", "unpaid", "past_due"),
     "checkout_subscription": ("after_payment", "legacy"),
     "portal_default": ("saved", "none"),
+    "final_invoice": ("leave", "uncollectible"),
     "delivery": ("normal", "hold", "twice", "reverse", "drop", "wrong_secret"),
     "api": ("normal", "error_500", "error_429", "hang", "applied_then_500", "lost_answer"),
 }

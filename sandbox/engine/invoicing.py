@@ -196,13 +196,15 @@ def collect(
     url: str = "",
     authenticated: bool = False,
     on_session: bool = False,
+    updated: bool = True,
 ) -> Json | None:
     """Try to be paid: None when paid, else the error.
 
     `url` is the challenge page when a person is there; `on_session` says so where there is no such page.
+    `updated` as in `mark_paid`.
     """
     if invoice["amount_remaining"] == 0:
-        mark_paid(invoice)
+        mark_paid(invoice, updated)
         return None
     off_session = automatic or not (url or on_session)
     intent = db().get("payment_intent", invoice["_payment_intent"])
@@ -213,7 +215,7 @@ def collect(
     attempt = payments.confirm(intent, method, off_session and not authenticated, authenticated, url)
     if attempt.result == "paid":
         count_attempt(invoice, automatic)
-        mark_paid(invoice)
+        mark_paid(invoice, updated)
         return None
     if attempt.result == "action":
         return dunning.action_required(invoice, automatic)
@@ -275,13 +277,13 @@ def void(invoice: Json) -> Json:
     return invoice
 
 
-def mark_uncollectible(invoice: Json) -> Json:
+def mark_uncollectible(invoice: Json, reason: str = "user_forgiven") -> Json:
     if invoice["status"] != "open":
         raise request_error(
             f"This invoice is {invoice['status']} and can't become uncollectible.",
             "status_transition_invalid",
         )
-    invoice["status_details"] = {"uncollectible": {"reason": "user_forgiven"}}
+    invoice["status_details"] = {"uncollectible": {"reason": reason}}
     _stop(invoice, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible", None)
     return invoice
 

@@ -16,8 +16,6 @@ from sandbox.store import Cause
 
 Json = dict[str, Any]
 
-DAY = 86400
-
 
 def know_customer(session: Json) -> Json | None:
     """The session's customer; a new one where Checkout makes one, with what was typed."""
@@ -99,9 +97,7 @@ def _subscribe(session: Json, customer: Json, method: Json | None) -> None:
         sub["discounts"] = [discount["id"]] if discount else []
         session["subscription"] = sub["id"]
         session["invoice"] = _first_invoice(session, customer, sub)["id"]
-        if sub["trial_end"] and sub["trial_end"] - now <= 3 * DAY:
-            db().put(db().get("subscription", sub["id"]) | {"_trial_notice_sent": True})
-            emit("customer.subscription.trial_will_end", sub)
+        subscriptions.notice_of_trial(db().get("subscription", sub["id"]))
 
 
 def _first_invoice(session: Json, customer: Json, sub: Json) -> Json:
