@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import checkout, customers, hosted_invoice, invoicing, methods, portal, time
+from sandbox.engine import (
+    checkout,
+    customers,
+    direct,
+    direct_setups,
+    hosted_invoice,
+    invoicing,
+    methods,
+    portal,
+    time,
+)
 from sandbox.house import SETTINGS, TROUBLE, db, house
 from sandbox.outcomes import Card, NotFound, Outcome
 from sandbox.running import deliverer
@@ -98,6 +108,16 @@ def challenge_view(token: str) -> Json:
             "purpose": f"Invoice {invoice['number']}",
             "cancel_url": invoice["hosted_invoice_url"],
         }
+    elif body["kind"] == "payment_intent":
+        intent = db().get("payment_intent", body["intent"])
+        view |= {
+            "amount": intent["amount"],
+            "currency": intent["currency"],
+            "purpose": intent["description"] or "A payment",
+            "return_url": body["return_url"],
+        }
+    elif body["kind"] == "setup_intent":
+        view["return_url"] = body["return_url"]
     else:
         view["return_url"] = portal.next_url(portal.session_of(body["token"]), body["token"])
     return view | {
@@ -112,6 +132,8 @@ def answer_challenge(token: str, passed: bool) -> Outcome:
         "checkout": checkout.answer,
         "portal": portal.answer,
         "invoice_payment": hosted_invoice.answer,
+        "payment_intent": direct.answer,
+        "setup_intent": direct_setups.answer,
     }
     with db().transaction():
         body = _challenge(token)
@@ -133,7 +155,7 @@ def portal_view(token: str) -> Json:
         portal.touch(session)
     customer = db().get("customer", session["customer"])
     subscriptions = db().all("subscription", customer=customer["id"])
-    cards = db().all("payment_method", customer=customer["id"])
+    cards = db().all("payment_method", customer=customer["id"], type="card")
     after = ((session["flow"] or {}).get("after_completion") or {}).get("redirect") or {}
     return {
         "customer": customer["id"],

@@ -14,6 +14,7 @@ HOUR, DAY = 3600, 86400
 INCOMPLETE_LIFE = 23 * HOUR
 TRIAL_NOTICE = 3 * DAY
 UPCOMING_NOTICE = 3 * DAY
+INQUIRY_LIFE = 120 * DAY  # an inquiry that never became a dispute is closed then
 
 LABELS = {
     "trial_will_end": "Trial ends in three days",
@@ -26,7 +27,12 @@ LABELS = {
     "retry": "Payment is tried again",
     "expire": "Checkout page expires",
     "settle": "Refund settles",
+    "collect_debit": "Bank debit settles",
+    "expire_hold": "Authorisation expires",
+    "dispute_due": "Evidence is due",
+    "dispute_cancels": "Disputed subscription ends",
 }
+BY_WALL = frozenset({"collect_debit"})  # due by the wall clock even for customers on a test clock
 
 
 def moments(obj: Json) -> list[tuple[str, int]]:
@@ -79,9 +85,27 @@ def _refund(refund: Json) -> Iterator[tuple[str, int]]:
         yield "settle", refund["_settles_at"]
 
 
+def _charge(charge: Json) -> Iterator[tuple[str, int]]:
+    if charge.get("_settles_at") is not None:
+        yield "collect_debit", charge["_settles_at"]
+    if charge["status"] == "succeeded" and not charge["captured"] and not charge["refunded"]:
+        yield "expire_hold", charge["payment_method_details"]["card"]["capture_before"]
+
+
+def _dispute(dispute: Json) -> Iterator[tuple[str, int]]:
+    if dispute.get("_cancels_at") is not None:
+        yield "dispute_cancels", dispute["_cancels_at"]
+    if dispute["status"] == "needs_response":
+        yield "dispute_due", dispute["evidence_details"]["due_by"]
+    if dispute["status"] == "warning_needs_response":
+        yield "dispute_due", dispute["created"] + INQUIRY_LIFE
+
+
 MOMENTS: dict[str, Callable[[Json], Iterator[tuple[str, int]]]] = {
     "subscription": _subscription,
     "invoice": _invoice,
     "checkout.session": _session,
     "refund": _refund,
+    "charge": _charge,
+    "dispute": _dispute,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.api.form import Params
+from sandbox.api.method_types import refuse_removed
 from sandbox.errors import not_built, request_error
 from sandbox.house import house
 
@@ -47,13 +48,7 @@ HALF_HOUR, DAY = 1800, 86400
 
 
 def refuse(params: Params) -> None:
-    if params.has("payment_method_types"):
-        raise request_error(
-            "The `payment_method_types` parameter is no longer supported. Use `allowed_payment_method_types`,"
-            " or manage payment methods in the Dashboard.",
-            "payment_method_types_no_longer_supported",
-            "payment_method_types",
-        )
+    refuse_removed(params)
     if params.has("discounts"):
         raise not_built("discounts", "discounts")
     for name in SWITCHES:
@@ -113,7 +108,9 @@ def given(params: Params, mode: str, now: int) -> Json:
 
 
 def _custom_text(params: Params) -> Json:
-    return {name: {"message": params.child(name).need("message")} for name in params.tree if params.tree[name]}
+    return {
+        name: {"message": params.child(name).need("message")} for name in params.tree if params.tree[name]
+    }
 
 
 def _check_url(params: Params, name: str) -> None:

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from sandbox import clock, ids
-from sandbox.engine import customers, invoicing, methods, payments, subscriptions
+from sandbox.engine import customers, invoicing, methods, payments, setups, subscriptions
 from sandbox.events import change, emit
 from sandbox.house import db
 from sandbox.objects import session as shapes
@@ -73,7 +73,7 @@ def answer(token: Json, passed: bool) -> Outcome:
     if session["amount_total"]:
         payments.fail_authentication(intent)
     else:
-        payments.fail_setup_authentication(intent)
+        setups.fail_setup_authentication(intent)
     customers.remember("checkout", session["id"], NOT_CONFIRMED)
     return Outcome("declined", NOT_CONFIRMED, redirect_url=here)
 
@@ -103,8 +103,9 @@ def _pay(session: Json, method: Json, authenticated: bool, url: str) -> payments
         _know_customer(session)
     intent = db().find("payment_intent", session["_payment_intent"])
     if intent is None:
+        given = _intent_data(session) | {"belongs_to": ["checkout.session", session["id"]]}
         intent = payments.open_intent(
-            session["amount_total"], session["currency"], session["customer"], _intent_data(session)
+            session["amount_total"], session["currency"], session["customer"], given
         )
         session["_payment_intent"] = intent["id"]
         db().put(session)
@@ -117,7 +118,7 @@ def _save(session: Json, method: Json, authenticated: bool, url: str) -> payment
     if payments.will_be_saved(method, authenticated):
         _know_customer(session)
     known = db().find("setup_intent", session.get("_setup_intent"))
-    intent, attempt = payments.set_up(known, session["customer"], method, authenticated, url)
+    intent, attempt = setups.set_up(known, session["customer"], method, authenticated, url)
     session["_setup_intent"] = intent["id"]
     db().put(session)
     return attempt

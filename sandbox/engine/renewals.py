@@ -7,7 +7,17 @@ from typing import Any
 
 from sandbox import clock
 from sandbox.agenda import period_end
-from sandbox.engine import aftermath, checkout, dunning, invoicing, methods, subscriptions
+from sandbox.engine import (
+    captures,
+    checkout,
+    debits,
+    disputes,
+    dunning,
+    invoicing,
+    methods,
+    refunds,
+    subscriptions,
+)
 from sandbox.events import emit
 from sandbox.house import db
 from sandbox.store import public
@@ -152,5 +162,9 @@ HANDLERS: dict[str, Callable[[str], None]] = {
     "end": end,
     "incomplete_expire": incomplete_expire,
     "expire": expire_session,
-    "settle": aftermath.settle_refund,
+    "settle": refunds.settle,
+    "collect_debit": debits.settle,
+    "expire_hold": captures.expire,
+    "dispute_due": disputes.overdue,
+    "dispute_cancels": disputes.cancel_subscription,
 }
