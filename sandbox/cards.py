@@ -171,7 +171,7 @@ TABLE: tuple[TestCard, ...] = (
     TestCard("4000000000000010", ("avsFail",), line1_check="fail", zip_check="fail"),
     TestCard("4000000000000028", ("avsLine1Fail",), line1_check="fail", zip_check="pass"),
     TestCard("4000000000000044", ("avsUnchecked",), line1_check="unavailable", zip_check="unavailable"),
-    TestCard("4000000000000259", ("createDispute",), after="dispute:fraudulent"),
+    TestCard("4000000000000259", ("createDispute",), after="dispute:fraudulent", three_d_secure="on_request"),
     TestCard("4000000000002685", ("createDisputeProductNotReceived",), after="dispute:product_not_received"),
     TestCard("4000000000001976", ("createDisputeInquiry",), after="inquiry"),
     TestCard("4000000000005423", ("createIssuerFraudRecord",), after="fraud_warning"),

@@ -7,9 +7,10 @@ from typing import Any
 from sandbox import cards, clock
 from sandbox.engine import balance, captures, disputes
 from sandbox.errors import request_error
-from sandbox.events import change, emit
+from sandbox.events import change, difference, emit
 from sandbox.house import db
 from sandbox.objects import aftermath as shapes
+from sandbox.store import public
 
 Json = dict[str, Any]
 
@@ -74,9 +75,9 @@ def _take_back(charge: Json, amount: int) -> None:
 
 def updated(made: Json, **fields: Any) -> Json:
     """Change a refund and tell it twice: `charge.refund.updated` is the older twin of `refund.updated`."""
-    before = db().get("refund", made["id"])
+    before = public(db().get("refund", made["id"]))
     change(made, "refund.updated", **fields)
-    previous = {key: before.get(key) for key in fields if before.get(key) != made.get(key)}
+    previous = difference(before, public(made))
     if previous:
         emit("charge.refund.updated", made, previous)
     return made

@@ -72,7 +72,9 @@ def test_an_endpoint_can_move(sandbox: Sandbox, endpoint: Endpoint) -> None:
     other.close()
 
 
-def test_a_failed_delivery_comes_again_and_delivery_success_tells(sandbox: Sandbox, endpoint: Endpoint) -> None:
+def test_a_failed_delivery_comes_again_and_delivery_success_tells(
+    sandbox: Sandbox, endpoint: Endpoint
+) -> None:
     endpoint.answers = 503
     sandbox.control("trouble", delivery="hold")  # so that every attempt is one of a flush
     customer = sandbox.customer()
@@ -159,7 +161,9 @@ def test_a_wrong_secret_does_not_verify(sandbox: Sandbox, endpoint: Endpoint) ->
 
 
 def test_an_unknown_trouble_is_refused(sandbox: Sandbox) -> None:
-    answer = sandbox.http("POST", "/sandbox/trouble", '{"delivery": "sideways"}', {"Content-Type": "application/json"})
+    answer = sandbox.http(
+        "POST", "/sandbox/trouble", '{"delivery": "sideways"}', {"Content-Type": "application/json"}
+    )
     assert answer.status == 400
 
 
@@ -187,7 +191,9 @@ def test_everything_survives_a_kill(tmp_path: Path) -> None:
     hook.close()
 
 
-def test_a_taken_port_is_said_in_one_sentence_and_no_data_are_touched(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_taken_port_is_said_in_one_sentence_and_no_data_are_touched(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     command = [sys.executable, "-m", "sandbox", "--port", str(sandbox.port), "--data", str(data)]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

@@ -143,7 +143,10 @@ def test_reads_and_deletes_ignore_keys(sandbox: Sandbox) -> None:
     customer = sandbox.customer()
     assert "Idempotency-Key" not in sandbox.raw("GET", f"{CUSTOMERS}/{customer.id}", key="get-1").headers
     first = sandbox.raw("DELETE", f"{CUSTOMERS}/{customer.id}", key="delete-1")
-    assert (first.status, sandbox.raw("DELETE", f"{CUSTOMERS}/{customer.id}", key="delete-1").status) == (200, 404)
+    assert (first.status, sandbox.raw("DELETE", f"{CUSTOMERS}/{customer.id}", key="delete-1").status) == (
+        200,
+        404,
+    )
     assert first.headers["Idempotency-Key"] == "delete-1"
     assert "Original-Request" not in first.headers
 
