@@ -24,6 +24,9 @@ SETTINGS: Json = {
     "checkout_subscription": "after_payment",  # legacy: created incomplete, then updated
     "redirect_waits": 0,  # seconds that Checkout's redirect waits for the answer to checkout.session.completed
     "portal_default": "saved",  # none: the portal's settings were never saved, so no configuration is the default
+    "bank_debit_seconds": 180,  # how long the bank takes over a slow debit, by the wall clock
+    "card_updater": "off",  # on: an expired card is renewed by its bank before it is charged
+    "dispute_cancels": "off",  # on: a dispute ends the subscription that it is about
     "business_name": "Dunlin",
     "country": "US",
 }
@@ -33,6 +36,8 @@ CHOICES = {
     "checkout_subscription": ("after_payment", "legacy"),
     "portal_default": ("saved", "none"),
     "final_invoice": ("leave", "uncollectible"),
+    "card_updater": ("off", "on"),
+    "dispute_cancels": ("off", "on"),
     "delivery": ("normal", "hold", "twice", "reverse", "drop", "wrong_secret"),
     "api": ("normal", "error_500", "error_429", "hang", "applied_then_500", "lost_answer"),
 }
