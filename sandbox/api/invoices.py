@@ -206,7 +206,7 @@ def list_(call: Call) -> Json:
         "collection_method": params.text("collection_method"),
         SUBSCRIPTION: params.text("subscription"),
     }
-    due = listing.bounds(call, "due_date")
+    due = listing.bounds(call.params, "due_date")
     sql = " AND ".join(f"json_extract(body, '$.due_date') {operator} ?" for operator, _ in due)
     return listing.page(call, "invoice", "/v1/invoices", where, (sql, [moment for _, moment in due]))
 
