@@ -44,7 +44,7 @@ def join(customer: Json, clock_id: str) -> None:
     """Put a customer, and everything that it has, on a clock."""
     customer["test_clock"] = clock_id
     db().put(customer)
-    for kind in ("subscription", "invoice"):
+    for kind in ("subscription", "subscription_schedule", "invoice"):
         for obj in db().all(kind, customer=customer["id"]):
             db().put(obj | {"test_clock": clock_id})
     db().write("UPDATE agenda SET clock=? WHERE customer=?", (clock_id, customer["id"]))
