@@ -10,7 +10,7 @@ from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.engine import direct, methods, payments
 from sandbox.engine.direct import Confirmation
-from sandbox.errors import request_error, required
+from sandbox.errors import not_built, request_error, required
 from sandbox.house import db
 
 Json = dict[str, Any]
@@ -25,8 +25,12 @@ MANDATE = (
     "mandate_data.customer_acceptance.type mandate_data.customer_acceptance.accepted_at"
     " mandate_data.customer_acceptance.online.ip_address mandate_data.customer_acceptance.online.user_agent"
 )
+TRANSFER = (
+    "payment_method_options.customer_balance.funding_type"
+    " payment_method_options.customer_balance.bank_transfer.type"
+)
 COMMON = (
-    f"capture_method payment_method setup_future_usage {SHIPPING} {REQUEST_3DS} {DATA}"
+    f"{TRANSFER} capture_method payment_method setup_future_usage {SHIPPING} {REQUEST_3DS} {DATA}"
     f" {method_types.ACCEPTED} receipt_email"
 )
 EDITABLE = (
@@ -120,10 +124,20 @@ def _method(params: Params) -> Json | None:
 
 def _request_3ds(intent: Json, params: Params) -> None:
     card = params.child("payment_method_options").child("card")
+    _check_transfer(params)
     wanted = card.choice("request_three_d_secure", "any", "automatic", "challenge")
     if wanted and "card" in intent["payment_method_options"]:
         intent["payment_method_options"]["card"]["request_three_d_secure"] = wanted
         db().put(intent)
+
+
+def _check_transfer(params: Params) -> None:
+    """Only transfers in Japan are built; the Stripe CLI calls theirs `jp_bank_account`."""
+    given = params.child("payment_method_options").child("customer_balance")
+    given.choice("funding_type", "bank_transfer")
+    transfer = given.child("bank_transfer")
+    if transfer.text("type") not in (None, "jp_bank_transfer", "jp_bank_account"):
+        raise not_built("bank transfers outside Japan", transfer.name("type"))
 
 
 def _confirmation(params: Params, method: Json | None) -> Confirmation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.api import (
     account,
+    cash_balances,
     charges,
     customers,
     disputes,
@@ -36,6 +37,7 @@ TABLE: tuple[Operation, ...] = (
     *payment_methods.OPERATIONS,
     *sources.OPERATIONS,
     *charges.OPERATIONS,
+    *cash_balances.OPERATIONS,
     *refunds.OPERATIONS,
     *disputes.OPERATIONS,
     *portal.OPERATIONS,
