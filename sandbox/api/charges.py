@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.api import customers, listing
+from sandbox.api import listing
+from sandbox.api.intent_params import SHIPPING, shipping
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.engine import captures
 from sandbox.errors import request_error
@@ -12,8 +13,6 @@ from sandbox.events import change
 from sandbox.house import db
 
 Json = dict[str, Any]
-
-SHIPPING = "shipping.name shipping.phone shipping.carrier shipping.tracking_number shipping.address.*"
 
 
 def retrieve(call: Call) -> Json:
@@ -35,12 +34,7 @@ def update(call: Call) -> Json:
     if report is not None:
         changed["fraud_details"] = {"user_report": report}
     if params.has("shipping"):
-        given = params.plain("shipping") or {}
-        words = ("carrier", "name", "phone", "tracking_number")
-        changed["shipping"] = {
-            "address": customers.whole_address(given.get("address") or {}),
-            **{name: given.get(name) or None for name in words},
-        }
+        changed["shipping"] = shipping(params)
     return change(charge, "charge.updated", **changed)
 
 
