@@ -14,7 +14,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sandbox import signing
+from sandbox import record, signing
 from sandbox.house import House
 
 SENDERS = 8
@@ -150,6 +150,8 @@ class Deliverer:
                 status = signing.post(endpoint["url"], body, signing.header(body, [secret]))
             except (OSError, http.client.HTTPException) as problem:
                 status, error = None, f"{type(problem).__name__}: {problem}"
+            event = json.loads(body)
+            record.line("webhook", event["api_version"], endpoint["url"], status, event)
         if status is not None and 200 <= status < 300:
             self._settle(row, "delivered", status, None)
         else:

@@ -14,7 +14,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from sandbox import ids
+from sandbox import ids, record
 from sandbox.api import form, idempotency
 from sandbox.api.expanding import render
 from sandbox.api.idempotency import Stored
@@ -193,9 +193,11 @@ def _answer(visit: Visit, status: int, body: Json) -> Response:
         body = {
             "error": body["error"] | {"request_log_url": f"{house().base_url}/requests/{visit.request_id}"}
         }
+    version = request.headers.get("Stripe-Version", API_VERSION)
+    record.line("answer", version, f"{visit.method} {visit.path}", status, body)
     answer = Response(json.dumps(body, indent=2), status, content_type="application/json")
     answer.headers["Request-Id"] = visit.request_id
-    answer.headers["Stripe-Version"] = request.headers.get("Stripe-Version", API_VERSION)
+    answer.headers["Stripe-Version"] = version
     answer.headers["Cache-Control"] = "no-cache, no-store"
     answer.headers["Vary"] = "Origin"
     sent = request.headers.get("Idempotency-Key")
