@@ -295,5 +295,9 @@ def trouble() -> Json:
 
 
 def set_trouble(**changes: Any) -> None:
-    """Switch faults on or off; ValueError for an unknown name or value."""
-    house().change("trouble", TROUBLE, changes)
+    """Switch faults on or off; ValueError for an unknown name or value.
+
+    Another `api` trouble meets every method and any number of requests unless `api_method` and `times` say so.
+    """
+    narrow = {"api_method": "", "times": None} if "api" in changes else {}
+    house().change("trouble", TROUBLE, narrow | changes)
