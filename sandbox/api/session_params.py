@@ -113,7 +113,9 @@ def given(params: Params, mode: str, now: int) -> Json:
 
 
 def _custom_text(params: Params) -> Json:
-    return {name: {"message": params.child(name).need("message")} for name in params.tree if params.tree[name]}
+    return {
+        name: {"message": params.child(name).need("message")} for name in params.tree if params.tree[name]
+    }
 
 
 def _check_url(params: Params, name: str) -> None:

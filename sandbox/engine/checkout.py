@@ -196,7 +196,10 @@ def _subscribe(session: Json, customer: Json, method: Json | None) -> None:
 
 def _first_invoice(session: Json, customer: Json, sub: Json) -> Json:
     lines = invoicing.period_lines(sub, free=sub["status"] == "trialing")
-    invoice = invoicing.draft(customer, sub, lines, "subscription_create", (sub["created"], sub["created"]))
+    period = (sub["created"], sub["created"])
+    # what the person was asked for is what the session says: nothing that waits for another invoice
+    given = {"billing_reason": "subscription_create", "period": period, "pending": "none"}
+    invoice = invoicing.draft(customer, sub, lines, given)
     sub["latest_invoice"] = invoice["id"]
     db().put(sub)
     emit("customer.subscription.created", sub)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.events import emit
+from sandbox.events import change, emit
 from sandbox.house import db
 from sandbox.objects import customer as shapes
 
@@ -21,6 +21,14 @@ def create(given: Json, test_clock: str | None = None) -> Json:
     db().put(customer)
     emit("customer.created", customer)
     return customer
+
+
+def bill_in(customer: Json, currency: str) -> None:
+    """The first currency that a customer is billed in becomes the customer's own."""
+    known = db().get("customer", customer["id"])
+    if known["currency"] is None:
+        change(known, "customer.updated", currency=currency)
+    customer["currency"] = known["currency"]
 
 
 def remember(kind: str, id_: str, message: str) -> None:

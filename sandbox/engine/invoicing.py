@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock, ids, money
-from sandbox.engine import dunning, methods, payments
+from sandbox.engine import balance, customers, discounts, dunning, items, methods, payments, totals
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db, house
@@ -16,25 +16,93 @@ Json = dict[str, Any]
 DRAFT_SECONDS = 3600
 
 
-def draft(customer: Json, sub: Json, lines: list[Json], reason: str, period: tuple[int, int]) -> Json:
-    """A draft for a subscription. No event: the caller says when it is complete."""
+def compose(customer: Json, sub: Json | None, lines: list[Json], given: Json) -> Json:
+    """An unsaved draft: the lines and the items that wait for it, less discounts, with the customer's balance.
+
+    `given`: billing_reason, period (start, end), and as far as there are any:
+    currency (the subscription's, else the customer's), pending ("all" that waits for the subscription and for
+    none, "own" for only its own, "none"), items (unsaved ones, for previews), discounts (objects; by default those
+    of the subscription, else of the customer), and the fields that objects.invoice.invoice names.
+    """
     settings = house().settings()
-    given = {
-        "billing_reason": reason,
-        "period_start": period[0],
-        "period_end": period[1],
+    currency = given.get("currency") or (sub or customer)["currency"]
+    waiting = [item for item in _waiting(customer, sub, given) if item["currency"] == currency]
+    rules = given["discounts"] if given.get("discounts") is not None else discounts.of(sub, customer)
+    known = db().get("customer", customer["id"])
+    fields = given | {
+        "currency": currency,
         "account": {"name": settings["business_name"], "country": settings["country"]},
+        "discounts": [each["id"] for each in rules],
+        "starting_balance": known["balance"],
     }
-    return db().put(shapes.invoice(clock.now(customer["id"]), customer, sub, lines, given))
+    lines = [*(shapes.item_line(item) for item in waiting), *lines]
+    invoice = shapes.invoice(clock.now(customer["id"]), customer, sub, lines, fields)
+    reckon(invoice, rules)
+    return invoice
+
+
+def _waiting(customer: Json, sub: Json | None, given: Json) -> list[Json]:
+    which = given.get("pending", "all")
+    found = (
+        [] if which == "none" else items.pending(customer["id"], sub["id"] if sub else None, which == "own")
+    )
+    return items.newest_first([*found, *given.get("items", [])])
+
+
+def reckon(invoice: Json, rules: list[Json] | None = None) -> None:
+    """Write what the lines, discounts and the customer's balance amount to, in place.
+
+    `rules` are the discounts of the whole invoice, where they are not stored yet.
+    """
+    if rules is None:
+        rules = [db().get("discount", id_) for id_ in invoice["discounts"]]
+    by_line = {line["id"]: _rules(line["discounts"], invoice) for line in invoice["lines"]["data"]}
+    totals.apply(invoice, by_line, [discounts.rule(each, invoice["currency"]) for each in rules])
+    asked = _due(invoice)
+    invoice.update(amount_due=asked.amount_due, amount_remaining=asked.amount_due)
+
+
+def _rules(ids_: list[str], invoice: Json) -> list[totals.Rule]:
+    return [discounts.rule(db().get("discount", id_), invoice["currency"]) for id_ in ids_]
+
+
+def _due(invoice: Json) -> totals.Due:
+    currency = invoice["currency"]
+    least, step = money.minimum(currency), money.step(currency)
+    return totals.due(invoice["total"], invoice["starting_balance"], least, step)
+
+
+def draft(customer: Json, sub: Json | None, lines: list[Json], given: Json) -> Json:
+    """`compose`, kept: the items are the invoice's from now on, and discounts for one invoice are spent.
+
+    No event: the caller says when it is complete.
+    """
+    invoice = compose(customer, sub, lines, given)
+    customers.bill_in(customer, invoice["currency"])
+    db().put(invoice)
+    for line in invoice["lines"]["data"]:
+        _take(line, invoice["id"])
+    taken = [each["discount"] for each in invoice["total_discount_amounts"] if each["amount"]]
+    discounts.spend([db().get("discount", id_) for id_ in taken], invoice["id"])
+    return invoice
+
+
+def _take(line: Json, invoice_id: str) -> None:
+    details = line["parent"]["invoice_item_details"] or line["parent"]["subscription_item_details"]
+    item = db().find("invoiceitem", details["invoice_item"])
+    if item is not None:
+        db().put(item | {"invoice": invoice_id})
 
 
 def period_lines(sub: Json, free: bool = False) -> list[Json]:
     """One line per item for its current period; at no charge during a trial."""
-    lines = []
+    lines, now = [], clock.now(sub["customer"])
     for item in sub["items"]["data"]:
         amount = 0 if free else item["price"]["unit_amount"] * item["quantity"]
         period = (item["current_period_start"], item["current_period_end"])
-        lines.append(shapes.line(sub, item, _describe(item, free), amount, period))
+        line = shapes.line(sub, item, _describe(item, free), amount, period)
+        line["discounts"] = [each["id"] for each in discounts.alive(item["discounts"], now)]
+        lines.append(line)
     return lines
 
 
@@ -51,8 +119,16 @@ def _describe(item: Json, free: bool) -> str:
 
 
 def finalize(invoice: Json, intent: Json | None = None) -> Json:
-    """Number it and open it; where something is due, with a PaymentIntent (`intent`, or a new one)."""
+    """Number it and open it; where something is due, with a PaymentIntent (`intent`, or a new one).
+
+    The customer's balance is applied now, except where `intent` has already paid the whole total.
+    """
     now = clock.now(invoice["customer"])
+    if intent is None:
+        _apply_balance(invoice)
+    else:
+        invoice.update(amount_due=invoice["total"], amount_remaining=invoice["total"])
+        invoice["ending_balance"] = invoice["starting_balance"]
     sub = subscription_of(invoice)
     if sub is not None:  # from here on the invoice keeps the metadata that its subscription has now
         invoice["parent"]["subscription_details"]["metadata"] = sub["metadata"]
@@ -61,9 +137,8 @@ def finalize(invoice: Json, intent: Json | None = None) -> Json:
     db().set_token(token, {"kind": "invoice", "id": invoice["id"]})
     invoice.update(
         status="open",
-        number=_number(invoice["customer"]),
-        effective_at=now,
-        ending_balance=0,
+        number=invoice["number"] or _number(invoice["customer"]),
+        effective_at=invoice["effective_at"] or now,
         automatically_finalizes_at=None,
         next_payment_attempt=None,
         hosted_invoice_url=address,
@@ -74,9 +149,21 @@ def finalize(invoice: Json, intent: Json | None = None) -> Json:
     )
     db().put(invoice)
     emit("invoice.finalized", invoice)
+    discounts.settle(invoice)
     if invoice["amount_remaining"] > 0:
         _bind(invoice, intent or _open_intent(invoice), now)
     return invoice
+
+
+def _apply_balance(invoice: Json) -> None:
+    customer = db().get("customer", invoice["customer"])
+    invoice["starting_balance"] = customer["balance"]
+    asked = _due(invoice)
+    invoice.update(
+        amount_due=asked.amount_due, amount_remaining=asked.amount_due, ending_balance=asked.ending_balance
+    )
+    for type_, amount in asked.moves:
+        balance.move(customer["id"], amount, invoice["currency"], type_, {"invoice": invoice["id"]})
 
 
 def _open_intent(invoice: Json) -> Json:

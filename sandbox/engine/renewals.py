@@ -53,7 +53,8 @@ def _shot(sub: Json) -> Json:
 def _next_invoice(sub: Json, old: Json, period: tuple[int, int], previous_status: str) -> None:
     customer = db().get("customer", sub["customer"])
     lines = invoicing.period_lines(sub)
-    invoice = invoicing.draft(customer, sub, lines, "subscription_cycle", period)
+    given = {"billing_reason": "subscription_cycle", "period": period}
+    invoice = invoicing.draft(customer, sub, lines, given)
     sub["latest_invoice"] = invoice["id"]
     sub["_upcoming_sent"] = None
     db().put(sub)
@@ -116,8 +117,8 @@ def _preview(sub: Json, at: int) -> Json:
     start = sub["items"]["data"][0]["current_period_start"]
     subscriptions.roll(sub)
     customer = db().get("customer", sub["customer"])
-    invoice = invoicing.draft(customer, sub, invoicing.period_lines(sub), "upcoming", (start, at))
-    db().delete(invoice["id"])
+    given = {"billing_reason": "upcoming", "period": (start, at)}
+    invoice = invoicing.compose(customer, sub, invoicing.period_lines(sub), given)
     preview = public(invoice) | {"created": at, "next_payment_attempt": at + invoicing.DRAFT_SECONDS}
     for line in preview["lines"]["data"]:
         line.update(id=line["id"].replace("il_", "il_tmp_"), invoice=None)
