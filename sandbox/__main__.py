@@ -69,7 +69,9 @@ def _options() -> argparse.Namespace:
         default=os.environ.get("SANDBOX_RECORD") or None,
         help="append every answer and every delivered event to this file, one JSON line each",
     )
-    parser.add_argument("--reset", action="store_true", help="forget what the data hold, but not saved states")
+    parser.add_argument(
+        "--reset", action="store_true", help="forget what the data hold, but not saved states"
+    )
     parser.add_argument("--verbose", action="store_true", help="log every request")
     return parser.parse_args()
 

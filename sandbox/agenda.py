@@ -26,6 +26,7 @@ LABELS = {
     "retry": "Payment is tried again",
     "expire": "Checkout page expires",
     "settle": "Refund settles",
+    "delete_clock": "Test clock is deleted",
 }
 
 
@@ -79,9 +80,15 @@ def _refund(refund: Json) -> Iterator[tuple[str, int]]:
         yield "settle", refund["_settles_at"]
 
 
+def _test_clock(test_clock: Json) -> Iterator[tuple[str, int]]:
+    if not test_clock.get("_panel"):
+        yield "delete_clock", test_clock["deletes_after"]
+
+
 MOMENTS: dict[str, Callable[[Json], Iterator[tuple[str, int]]]] = {
     "subscription": _subscription,
     "invoice": _invoice,
     "checkout.session": _session,
     "refund": _refund,
+    "test_helpers.test_clock": _test_clock,
 }

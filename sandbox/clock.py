@@ -10,7 +10,6 @@ import time
 
 from sandbox.house import db
 
-
 OFFSET = "clock_offset"
 
 

@@ -93,6 +93,8 @@ class House:
                 raise ValueError(f"{key} is one of {', '.join(CHOICES[key])}.")
             if key in COUNTS and (not isinstance(value, int | float) or value < 0):
                 raise ValueError(f"{key} is a number of 0 or more.")
+            if key == "times" and value is not None and (not isinstance(value, int) or value < 0):
+                raise ValueError("times is a whole number, or null for no limit.")
         with self.store.transaction():
             self.store.set_fact(name, self.store.fact(name, {}) | changes)
 

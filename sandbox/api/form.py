@@ -12,11 +12,12 @@ Json = dict[str, Any]
 KEY = re.compile(r"\A([^\[\]]+)((?:\[[^\[\]]*\])*)\Z")
 
 
-def decode(encoded: bytes) -> Json:
-    """`a[b][0]=c` as nested dicts; positions of lists stay as keys, `[]` counts up."""
+def decode(encoded: str | bytes) -> Json:
+    """`a[b][0]=c` as nested dicts; positions of lists stay as keys, `[]` counts up. 400 unless it is UTF-8."""
     tree: Json = {}
     try:
-        pairs = parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict")
+        text = encoded.decode() if isinstance(encoded, bytes) else encoded
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as problem:
         raise request_error("The request's parameters are not valid UTF-8.") from problem
     for key, value in pairs:

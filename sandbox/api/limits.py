@@ -20,9 +20,7 @@ class Limited(ApiError):
     def __init__(self, reason: str) -> None:
         message = "Request rate limit exceeded. You can learn more about rate limits here"
         message += " https://stripe.com/docs/rate-limits."
-        super().__init__(
-            429, {"code": "rate_limit", "message": message, "type": "invalid_request_error"}
-        )
+        super().__init__(429, {"code": "rate_limit", "message": message, "type": "invalid_request_error"})
         self.reason = reason
 
 

@@ -26,7 +26,6 @@ CHANGES: tuple[Change, ...] = (
     *acacia.CHANGES,
 )
 """Newest first. Each module holds what its version still had: what the one after it changed."""
-BEGAN = {"invoice_payment.paid": "2025-03-31.basil"}  # event types that older endpoints are not sent
 
 
 def known(version: str | None) -> str:
@@ -72,11 +71,6 @@ def event(made: Json, version: str) -> Json:
         before = shaped(_overlaid(made["data"]["object"], previous), version)
         data["previous_attributes"] = difference(before, data["object"]) if _since(version) else previous
     return made | {"api_version": version, "data": data}
-
-
-def is_sent(type_: str, version: str) -> bool:
-    """Whether that version has events of this type."""
-    return BEGAN.get(type_, "") <= version
 
 
 def _overlaid(obj: Json, previous: Json) -> Json:
