@@ -45,7 +45,7 @@ def list_(call: Call) -> Json:
         raise request_error("You can give `type` or `types`, not both.", "parameters_exclusive")
     if len(types) > 20:
         raise request_error("You can give up to 20 types.", param="types")
-    conditions, args = ["created>=?"], list[Any]([clock.wall() - RETAINED])
+    conditions, args = ["+created>=?"], list[Any]([clock.wall() - RETAINED])
     if types:
         conditions.append(f"json_extract(body, '$.type') IN ({','.join('?' * len(types))})")
         args += types
