@@ -201,9 +201,15 @@ def pay_invoice(token: str, card: Card | None) -> Outcome:
 
 
 def last_message(kind: str, id_: str) -> str:
-    """Words kept for this page, shown once: kind checkout, invoice, portal or clock."""
+    """Words kept for this page, shown once: kind checkout, invoice, portal, clock, endpoint, trouble or state."""
     with db().transaction():
         return customers.recall(kind, id_)
+
+
+def remember(kind: str, id_: str, message: str) -> None:
+    """Keep words for `last_message`."""
+    with db().transaction():
+        customers.remember(kind, id_, message)
 
 
 def people() -> list[Json]:

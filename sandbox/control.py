@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from sandbox import actions, wire
-from sandbox.api import form, idempotency, keys, server, webhook_endpoints
+from sandbox.api import form, idempotency, keys, server
 from sandbox.errors import ApiError
 from sandbox.house import db
 
@@ -154,10 +154,7 @@ def api_keys() -> Response:
 @bp.post("/endpoints/<endpoint>/roll")
 def roll(endpoint: str) -> Response:
     """`{"keep_old_seconds": n}`: a new secret; the old one signs too for so long."""
-    if db().find("webhook_endpoint", endpoint) is None:
-        raise actions.NotFound(endpoint)
-    with db().transaction():
-        secret = webhook_endpoints.roll(endpoint, float(_body().get("keep_old_seconds", 0)))
+    secret = wire.roll(endpoint, float(_body().get("keep_old_seconds", 0)))
     return jsonify(secret=secret)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock, ids, running, sending
+from sandbox.api import webhook_endpoints
 from sandbox.engine import time
 from sandbox.events import emit
 from sandbox.house import db, house
 from sandbox.outcomes import NotFound
-from sandbox.store import Cause
+from sandbox.store import Cause, public
 
 Json = dict[str, Any]
 
@@ -75,6 +76,19 @@ def resend(event_id: str, endpoint_id: str) -> Json:
         raise NotFound(event_id)
     answer = sending.send(event_id, endpoint)
     return {"http_status": answer.status, "error": answer.error}
+
+
+def endpoints() -> list[Json]:
+    """The webhook endpoints, oldest first, without their secrets."""
+    return [public(each) for each in db().all("webhook_endpoint")]
+
+
+def roll(endpoint_id: str, keep_old_seconds: float) -> str:
+    """Give an endpoint another secret; the old one signs too for so long. The new one."""
+    if db().find("webhook_endpoint", endpoint_id) is None:
+        raise NotFound(endpoint_id)
+    with db().transaction():
+        return webhook_endpoints.roll(endpoint_id, keep_old_seconds)
 
 
 def foreign_event(type_: str, like: str, metadata: Json) -> Json:
