@@ -27,6 +27,7 @@ API_VERSIONS = (
 SETTINGS: Json = {
     "api_version": API_VERSION,  # of requests and endpoints that name none
     "retry_end": "cancel",  # what the last failed attempt does: cancel | unpaid | past_due
+    "final_invoice": "leave",  # what becomes of an invoice that is given up: leave (open) | uncollectible
     "retry_days": [3, 3, 5],  # days between attempts 1-2, 2-3, 3-4
     "delivery_schedule": "fast",  # fast (delivery_delays) | test | live: when a failed delivery is repeated
     "delivery_delays": [5, 30, 120, 600, 3600],  # seconds before delivery attempts 2 to 6; ours, not Stripe's
@@ -34,6 +35,9 @@ SETTINGS: Json = {
     "shuffle": False,  # deliver each burst of events in a random order
     "duplicates": 0.0,  # the share of events that is delivered twice, 0 to 1
     "late_seconds": 1.0,  # how late invoice_payment.paid and charge.updated come
+    "checkout_subscription": "after_payment",  # legacy: created incomplete, then updated
+    "redirect_waits": 0,  # seconds that Checkout's redirect waits for the answer to checkout.session.completed
+    "portal_default": "saved",  # none: the portal's settings were never saved, so no configuration is the default
     "rate_limit": 0,  # requests per second and key, 0 for none; Stripe's own sandboxes: 25
     "endpoint_rate_limit": 0,  # the same for each operation
     "business_name": "Dunlin",
@@ -56,6 +60,9 @@ COUNTS = (
 CHOICES: dict[str, tuple[str, ...]] = {
     "api_version": API_VERSIONS,
     "retry_end": ("cancel", "unpaid", "past_due"),
+    "checkout_subscription": ("after_payment", "legacy"),
+    "portal_default": ("saved", "none"),
+    "final_invoice": ("leave", "uncollectible"),
     "delivery_schedule": ("fast", "test", "live"),
     "delivery": (
         "normal", "hold", "twice", "reverse", "shuffle", "late", "drop", "wrong_secret", "wrong_mode",

@@ -108,6 +108,17 @@ def _refunds(charge: Json) -> Json:
     return listing(f"/v1/charges/{charge['id']}/refunds", refunds[::-1])
 
 
+def _coupon_currencies(coupon: Json) -> Json:
+    options: Json = db().get("coupon", coupon["id"])["_currency_options"]
+    own = {coupon["currency"]: {"amount_off": coupon["amount_off"]}} if coupon["currency"] else {}
+    return own | options
+
+
+def _coupon_products(coupon: Json) -> Json | None:
+    products = db().get("coupon", coupon["id"])["_products"]
+    return {"products": products} if products else None
+
+
 def _currency_options(price: Json) -> Json:
     own = {"unit_amount": price["unit_amount"], "tax_behavior": price["tax_behavior"]}
     given = db().get("price", price["id"])["_currency_options"]
@@ -125,5 +136,7 @@ COMPUTED: dict[tuple[str, str], Callable[[Json], Json | None]] = {
     ("invoice", "confirmation_secret"): _confirmation_secret,
     ("customer", "subscriptions"): _subscriptions,
     ("charge", "refunds"): _refunds,
+    ("coupon", "applies_to"): _coupon_products,
+    ("coupon", "currency_options"): _coupon_currencies,
     ("price", "currency_options"): _currency_options,
 }

@@ -12,28 +12,32 @@ from sandbox.objects import customer as shapes
 Json = dict[str, Any]
 
 
+def of(customer: Json, currency: str) -> int:
+    """What an invoice in that currency starts from: the balance is in the customer's own currency alone."""
+    known = db().get("customer", customer["id"])
+    amount: int = known["balance"]
+    return amount if known["currency"] in (None, currency) else 0
+
+
 def move(customer_id: str, amount: int, currency: str, type_: str, given: Json | None = None) -> Json:
-    """Add `amount` (minor units) to the balance and record why; the customer_balance_transaction.
+    """Add `amount` (minor units) to the balance, record why and tell of it; the customer_balance_transaction.
 
     `type_` is Stripe's (adjustment, applied_to_invoice, invoice_too_small, unapplied_from_invoice, …). `given` may
     hold invoice, description, metadata.
     """
     customer = db().get("customer", customer_id)
-    ending = customer["balance"] + amount
-    transaction = shapes.balance_transaction(
-        clock.now(customer_id),
-        customer_id,
-        amount,
-        currency,
-        {"type": type_, "ending": ending, **(given or {})},
+    transaction = record(customer, amount, currency, {"type": type_, **(given or {})})
+    change(
+        customer,
+        "customer.updated",
+        balance=transaction["ending_balance"],
+        currency=customer["currency"] or currency,
     )
-    db().put(transaction)
-    change(customer, "customer.updated", balance=ending, currency=customer["currency"] or currency)
     return transaction
 
 
-def start(customer: Json, amount: int) -> None:
-    """Record the balance that a customer was created with. It has a currency only once it is billed in one."""
-    currency = customer["currency"] or "usd"
-    given = {"type": "initial", "ending": amount}
-    db().put(shapes.balance_transaction(customer["created"], customer["id"], amount, currency, given))
+def record(customer: Json, amount: int, currency: str, given: Json) -> Json:
+    """The transaction alone, for a customer whose balance is what it was before."""
+    fields = {"ending": customer["balance"] + amount, **given}
+    now = clock.now(customer["id"])
+    return db().put(shapes.balance_transaction(now, customer["id"], amount, currency, fields))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
+from sandbox.engine import balance
 from sandbox.events import change, emit
 from sandbox.house import db
 from sandbox.objects import customer as shapes
 
 Json = dict[str, Any]
+
+DEFAULT_CURRENCY = "usd"  # the account's, where nobody was billed in another yet
 
 
 def create(given: Json, test_clock: str | None = None) -> Json:
@@ -19,6 +22,9 @@ def create(given: Json, test_clock: str | None = None) -> Json:
         now = db().get("test_helpers.test_clock", test_clock)["frozen_time"]
     customer = shapes.customer(now, given, test_clock)
     db().put(customer)
+    if customer["balance"]:
+        currency = customer["currency"] or DEFAULT_CURRENCY
+        balance.record(customer | {"balance": 0}, customer["balance"], currency, {"type": "initial"})
     emit("customer.created", customer)
     return customer
 

@@ -220,6 +220,20 @@ def end(discount: Json) -> None:
     emit("customer.discount.deleted", discount)
 
 
+def end_by_time(discount_id: str) -> None:
+    """The months of a repeating coupon are over."""
+    end(db().get("discount", discount_id))
+
+
+def expire_coupon(coupon_id: str) -> None:
+    """Nobody can redeem it from now on."""
+    change(db().get("coupon", coupon_id), "coupon.updated", valid=False)
+
+
+def expire_code(code_id: str) -> None:
+    change(db().get("promotion_code", code_id), "promotion_code.updated", active=False)
+
+
 def _without(sub: Json, id_: str) -> Json:
     data = sub["items"]["data"]
     items = [item | {"discounts": [each for each in item["discounts"] if each != id_]} for item in data]

@@ -28,12 +28,11 @@ def compose(customer: Json, sub: Json | None, lines: list[Json], given: Json) ->
     currency = given.get("currency") or (sub or customer)["currency"]
     waiting = [item for item in _waiting(customer, sub, given) if item["currency"] == currency]
     rules = given["discounts"] if given.get("discounts") is not None else discounts.of(sub, customer)
-    known = db().get("customer", customer["id"])
     fields = given | {
         "currency": currency,
         "account": {"name": settings["business_name"], "country": settings["country"]},
         "discounts": [each["id"] for each in rules],
-        "starting_balance": known["balance"],
+        "starting_balance": balance.of(customer, currency),
     }
     lines = [*(shapes.item_line(item) for item in waiting), *lines]
     invoice = shapes.invoice(clock.now(customer["id"]), customer, sub, lines, fields)
@@ -157,7 +156,7 @@ def finalize(invoice: Json, intent: Json | None = None) -> Json:
 
 def _apply_balance(invoice: Json) -> None:
     customer = db().get("customer", invoice["customer"])
-    invoice["starting_balance"] = customer["balance"]
+    invoice["starting_balance"] = balance.of(customer, invoice["currency"])
     asked = _due(invoice)
     invoice.update(
         amount_due=asked.amount_due, amount_remaining=asked.amount_due, ending_balance=asked.ending_balance
@@ -167,11 +166,13 @@ def _apply_balance(invoice: Json) -> None:
 
 
 def _open_intent(invoice: Json) -> Json:
-    creation = invoice["billing_reason"] == "subscription_create"
-    given = {
-        "description": "Subscription creation" if creation else "Subscription update",
-        "setup_future_usage": "off_session",
-    }
+    given: Json = {"description": "Payment for Invoice"}
+    if invoice["parent"] is not None:
+        creation = invoice["billing_reason"] == "subscription_create"
+        given = {
+            "description": "Subscription creation" if creation else "Subscription update",
+            "setup_future_usage": "off_session",
+        }
     return payments.open_intent(invoice["amount_remaining"], invoice["currency"], invoice["customer"], given)
 
 
@@ -189,13 +190,23 @@ def _number(customer_id: str) -> str:
 
 
 def collect(
-    invoice: Json, method: Json | None, automatic: bool, url: str = "", authenticated: bool = False
+    invoice: Json,
+    method: Json | None,
+    automatic: bool,
+    url: str = "",
+    authenticated: bool = False,
+    on_session: bool = False,
+    updated: bool = True,
 ) -> Json | None:
-    """Try to be paid: None when paid, else the error. `url` is the challenge page when a person is there."""
+    """Try to be paid: None when paid, else the error.
+
+    `url` is the challenge page when a person is there; `on_session` says so where there is no such page.
+    `updated` as in `mark_paid`.
+    """
     if invoice["amount_remaining"] == 0:
-        mark_paid(invoice)
+        mark_paid(invoice, updated)
         return None
-    off_session = automatic or not url
+    off_session = automatic or not (url or on_session)
     intent = db().get("payment_intent", invoice["_payment_intent"])
     if method is None:
         error = _no_method()
@@ -204,7 +215,7 @@ def collect(
     attempt = payments.confirm(intent, method, off_session and not authenticated, authenticated, url)
     if attempt.result == "paid":
         count_attempt(invoice, automatic)
-        mark_paid(invoice)
+        mark_paid(invoice, updated)
         return None
     if attempt.result == "action":
         return dunning.action_required(invoice, automatic)
@@ -261,17 +272,18 @@ def void(invoice: Json) -> Json:
             "status_transition_invalid",
         )
     _stop(invoice, "void", "voided_at", "invoice.voided", "void_invoice")
+    _give_back(invoice)
     dunning.recovered(invoice)
     return invoice
 
 
-def mark_uncollectible(invoice: Json) -> Json:
+def mark_uncollectible(invoice: Json, reason: str = "user_forgiven") -> Json:
     if invoice["status"] != "open":
         raise request_error(
             f"This invoice is {invoice['status']} and can't become uncollectible.",
             "status_transition_invalid",
         )
-    invoice["status_details"] = {"uncollectible": {"reason": "user_forgiven"}}
+    invoice["status_details"] = {"uncollectible": {"reason": reason}}
     _stop(invoice, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible", None)
     return invoice
 
@@ -281,10 +293,7 @@ def _stop(invoice: Json, status: str, moment: str, event: str, intent_reason: st
     intent = db().find("payment_intent", invoice["_payment_intent"])
     if intent is not None and intent_reason:
         payments.cancel(intent, intent_reason)
-        for payment in db().all("invoice_payment", invoice=invoice["id"]):
-            payment["status"] = "canceled"
-            payment["status_transitions"]["canceled_at"] = now
-            db().put(payment)
+        cancel_payments(invoice)
     change(
         invoice,
         "invoice.updated",
@@ -296,14 +305,34 @@ def _stop(invoice: Json, status: str, moment: str, event: str, intent_reason: st
     emit(event, invoice)
 
 
+def cancel_payments(invoice: Json) -> None:
+    """What was to pay this invoice will not."""
+    for payment in db().all("invoice_payment", invoice=invoice["id"]):
+        payment["status"] = "canceled"
+        payment["status_transitions"]["canceled_at"] = clock.now(invoice["customer"])
+        db().put(payment)
+
+
+def _give_back(invoice: Json) -> None:
+    """A void invoice leaves the customer's balance as if it had never been."""
+    applied = (invoice["ending_balance"] or 0) - invoice["starting_balance"]
+    if applied:
+        given = {"invoice": invoice["id"]}
+        balance.move(invoice["customer"], -applied, invoice["currency"], "unapplied_from_invoice", given)
+
+
 def subscription_of(invoice: Json) -> Json | None:
     details = (invoice["parent"] or {}).get("subscription_details") or {}
     return db().find("subscription", details.get("subscription"))
 
 
 def default_method(invoice: Json) -> Json | None:
-    """The card that Stripe would charge for this invoice."""
-    return methods.of(subscription_of(invoice), db().get("customer", invoice["customer"]))
+    """The card that Stripe would charge for this invoice: its own, the subscription's or the customer's."""
+    customer = db().get("customer", invoice["customer"])
+    own = db().find("payment_method", invoice["default_payment_method"])
+    if own is not None and own["customer"] == customer["id"]:
+        return own
+    return methods.of(subscription_of(invoice), customer)
 
 
 def _no_method() -> Json:

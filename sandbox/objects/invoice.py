@@ -10,10 +10,10 @@ def invoice(created: int, customer: Json, subscription: Json | None, lines: list
     """A draft whose sums are still to be written.
 
     `given` holds account {name, country}, billing_reason, currency, period (start, end), and what there is of
-    auto_advance, automatically_finalizes_at, collection_method, default_payment_method, description, discounts
-    (ids), due_date, footer, metadata, number, payment_settings, starting_balance, statement_descriptor.
+    auto_advance, collection_method, custom_fields, default_payment_method, description, discounts (ids), due_date,
+    effective_at, footer, id, metadata, number, starting_balance, statement_descriptor.
     """
-    id_ = ids.dated("in")
+    id_ = given.get("id") or ids.dated("in")
     for line in lines:
         line["invoice"] = id_
     return {
@@ -33,12 +33,12 @@ def invoice(created: int, customer: Json, subscription: Json | None, lines: list
         "attempted": False,
         "auto_advance": given.get("auto_advance", True),
         "automatic_tax": {**no_tax(), "provider": None, "status": None},
-        "automatically_finalizes_at": given.get("automatically_finalizes_at"),
+        "automatically_finalizes_at": None,
         "billing_reason": given["billing_reason"],
         "collection_method": given.get("collection_method") or "charge_automatically",
         "created": created,
         "currency": given["currency"],
-        "custom_fields": None,
+        "custom_fields": given.get("custom_fields"),
         "customer": customer["id"],
         "customer_account": None,
         "customer_address": customer["address"],
@@ -54,7 +54,7 @@ def invoice(created: int, customer: Json, subscription: Json | None, lines: list
         "description": given.get("description"),
         "discounts": given.get("discounts", []),
         "due_date": given.get("due_date"),
-        "effective_at": None,
+        "effective_at": given.get("effective_at"),
         "ending_balance": None,
         "footer": given.get("footer"),
         "from_invoice": None,
@@ -102,6 +102,8 @@ def invoice(created: int, customer: Json, subscription: Json | None, lines: list
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
         "webhooks_delivered_at": created,
+        "_notice_sent": False,
+        "_overdue": False,
         "_token": None,
         "_payment_intent": None,
         "_hard_declined": None,

@@ -11,7 +11,7 @@ def invoiceitem(created: int, customer: Json, given: Json) -> Json:
     price, subscription = given.get("price"), given.get("subscription")
     unit = given.get("unit_amount_decimal")
     return {
-        "id": ids.dated("ii"),
+        "id": given.get("id") or ids.dated("ii"),
         "object": "invoiceitem",
         "amount": given["amount"],
         "currency": given["currency"],

@@ -50,5 +50,7 @@ def wrong_shapes(running: Sandbox) -> list[str]:
         found.update(shapes.problems(about, samples.get(about["object"]), without))
         found.update(shapes.unknown_keys(event["data"].get("previous_attributes") or {}, about["object"]))
         shell = {**event, "data": {"object": {}}}
-        found.update(each for each in shapes.problems(shell, samples.get("event")) if "event.data" not in each)
+        found.update(
+            each for each in shapes.problems(shell, samples.get("event")) if "event.data" not in each
+        )
     return sorted(found)

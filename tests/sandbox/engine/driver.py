@@ -142,7 +142,9 @@ class Sandbox:
     def customer(self, email: str = "alice@example.com") -> Any:
         return self.api.customers.create({"email": email, "metadata": {"user_id": "1"}})
 
-    def session(self, mode: str = "subscription", interval: str = "month", amount: int = 2500, **more: Any) -> Any:
+    def session(
+        self, mode: str = "subscription", interval: str = "month", amount: int = 2500, **more: Any
+    ) -> Any:
         price = more.pop("price", None) or self.price(amount, interval if mode == "subscription" else None)
         params: Any = {
             "mode": mode,

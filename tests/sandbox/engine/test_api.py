@@ -27,7 +27,10 @@ def test_only_a_test_key_is_let_in(sandbox: Sandbox, key: str) -> None:
 
 def test_a_restricted_test_key_and_basic_authentication_work(sandbox: Sandbox) -> None:
     assert sandbox.raw("GET", "/v1/account", Authorization="Bearer rk_test_0123456789abcdef").status == 200
-    assert sandbox.raw("GET", "/v1/account", Authorization="Basic c2tfdGVzdF8wMTIzNDU2Nzg5OmFiYw==").status == 200
+    assert (
+        sandbox.raw("GET", "/v1/account", Authorization="Basic c2tfdGVzdF8wMTIzNDU2Nzg5OmFiYw==").status
+        == 200
+    )
 
 
 def test_the_account_keeps_its_id(sandbox: Sandbox) -> None:
@@ -66,11 +69,19 @@ def test_nested_unknown_parameters_are_named_in_brackets(sandbox: Sandbox) -> No
 @pytest.mark.parametrize(
     ("params", "code", "param"),
     [
-        ({"payment_method_types": ["card"]}, "payment_method_types_no_longer_supported", "payment_method_types"),
+        (
+            {"payment_method_types": ["card"]},
+            "payment_method_types_no_longer_supported",
+            "payment_method_types",
+        ),
         ({"discounts": [{"coupon": "x"}]}, "sandbox_not_built", "discounts"),
         ({"customer": "cus_nobody"}, "resource_missing", "customer"),
         ({"success_url": "ftp://x"}, "url_invalid", "success_url"),
-        ({"line_items": [{"price": "price_nothing", "quantity": 1}]}, "resource_missing", "line_items[0][price]"),
+        (
+            {"line_items": [{"price": "price_nothing", "quantity": 1}]},
+            "resource_missing",
+            "line_items[0][price]",
+        ),
         ({"automatic_tax": {"enabled": True}}, "sandbox_not_built", "automatic_tax[enabled]"),
         ({"payment_intent_data": {"description": "x"}}, None, "payment_intent_data"),
         ({"expires_at": 1}, None, "expires_at"),
@@ -181,7 +192,13 @@ def test_expansion_follows_ids_and_adds_what_is_left_out(sandbox: Sandbox) -> No
     assert not hasattr(invoice, "confirmation_secret")
     deep = sandbox.api.subscriptions.retrieve(
         sub.id,
-        {"expand": ["customer", "latest_invoice.payments.data.payment.payment_intent", "items.data.price.product"]},
+        {
+            "expand": [
+                "customer",
+                "latest_invoice.payments.data.payment.payment_intent",
+                "items.data.price.product",
+            ]
+        },
     )
     assert deep.customer.email == "alice@example.com"
     assert deep.latest_invoice.payments.data[0].payment.payment_intent.status == "succeeded"
@@ -213,7 +230,9 @@ def test_a_payment_leads_to_its_invoice(sandbox: Sandbox) -> None:
 
 def test_events_are_filtered_by_type_and_delivery(sandbox: Sandbox) -> None:
     sub = sandbox.subscriber()
-    found = sandbox.api.events.list({"types": ["invoice.paid", "customer.subscription.created"], "limit": 2}).data
+    found = sandbox.api.events.list(
+        {"types": ["invoice.paid", "customer.subscription.created"], "limit": 2}
+    ).data
     assert {each.type for each in found} == {"invoice.paid", "customer.subscription.created"}
     assert found[0].data.object.customer == sub.customer
     assert sandbox.api.events.retrieve(found[0].id).pending_webhooks == 0
@@ -264,7 +283,9 @@ def test_a_card_that_the_bank_refuses_leaves_no_customer_behind(sandbox: Sandbox
         ({"cvc": "99"}, "incorrect_cvc", "cvc"),
     ],
 )
-def test_a_card_that_cannot_be_read_is_a_card_error(sandbox: Sandbox, changed: Any, code: str, param: str) -> None:
+def test_a_card_that_cannot_be_read_is_a_card_error(
+    sandbox: Sandbox, changed: Any, code: str, param: str
+) -> None:
     card = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "123", **changed}
     error = refused(sandbox.api.payment_methods.create, {"type": "card", "card": card})
     assert isinstance(error, stripe.CardError)

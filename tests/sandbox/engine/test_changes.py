@@ -88,7 +88,9 @@ def test_cancel_now_keeps_when_it_was_asked(sandbox: Sandbox) -> None:
         sandbox.api.subscriptions.cancel(sub.id)
 
 
-def test_an_invoice_keeps_the_metadata_that_its_subscription_had_when_it_was_finalised(sandbox: Sandbox) -> None:
+def test_an_invoice_keeps_the_metadata_that_its_subscription_had_when_it_was_finalised(
+    sandbox: Sandbox,
+) -> None:
     sub = sandbox.subscriber(subscription_data={"metadata": {"user_id": "1"}})
     end = sub.items.data[0].current_period_end
     seen = []
@@ -96,7 +98,9 @@ def test_an_invoice_keeps_the_metadata_that_its_subscription_had_when_it_was_fin
     for user_id, to in (("2", end + 3600), ("3", end + 7200)):
         sandbox.api.subscriptions.update(sub.id, {"metadata": {"user_id": user_id}})
         sandbox.advance(sub.customer, to)
-        invoice = sandbox.api.invoices.retrieve(str(sandbox.api.subscriptions.retrieve(sub.id).latest_invoice))
+        invoice = sandbox.api.invoices.retrieve(
+            str(sandbox.api.subscriptions.retrieve(sub.id).latest_invoice)
+        )
         seen.append(invoice.parent.subscription_details.metadata["user_id"])
     assert seen == ["2", "2"]
 

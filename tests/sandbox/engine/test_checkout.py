@@ -46,7 +46,12 @@ def test_a_good_card_makes_an_active_subscription_and_a_paid_invoice(sandbox: Sa
         session.id, {"expand": ["subscription", "invoice.payments", "line_items"]}
     )
     sub, invoice = done.subscription, done.invoice
-    assert (done.status, done.payment_status, done.url, done.payment_intent) == ("complete", "paid", None, None)
+    assert (done.status, done.payment_status, done.url, done.payment_intent) == (
+        "complete",
+        "paid",
+        None,
+        None,
+    )
     assert done.line_items.data[0].amount_total == 2500
     assert (sub.status, sub.metadata["user_id"], sub.latest_invoice) == ("active", "1", invoice.id)
     assert sub.default_payment_method.startswith("pm_")
@@ -63,7 +68,9 @@ def test_a_good_card_makes_an_active_subscription_and_a_paid_invoice(sandbox: Sa
 def test_each_event_shows_the_object_as_it_was_then(sandbox: Sandbox) -> None:
     sub = sandbox.subscriber()
     told = {each["type"]: each for each in sandbox.events(about=sub.customer)}
-    statuses = {name: told[name]["data"]["object"]["status"] for name in SUBSCRIBED if name.startswith("invoice")}
+    statuses = {
+        name: told[name]["data"]["object"]["status"] for name in SUBSCRIBED if name.startswith("invoice")
+    }
     assert statuses == {
         "invoice.created": "draft",
         "invoice.finalized": "open",
@@ -153,7 +160,10 @@ def test_an_abandoned_challenge_gives_nothing_and_its_link_dies_with_the_session
     session = sandbox.session()
     answer = sandbox.card(session.url, ASKS)
     sandbox.api.checkout.sessions.expire(session.id)
-    assert sandbox.types(about=session.customer)[-2:] == ["checkout.session.expired", "payment_intent.canceled"]
+    assert sandbox.types(about=session.customer)[-2:] == [
+        "checkout.session.expired",
+        "payment_intent.canceled",
+    ]
     sandbox.form(answer.location, answer="pass")
     assert sandbox.charges(session.customer) == []
     assert sandbox.api.checkout.sessions.retrieve(session.id).status == "expired"
@@ -210,7 +220,9 @@ def test_without_a_customer_checkout_makes_one_when_it_is_paid(sandbox: Sandbox)
 
 def test_a_one_off_payment_sets_the_intent_and_updates_the_charge_late(sandbox: Sandbox) -> None:
     customer = sandbox.customer()
-    session = sandbox.session("payment", customer=customer.id, payment_intent_data={"metadata": {"order": "7"}})
+    session = sandbox.session(
+        "payment", customer=customer.id, payment_intent_data={"metadata": {"order": "7"}}
+    )
     sandbox.card(session.url)
     done = sandbox.api.checkout.sessions.retrieve(session.id, {"expand": ["payment_intent.latest_charge"]})
     assert (done.payment_status, done.subscription, done.invoice) == ("paid", None, None)

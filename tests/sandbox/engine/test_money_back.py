@@ -58,9 +58,7 @@ def test_a_refund_changes_neither_invoice_nor_subscription(sandbox: Sandbox) -> 
     ("number", "at_once", "finally_"),
     [("4000000000007726", "pending", "succeeded"), ("4000000000005126", "succeeded", "failed")],
 )
-def test_some_cards_settle_refunds_later(
-    sandbox: Sandbox, number: str, at_once: str, finally_: str
-) -> None:
+def test_some_cards_settle_refunds_later(sandbox: Sandbox, number: str, at_once: str, finally_: str) -> None:
     charge = paid(sandbox, number)
     refund = sandbox.api.refunds.create({"charge": charge.id})
     assert refund.status == at_once

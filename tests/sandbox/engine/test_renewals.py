@@ -79,7 +79,9 @@ def test_the_first_failure_makes_it_past_due_and_plans_a_retry(sandbox: Sandbox)
         "invoice.finalized", "payment_intent.created", "charge.failed", "payment_intent.payment_failed",
         "invoice.payment_failed", "invoice.updated", "customer.subscription.updated", "customer.updated",
     ]  # fmt: skip
-    assert previous(sandbox.events(mark, sub.customer), "customer.subscription.updated") == {"status": "active"}
+    assert previous(sandbox.events(mark, sub.customer), "customer.subscription.updated") == {
+        "status": "active"
+    }
     assert sandbox.api.customers.retrieve(sub.customer).delinquent
 
 
@@ -119,7 +121,9 @@ def test_the_account_can_choose_another_end(sandbox: Sandbox, end: str) -> None:
     assert (newest.status, newest.attempt_count, newest.auto_advance) == expected
 
 
-def test_a_hard_decline_counts_on_without_asking_the_bank_until_there_is_another_card(sandbox: Sandbox) -> None:
+def test_a_hard_decline_counts_on_without_asking_the_bank_until_there_is_another_card(
+    sandbox: Sandbox,
+) -> None:
     sub = sandbox.past_due("4000000000009987")
     assert len(sandbox.charges(sub.customer)) == 2
     sandbox.advance(sub.customer)
@@ -149,7 +153,9 @@ def test_another_card_is_charged_by_the_next_retry_and_restores_active(sandbox: 
         "charge.succeeded", "payment_intent.succeeded", "invoice.updated", "invoice.paid",
         "invoice.payment_succeeded", "customer.updated", "customer.subscription.updated",
     ]  # fmt: skip
-    assert previous(sandbox.events(mark, sub.customer), "customer.subscription.updated") == {"status": "past_due"}
+    assert previous(sandbox.events(mark, sub.customer), "customer.subscription.updated") == {
+        "status": "past_due"
+    }
     assert not sandbox.api.customers.retrieve(sub.customer).delinquent
 
 
@@ -273,7 +279,10 @@ def test_stripes_own_clock_api_attaches_and_advances(sandbox: Sandbox) -> None:
     clocks = sandbox.api.test_helpers.test_clocks
     clock = clocks.create({"frozen_time": sub.created, "customer": sub.customer})
     advancing = clocks.advance(clock.id, {"frozen_time": end + 3600})
-    assert (advancing.status, advancing.status_details.advancing.target_frozen_time) == ("advancing", end + 3600)
+    assert (advancing.status, advancing.status_details.advancing.target_frozen_time) == (
+        "advancing",
+        end + 3600,
+    )
     eventually(lambda: clocks.retrieve(clock.id).status == "ready", "the clock is ready")
     assert invoice_of(sandbox, sub).status == "paid"
     assert sandbox.api.customers.retrieve(sub.customer).test_clock == clock.id

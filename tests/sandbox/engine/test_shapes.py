@@ -18,8 +18,12 @@ def test_what_events_never_show_has_the_right_shape_too(sandbox: Sandbox) -> Non
         sandbox.api.accounts.retrieve_current(),
         sandbox.api.balance_transactions.retrieve(str(charge.balance_transaction)),
         sandbox.api.billing_portal.configurations.list().data[0],
-        sandbox.api.invoices.retrieve(str(sub.latest_invoice), {"expand": ["payments", "confirmation_secret"]}),
-        sandbox.api.checkout.sessions.list({"customer": str(sub.customer), "expand": ["data.line_items"]}).data[0],
+        sandbox.api.invoices.retrieve(
+            str(sub.latest_invoice), {"expand": ["payments", "confirmation_secret"]}
+        ),
+        sandbox.api.checkout.sessions.list(
+            {"customer": str(sub.customer), "expand": ["data.line_items"]}
+        ).data[0],
         sandbox.api.customers.retrieve(str(sub.customer), {"expand": ["subscriptions"]}),
         sandbox.api.prices.retrieve(sub.items.data[0].price.id, {"expand": ["currency_options"]}),
         charge,
