@@ -13,6 +13,7 @@ from sandbox.store import Store
 
 Json = dict[str, Any]
 
+DAY = 86400
 API_VERSION = "2026-10-28.endive"  # the newest; objects are kept in its shape
 # Those whose shapes `versions` knows how to answer in, oldest first. A date orders them.
 API_VERSIONS = (
