@@ -32,7 +32,8 @@ VALUES = {
     "active": "true",
 }
 # A partial index of what is not delivered yet is short: reading it whole is what it is for.
-SHORT = ("deliveries_undelivered",)
+# So is a list inside of one object.
+SHORT = ("deliveries_undelivered", "json_each")
 
 
 class Watched(Store):
