@@ -26,7 +26,7 @@ def portal_view(token: str) -> Json:
         portal.touch(session)
     customer = db().get("customer", session["customer"])
     subscriptions = db().all("subscription", customer=customer["id"])
-    cards = db().all("payment_method", customer=customer["id"])
+    cards = db().all("payment_method", customer=customer["id"], type="card")
     after = ((session["flow"] or {}).get("after_completion") or {}).get("redirect") or {}
     return {
         "customer": customer["id"],

@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import checkout, discounts, hosted_invoice, portal
+from sandbox.engine import checkout, direct, direct_setups, discounts, hosted_invoice, portal
 from sandbox.house import db, house
-from sandbox.outcomes import Card, NotFound, Outcome, Typed
+from sandbox.outcomes import Bank, Card, NotFound, Outcome, Typed
 from sandbox.store import public
 
 Json = dict[str, Any]
@@ -82,7 +82,7 @@ def problems(session_id: str, typed: Typed) -> dict[str, str]:
     return checkout.problems(checkout.find(session_id), typed)
 
 
-def submit_checkout(session_id: str, means: Card | None, typed: Typed) -> Outcome:
+def submit_checkout(session_id: str, means: Card | Bank | None, typed: Typed) -> Outcome:
     """Pay, subscribe or save. `means` may be None only where `method_needed` is False."""
     with db().transaction():
         outcome = checkout.submit(session_id, means, typed)
@@ -158,6 +158,16 @@ def challenge_view(token: str) -> Json:
             "purpose": f"Invoice {invoice['number']}",
             "cancel_url": invoice["hosted_invoice_url"],
         }
+    elif body["kind"] == "payment_intent":
+        intent = db().get("payment_intent", body["intent"])
+        view |= {
+            "amount": intent["amount"],
+            "currency": intent["currency"],
+            "purpose": intent["description"] or "A payment",
+            "return_url": body["return_url"],
+        }
+    elif body["kind"] == "setup_intent":
+        view["return_url"] = body["return_url"]
     else:
         view["return_url"] = portal.next_url(portal.session_of(body["token"]), body["token"])
     return view | {
@@ -172,6 +182,8 @@ def answer_challenge(token: str, passed: bool) -> Outcome:
         "checkout": checkout.answer,
         "portal": portal.answer,
         "invoice_payment": hosted_invoice.answer,
+        "payment_intent": direct.answer,
+        "setup_intent": direct_setups.answer,
     }
     with db().transaction():
         body = _challenge(token)

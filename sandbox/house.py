@@ -41,6 +41,9 @@ SETTINGS: Json = {
     "portal_default": "saved",  # none: the portal's settings were never saved, so no configuration is the default
     "rate_limit": 0,  # requests per second and key, 0 for none; Stripe's own sandboxes: 25
     "endpoint_rate_limit": 0,  # the same for each operation
+    "bank_debit_seconds": 180,  # how long the bank takes over a slow debit, by the wall clock
+    "card_updater": "off",  # on: an expired card is renewed by its bank before it is charged
+    "dispute_cancels": "off",  # on: a dispute ends the subscription that it is about
     "business_name": "Dunlin",
     "country": "US",
 }
@@ -64,6 +67,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "checkout_subscription": ("after_payment", "legacy"),
     "portal_default": ("saved", "none"),
     "final_invoice": ("leave", "uncollectible"),
+    "card_updater": ("off", "on"),
+    "dispute_cancels": ("off", "on"),
     "delivery_schedule": ("fast", "test", "live"),
     "delivery": (
         "normal", "hold", "twice", "reverse", "shuffle", "late", "drop", "wrong_secret", "wrong_mode",

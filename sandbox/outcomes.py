@@ -23,6 +23,17 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Bank:
+    """What was typed into a form for a bank account: an IBAN, or an American account with its routing number."""
+
+    type: Literal["sepa_debit", "us_bank_account"]
+    iban: str = ""
+    account_number: str = ""
+    routing_number: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Typed:
     """What was filled in beside the payment; `fields` by the keys of custom fields, `address` by Stripe's names."""
 

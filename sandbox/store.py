@@ -133,7 +133,8 @@ class Store:
         owner = self.find("customer", customer)
         clock = owner["test_clock"] if owner else None
         for kind, at in agenda.moments(obj):
-            self.write("INSERT INTO agenda VALUES (?,?,?,?,?)", (obj["id"], kind, at, customer, clock))
+            whose = None if kind in agenda.BY_WALL else clock
+            self.write("INSERT INTO agenda VALUES (?,?,?,?,?)", (obj["id"], kind, at, customer, whose))
 
     def find(self, kind: str, id_: str | None) -> Json | None:
         """The object of that type and id, or None."""

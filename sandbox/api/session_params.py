@@ -6,6 +6,7 @@ from typing import Any
 
 from sandbox.api import session_collecting, session_data
 from sandbox.api.form import Params
+from sandbox.api.method_types import refuse_removed
 from sandbox.errors import not_built, request_error
 from sandbox.house import house
 
@@ -52,13 +53,7 @@ HALF_HOUR, DAY = 1800, 86400
 
 
 def refuse(params: Params) -> None:
-    if params.has("payment_method_types"):
-        raise request_error(
-            "The `payment_method_types` parameter is no longer supported. Use `allowed_payment_method_types`,"
-            " or manage payment methods in the Dashboard.",
-            "payment_method_types_no_longer_supported",
-            "payment_method_types",
-        )
+    refuse_removed(params)
     for name in dict.fromkeys(each.partition(".")[0] for each in NOT_BUILT.split()):
         node = params.tree.get(name)
         off = isinstance(node, dict) and node.get("enabled") == "false" and len(node) == 1

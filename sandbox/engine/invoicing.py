@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock, ids, money
-from sandbox.engine import balance, customers, discounts, dunning, items, methods, payments, totals
+from sandbox.engine import balance, customers, discounts, dunning, items, methods, payments, states, totals
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db, house
@@ -178,6 +178,7 @@ def _open_intent(invoice: Json) -> Json:
 
 def _bind(invoice: Json, intent: Json, now: int) -> None:
     db().put(shapes.invoice_payment(now, invoice, intent["id"]))
+    payments.belong(intent, "invoice", invoice["id"])
     invoice["_payment_intent"] = intent["id"]
     db().put(invoice)
 
@@ -198,7 +199,7 @@ def collect(
     on_session: bool = False,
     updated: bool = True,
 ) -> Json | None:
-    """Try to be paid: None when paid, else the error.
+    """Try to be paid: None when paid or a bank debit is under way, else the error.
 
     `url` is the challenge page when a person is there; `on_session` says so where there is no such page.
     `updated` as in `mark_paid`.
@@ -212,6 +213,8 @@ def collect(
         error = _no_method()
         dunning.failed(invoice, error, automatic)
         return error
+    if intent["status"] == "processing":
+        return None  # a bank debit is under way: `settled` hears of its end
     attempt = payments.confirm(intent, method, off_session and not authenticated, authenticated, url)
     if attempt.result == "paid":
         count_attempt(invoice, automatic)
@@ -219,9 +222,28 @@ def collect(
         return None
     if attempt.result == "action":
         return dunning.action_required(invoice, automatic)
+    if attempt.result == "processing":
+        change(invoice, "invoice.updated", attempted=True, next_payment_attempt=None, _automatic=automatic)
+        return None
     error = attempt.error or {}
     dunning.failed(invoice, error, automatic)
     return error
+
+
+def settled(invoice_id: str, intent: Json) -> None:
+    """The intent ended apart from `collect`: a debit settled, or the API confirmed it."""
+    invoice = db().get("invoice", invoice_id)
+    if invoice["status"] not in ("open", "uncollectible"):
+        return
+    automatic = bool(invoice.pop("_automatic", False))
+    if intent["status"] == "succeeded":
+        count_attempt(invoice, automatic)
+        mark_paid(invoice)
+    else:
+        dunning.failed(invoice, intent["last_payment_error"], automatic)
+
+
+states.ON_SETTLED["invoice"] = settled
 
 
 def count_attempt(invoice: Json, automatic: bool) -> None:

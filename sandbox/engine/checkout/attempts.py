@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock, ids
-from sandbox.engine import customers, methods, payments
+from sandbox.engine import banks, customers, payments, setups, typed_methods
 from sandbox.engine.checkout import finish, sums, typed
 from sandbox.house import db
-from sandbox.outcomes import Card, Outcome, Typed
+from sandbox.outcomes import Bank, Card, Outcome, Typed
 
 Json = dict[str, Any]
 
@@ -16,7 +16,7 @@ CLOSED = "This page is no longer open."
 NOT_CONFIRMED = "The bank did not confirm this payment. Nothing was charged: try again or use another card."
 
 
-def submit(session_id: str, means: Card | None, said: Typed) -> Outcome:
+def submit(session_id: str, means: Card | Bank | None, said: Typed) -> Outcome:
     """The person pressed the button. `means` may be None only where nothing is needed."""
     session = sums.find(session_id)
     if session["status"] != "open":
@@ -29,12 +29,10 @@ def submit(session_id: str, means: Card | None, said: Typed) -> Outcome:
     if means is None:
         typed.keep(session, said)
         return finish.complete(session, None)
-    problem = methods.problem(means.number, means.exp_month, means.exp_year, means.cvc)
-    if problem is not None:
-        return Outcome("bad_input", problem.message, problem.field)
     typed.keep(session, said)
-    now = clock.now(session["customer"])
-    method = methods.create(means.number, _billing(session), now, (means.exp_month, means.exp_year))
+    method = typed_methods.make(means, _billing(session), clock.now(session["customer"]))
+    if isinstance(method, Outcome):
+        return method
     return _attempt(session, method, authenticated=False)
 
 
@@ -55,6 +53,8 @@ def confirm(session: Json, method: Json) -> Outcome:
     billing = method["billing_details"]
     said = Typed(email=billing["email"] or "", name=billing["name"] or "", consent=True)
     typed.keep(session, said)
+    if method["type"] != "card":
+        method = banks.accept(method, typed_methods.ON_THE_PAGE, clock.now(session["customer"]))
     return _attempt(session, method, authenticated=False)
 
 
@@ -75,7 +75,7 @@ def answer(token: Json, passed: bool) -> Outcome:
     if session["amount_total"]:
         payments.fail_authentication(intent)
     else:
-        payments.fail_setup_authentication(intent)
+        setups.fail_setup_authentication(intent)
     customers.remember("checkout", session["id"], NOT_CONFIRMED)
     return Outcome("declined", NOT_CONFIRMED, redirect_url=here)
 
@@ -97,7 +97,8 @@ def _attempt(session: Json, method: Json, authenticated: bool) -> Outcome:
         return Outcome("challenge", redirect_url=url)
     if attempt.result == "declined":
         return Outcome("declined", (attempt.error or {})["message"])
-    return finish.complete(session, db().get("payment_method", method["id"]))
+    processing = attempt.result == "processing"
+    return finish.complete(session, db().get("payment_method", method["id"]), processing)
 
 
 def _pay(session: Json, method: Json, authenticated: bool, url: str) -> payments.Attempt:
@@ -108,8 +109,12 @@ def _pay(session: Json, method: Json, authenticated: bool, url: str) -> payments
         intent["amount"] = session["amount_total"]  # quantity or code changed after a failed attempt
         db().put(intent)
     if intent is None:
+        given = _intent_data(session) | {
+            "belongs_to": ["checkout.session", session["id"]],
+            "payment_method_types": session["payment_method_types"],
+        }
         intent = payments.open_intent(
-            session["amount_total"], session["currency"], session["customer"], _intent_data(session)
+            session["amount_total"], session["currency"], session["customer"], given
         )
         session["_payment_intent"] = intent["id"]
         db().put(session)
@@ -122,7 +127,12 @@ def _save(session: Json, method: Json, authenticated: bool, url: str) -> payment
     if payments.will_be_saved(method, authenticated):
         finish.know_customer(session)
     known = db().find("setup_intent", session["_setup_intent"])
-    intent, attempt = payments.set_up(known, session["customer"], method, authenticated, url)
+    if known is None:
+        data = session["_given"]["setup_intent_data"] | {
+            "payment_method_types": session["payment_method_types"]
+        }
+        known = setups.open_setup(session["customer"], data)
+    intent, attempt = setups.set_up(known, session["customer"], method, authenticated, url)
     session["_setup_intent"] = intent["id"]
     db().put(session)
     return attempt

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import customers, discounts, invoicing, items, methods, subscriptions
+from sandbox.engine import customers, discounts, invoicing, items, methods, states, subscriptions
 from sandbox.engine.checkout import sums
 from sandbox.events import change, emit
 from sandbox.house import db, house
@@ -34,25 +34,29 @@ def know_customer(session: Json) -> Json | None:
     return change(customer, "customer.updated", **changes)
 
 
-def complete(session: Json, method: Json | None) -> Outcome:
-    """The payment succeeded, or nothing was due."""
+def complete(session: Json, method: Json | None, processing: bool = False) -> Outcome:
+    """The payment succeeded or is under way (`processing`: a bank debit), or nothing was due."""
     customer = know_customer(session)
     if customer is not None and method is not None and _keeps(session):
         methods.bind(method, customer["id"])
     if session["mode"] == "subscription" and customer is not None:
-        _subscribe(session, customer, method)
+        _subscribe(session, customer, method, processing)
     elif session["mode"] == "setup":
         session["setup_intent"] = session["_setup_intent"]
     else:
         session["payment_intent"] = session["_payment_intent"]
         _redeem(session, {"customer": session["customer"], "checkout_session": session["id"]})
         if session["invoice_creation"]["enabled"] and customer is not None:
-            _invoice(session, customer)
+            _invoice(session, customer, processing)
     kept = session["_typed"]
     session.update(
         status="complete",
         url=None,
-        payment_status="paid" if session["amount_total"] else "no_payment_required",
+        payment_status="unpaid"
+        if processing
+        else "paid"
+        if session["amount_total"]
+        else "no_payment_required",
         customer_details=shapes.customer_details(customer, kept["email"], kept["name"], kept),
     )
     told = emit("checkout.session.completed", session)
@@ -75,7 +79,7 @@ def _redeem(session: Json, target: Json) -> Json | None:
     return discounts.redeem(offered, target) if offered is not None else None
 
 
-def _subscribe(session: Json, customer: Json, method: Json | None) -> None:
+def _subscribe(session: Json, customer: Json, method: Json | None, processing: bool) -> None:
     now = clock.now(customer["id"])
     data = session["_given"]["subscription_data"]
     # one key that nobody sent joins the subscription's and the invoice's events, as at Stripe
@@ -96,11 +100,13 @@ def _subscribe(session: Json, customer: Json, method: Json | None) -> None:
         discount = _redeem(session, {"customer": customer["id"], "subscription": sub["id"]})
         sub["discounts"] = [discount["id"]] if discount else []
         session["subscription"] = sub["id"]
-        session["invoice"] = _first_invoice(session, customer, sub)["id"]
+        session["invoice"] = _first_invoice(session, customer, sub, processing)["id"]
         subscriptions.notice_of_trial(db().get("subscription", sub["id"]))
 
 
-def _first_invoice(session: Json, customer: Json, sub: Json) -> Json:
+def _first_invoice(session: Json, customer: Json, sub: Json, processing: bool) -> Json:
+    """Paid at once; open while a bank debit is under way, though the subscription is active (ours: facts 3.20 leave
+    it open whether Stripe's is)."""
     db().put(sub)
     data = session["_given"]["subscription_data"]
     # what the person was asked for is what the session says: nothing that waits for another invoice
@@ -117,12 +123,21 @@ def _first_invoice(session: Json, customer: Json, sub: Json) -> Json:
     legacy = house().settings()["checkout_subscription"] == "legacy"
     _created(sub, legacy)
     emit("invoice.created", invoice)
-    invoicing.finalize(invoice, db().find("payment_intent", session["_payment_intent"]))
-    invoicing.mark_paid(invoice, updated=legacy)
+    _settle(session, invoice, processing, legacy)
     if legacy:
         sub.update(db().get("subscription", sub["id"]))
         _activate(sub)
     return invoice
+
+
+def _settle(session: Json, invoice: Json, processing: bool, updated: bool = False) -> None:
+    """Open the invoice with the session's payment, and pay it where that succeeded."""
+    intent = db().find("payment_intent", session["_payment_intent"])
+    invoicing.finalize(invoice, intent)
+    if not processing:
+        invoicing.mark_paid(invoice, updated=updated)
+    else:
+        change(invoice, "invoice.updated", attempted=True)
 
 
 def _created(sub: Json, legacy: bool) -> None:
@@ -167,7 +182,7 @@ def _item(session: Json, customer: Json, line: Json, subscription: str | None) -
     return items.add(customer, given)
 
 
-def _invoice(session: Json, customer: Json) -> None:
+def _invoice(session: Json, customer: Json, processing: bool) -> None:
     """The invoice of a one-off payment, made once it is paid (`invoice_creation`)."""
     data = session["_given"]["invoice_creation"]["invoice_data"]
     with db().transaction(Cause(None, str(uuid.uuid4()))):
@@ -186,6 +201,22 @@ def _invoice(session: Json, customer: Json) -> None:
         }
         invoice = invoicing.draft(customer, None, [], given)
         emit("invoice.created", invoice)
-        invoicing.finalize(invoice, db().find("payment_intent", session["_payment_intent"]))
-        invoicing.mark_paid(invoice, updated=False)
+        _settle(session, invoice, processing)
         session["invoice"] = invoice["id"]
+
+
+def settled(session_id: str, intent: Json) -> None:
+    """A bank debit ended, minutes after the session was completed (facts 3.20)."""
+    session = db().get("checkout.session", session_id)
+    if session["status"] != "complete" or session["payment_status"] != "unpaid":
+        return
+    if session["invoice"]:
+        invoicing.settled(session["invoice"], intent)
+    paid = intent["status"] == "succeeded"
+    if paid:
+        session["payment_status"] = "paid"
+        db().put(session)
+    emit(f"checkout.session.async_payment_{'succeeded' if paid else 'failed'}", session)
+
+
+states.ON_SETTLED["checkout.session"] = settled
