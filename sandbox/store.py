@@ -228,6 +228,13 @@ class Store:
             return self._db.execute(sql, args).lastrowid or 0
 
 
+EMBEDDED_LINES = 10
+
+
 def public(obj: Json) -> Json:
-    """What may leave the sandbox: the body without the sandbox's own keys."""
-    return {key: value for key, value in obj.items() if not key.startswith("_")}
+    """What may leave the sandbox: the body without the sandbox's own keys; of an invoice's lines the first ten."""
+    shown = {key: value for key, value in obj.items() if not key.startswith("_")}
+    lines = shown.get("lines") if shown.get("object") == "invoice" else None
+    if lines and len(lines["data"]) > EMBEDDED_LINES:
+        shown["lines"] = lines | {"data": lines["data"][:EMBEDDED_LINES], "has_more": True}
+    return shown

@@ -71,6 +71,8 @@ def _expand(node: Any, steps: list[str], path: str, shape: Shape) -> None:
         node[name] = _inner(card(db().get("payment_method", node[name])))
     elif isinstance(node[name], str):
         node[name] = shape(_resolve(node[name], path))
+    elif isinstance(node[name], list):
+        node[name] = [shape(_resolve(each, path)) if isinstance(each, str) else each for each in node[name]]
     if rest:
         _expand(node[name], rest, path, shape)
 

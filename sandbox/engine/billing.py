@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sandbox import cards, ids
+from sandbox import cards, clock, ids
 from sandbox.engine import invoicing, items, methods, pausing, payments, proration, totals
 from sandbox.errors import ApiError, card_error, doc_url, request_error
 from sandbox.events import emit
@@ -50,7 +50,15 @@ def add_prorations(customer: Json, prorations: list[Json]) -> list[Json]:
 
 def terms(sub: Json, reason: str, period: tuple[int, int], **more: Any) -> Json:
     """What `invoicing.compose` is given for an invoice of this subscription."""
-    return {"billing_reason": reason, "period": period, "collection_method": sub["collection_method"], **more}
+    given = {
+        "billing_reason": reason,
+        "period": period,
+        "collection_method": sub["collection_method"],
+        **more,
+    }
+    if sub["collection_method"] == "send_invoice":
+        given["due_date"] = clock.now(sub["customer"]) + sub["days_until_due"] * DAY
+    return given
 
 
 def new_id() -> str:
@@ -86,19 +94,6 @@ def bill(sub: Json, invoice: Json, behavior: str) -> Json | None:
         return None
     method = invoicing.default_method(invoice)
     return invoicing.collect(invoice, method, automatic=False, updated=False)
-
-
-def send(invoice: Json) -> None:
-    """An invoice that the customer is asked to pay until a date."""
-    sub = invoicing.subscription_of(invoice)
-    days = (sub or {}).get("days_until_due")
-    if invoice["due_date"] is None and days is not None:
-        invoice["due_date"] = invoice["effective_at"] + days * DAY
-        db().put(invoice)
-    if invoice["amount_remaining"] == 0:
-        invoicing.mark_paid(invoice)
-        return
-    emit("invoice.sent", invoice)
 
 
 def obstacle(sub: Json, customer: Json) -> Literal["no_method", "declined", "action"] | None:

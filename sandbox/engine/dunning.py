@@ -125,7 +125,7 @@ def fall_behind(invoice: Json, over: bool = False) -> None:
     """An invoice was not paid: so is its subscription past due and its customer delinquent."""
     customer = db().get("customer", invoice["customer"])
     sub = invoicing.subscription_of(invoice)
-    if (sub is not None and sub["status"] in subscriptions.ENDED) or _decides(invoice):
+    if sub is not None and (sub["status"] in subscriptions.ENDED or _decides(invoice)):
         return
     if sub is not None and sub["status"] == "active":
         change(sub, subscriptions.UPDATED, status="past_due")

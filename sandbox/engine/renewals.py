@@ -80,7 +80,7 @@ def _move_on(sub: Json) -> None:
 
 
 def finalize(invoice_id: str) -> None:
-    """The hour of the draft is over: open it and charge."""
+    """The hour of the draft is over: open it, and charge or send it."""
     closing.advance(db().get("invoice", invoice_id))
 
 
