@@ -32,7 +32,9 @@ def main() -> int:
     except OSError as problem:
         sys.stderr.write(_no_port(options.port, problem))
         return 1
-    open_house(options.data, options.port)
+    house = open_house(options.data, options.port)
+    if options.reset:
+        house.reset()
     if options.record:
         record.open_file(options.record)
     with listening:  # the server has a copy of its own
@@ -66,6 +68,9 @@ def _options() -> argparse.Namespace:
         type=Path,
         default=os.environ.get("SANDBOX_RECORD") or None,
         help="append every answer and every delivered event to this file, one JSON line each",
+    )
+    parser.add_argument(
+        "--reset", action="store_true", help="forget what the data hold, but not saved states"
     )
     parser.add_argument("--verbose", action="store_true", help="log every request")
     return parser.parse_args()
