@@ -14,6 +14,7 @@ Json = dict[str, Any]
 Behavior = Literal["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"]
 
 DAY = 86400
+EXPIRED = cards.Decline("expired_card", None, "Your card has expired.")
 
 
 def lines(sub: Json) -> list[Json]:
@@ -115,9 +116,7 @@ def refusal(sub: Json, customer: Json, why: str) -> ApiError:
         code = "subscription_payment_intent_requires_action"
         message = "Payment for this subscription requires additional user action before it can be completed."
         return card_error({"code": code, "doc_url": doc_url(code), "message": message})
-    decline = cards.known(method["_number"]).decline
-    if decline is None:
-        raise RuntimeError(f"{method['id']} is refused without a reason")
+    decline = cards.known(method["_number"]).decline or EXPIRED
     return card_error(methods.refusal(decline, None, method))
 
 

@@ -45,7 +45,7 @@ def join(customer: Json, clock_id: str) -> None:
     """Put a customer, and everything that it has, on a clock."""
     customer["test_clock"] = clock_id
     db().put(customer)
-    for kind in ("subscription", "invoice", "invoiceitem"):
+    for kind in ("subscription", "subscription_schedule", "invoice", "invoiceitem"):
         for obj in db().all(kind, customer=customer["id"]):
             db().put(obj | {"test_clock": clock_id})
     for row in db().rows("SELECT subject, kind FROM agenda WHERE customer=?", (customer["id"],)):
