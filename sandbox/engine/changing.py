@@ -10,16 +10,15 @@ from typing import Any
 
 from sandbox import clock, periods
 from sandbox.agenda import period_end
-from sandbox.engine import billing, discounts, invoicing, items, pausing, proration, subscriptions
+from sandbox.engine import billing, discounts, invoicing, items, pausing, pending, proration, subscriptions
 from sandbox.errors import request_error
-from sandbox.events import change, emit
+from sandbox.events import change
 from sandbox.house import db
 from sandbox.objects import subscription as shapes
 
 Json = dict[str, Any]
 
 BILLED = ("trialing", "active", "past_due", "unpaid")
-PENDING_LIFE = 23 * 3600  # how long a pending update waits to be paid: ours, Stripe's is not published
 
 
 @dataclass(frozen=True)
@@ -242,38 +241,9 @@ def _invoice(sub: Json, customer: Json, planned: Plan, wanted: Wanted, payment: 
 
 def _wait(sub: Json, customer: Json, planned: Plan, wanted: Wanted) -> Json:
     """Invoice the change, and make it when that is paid (pending_if_incomplete, facts 3.14)."""
-    expires = clock.now(customer["id"]) + PENDING_LIFE
-    after = planned.after
-    wanted_items = (sub | after)["items"]["data"]
-    pending = shapes.pending_update(expires, wanted_items, after)
-    id_ = billing.new_id()
-    sub["_pending"] = {"invoice": id_, "fields": after}
-    change(sub, subscriptions.UPDATED, pending_update=pending, latest_invoice=id_)
+    pending.hold(sub, planned.after, billing.new_id())
     _invoice(sub, customer, planned, wanted, "allow_incomplete")
     return db().get("subscription", sub["id"])
-
-
-def waits_for(sub: Json, invoice_id: str) -> bool:
-    """Whether a pending update hangs on that invoice, whose failure then changes nothing else."""
-    pending: Json | None = sub.get("_pending")
-    return bool(pending and pending["invoice"] == invoice_id)
-
-
-def apply_pending(sub: Json) -> None:
-    """The invoice of a pending update is paid: the change is made."""
-    fields = sub["_pending"]["fields"] | {"pending_update": None, "_pending": None}
-    change(sub, subscriptions.UPDATED, **fields)
-    emit("customer.subscription.pending_update_applied", sub)
-
-
-def expire_pending(subscription_id: str) -> None:
-    """A pending update was not paid in time: it is dropped, and its invoice with it."""
-    sub = db().get("subscription", subscription_id)
-    invoice = db().find("invoice", sub["_pending"]["invoice"])
-    change(sub, None, pending_update=None, _pending=None)
-    if invoice is not None and invoice["status"] == "open":
-        invoicing.void(invoice)
-    emit("customer.subscription.pending_update_expired", sub)
 
 
 def end_now(sub: Json, prorate: bool, invoice_now: bool, feedback: str | None, comment: str | None) -> Json:
