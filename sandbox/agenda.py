@@ -14,8 +14,9 @@ HOUR, DAY = 3600, 86400
 INCOMPLETE_LIFE = 23 * HOUR
 TRIAL_NOTICE = 3 * DAY
 UPCOMING_NOTICE = 3 * DAY
-EXPIRING_NOTICE = 7 * DAY
 DUE_NOTICE = 3 * DAY  # ours: at Stripe the account chooses
+EXPIRING_NOTICE = 7 * DAY
+INQUIRY_LIFE = 120 * DAY  # an inquiry that never became a dispute is closed then
 
 LABELS = {
     "trial_will_end": "Trial ends in three days",
@@ -28,16 +29,21 @@ LABELS = {
     "retry": "Payment is tried again",
     "expire": "Checkout page expires",
     "settle": "Refund settles",
-    "collect_again": "Paused collection goes on",
-    "pending_expire": "Pending update expires",
-    "phase": "Schedule's next phase",
-    "expiring": "Notice that the schedule ends",
     "will_be_due": "Sent invoice will be due",
     "overdue": "Sent invoice is overdue",
     "coupon_expire": "Coupon can no longer be redeemed",
     "code_expire": "Promotion code expires",
     "discount_end": "Discount ends",
+    "collect_again": "Paused collection goes on",
+    "pending_expire": "Pending update expires",
+    "phase": "Schedule's next phase",
+    "expiring": "Notice that the schedule ends",
+    "collect_debit": "Bank debit settles",
+    "expire_hold": "Authorisation expires",
+    "dispute_due": "Evidence is due",
+    "dispute_cancels": "Disputed subscription ends",
 }
+BY_WALL = frozenset({"collect_debit"})  # due by the wall clock even for customers on a test clock
 
 
 def moments(obj: Json) -> list[tuple[str, int]]:
@@ -134,6 +140,22 @@ def _discount(discount: Json) -> Iterator[tuple[str, int]]:
         yield "discount_end", discount["end"]
 
 
+def _charge(charge: Json) -> Iterator[tuple[str, int]]:
+    if charge.get("_settles_at") is not None:
+        yield "collect_debit", charge["_settles_at"]
+    if charge["status"] == "succeeded" and not charge["captured"] and not charge["refunded"]:
+        yield "expire_hold", charge["payment_method_details"]["card"]["capture_before"]
+
+
+def _dispute(dispute: Json) -> Iterator[tuple[str, int]]:
+    if dispute.get("_cancels_at") is not None:
+        yield "dispute_cancels", dispute["_cancels_at"]
+    if dispute["status"] == "needs_response":
+        yield "dispute_due", dispute["evidence_details"]["due_by"]
+    if dispute["status"] == "warning_needs_response":
+        yield "dispute_due", dispute["created"] + INQUIRY_LIFE
+
+
 MOMENTS: dict[str, Callable[[Json], Iterator[tuple[str, int]]]] = {
     "subscription": _subscription,
     "subscription_schedule": _schedule,
@@ -143,4 +165,6 @@ MOMENTS: dict[str, Callable[[Json], Iterator[tuple[str, int]]]] = {
     "coupon": _coupon,
     "promotion_code": _promotion_code,
     "discount": _discount,
+    "charge": _charge,
+    "dispute": _dispute,
 }

@@ -44,10 +44,13 @@ def not_built(what: str, param: str | None = None) -> ApiError:
     return request_error(f"The sandbox does not build {what} yet.", "sandbox_not_built", param)
 
 
-def card_error(error: Json) -> ApiError:
-    """402 from a payment error as a PaymentIntent's `last_payment_error` holds it."""
+def card_error(error: Json, **more: Any) -> ApiError:
+    """402 from a payment error as a PaymentIntent's `last_payment_error` holds it.
+
+    `more` is what it was about (payment_intent, setup_intent); without it the error names an empty param.
+    """
     shown = {key: value for key, value in error.items() if value is not None}
-    return ApiError(402, {"param": "", **shown, "type": "card_error"}, executed=True)
+    return ApiError(402, {**(more or {"param": ""}), **shown, "type": "card_error"}, executed=True)
 
 
 def unreadable_card(message: str, code: str, param: str) -> ApiError:

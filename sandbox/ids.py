@@ -34,7 +34,7 @@ def payment(prefix: str, stem: str | None = None) -> str:
 def stem_of(id_: str) -> str | None:
     """The stem of a payment's id, or None for other objects."""
     prefix, _, rest = id_.partition("_")
-    return rest[1 : 1 + STEM] if prefix in ("pi", "ch", "re") and rest.startswith("3") else None
+    return rest[1 : 1 + STEM] if prefix in ("pi", "ch", "py", "re", "pyr") and rest.startswith("3") else None
 
 
 def event(about: str) -> str:

@@ -124,7 +124,8 @@ class Store:
         owner = self.find("customer", customer)
         clock = owner["test_clock"] if owner else None
         for kind, at in agenda.moments(obj):
-            self.write("INSERT INTO agenda VALUES (?,?,?,?,?)", (obj["id"], kind, at, customer, clock))
+            whose = None if kind in agenda.BY_WALL else clock
+            self.write("INSERT INTO agenda VALUES (?,?,?,?,?)", (obj["id"], kind, at, customer, whose))
 
     def find(self, kind: str, id_: str | None) -> Json | None:
         """The object of that type and id, or None."""
@@ -191,6 +192,13 @@ class Store:
             return self._db.execute(sql, args).lastrowid or 0
 
 
+EMBEDDED_LINES = 10
+
+
 def public(obj: Json) -> Json:
-    """What may leave the sandbox: the body without the sandbox's own keys."""
-    return {key: value for key, value in obj.items() if not key.startswith("_")}
+    """What may leave the sandbox: the body without the sandbox's own keys; of an invoice's lines the first ten."""
+    shown = {key: value for key, value in obj.items() if not key.startswith("_")}
+    lines = shown.get("lines") if shown.get("object") == "invoice" else None
+    if lines and len(lines["data"]) > EMBEDDED_LINES:
+        shown["lines"] = lines | {"data": lines["data"][:EMBEDDED_LINES], "has_more": True}
+    return shown

@@ -1,102 +1,60 @@
-"""/v1/charges, /v1/refunds, /v1/disputes, /v1/radar/early_fraud_warnings, /v1/balance_transactions."""
+"""/v1/charges, /v1/radar/early_fraud_warnings, /v1/balance_transactions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sandbox.api import listing
-from sandbox.api.form import Params
+from sandbox.api import customers, listing
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import aftermath
-from sandbox.errors import missing, request_error, required
+from sandbox.engine import captures
+from sandbox.errors import request_error
 from sandbox.events import change
 from sandbox.house import db
-from sandbox.objects.aftermath import EVIDENCE
 
 Json = dict[str, Any]
 
-REASONS = ("duplicate", "fraudulent", "requested_by_customer")
+SHIPPING = "shipping.name shipping.phone shipping.carrier shipping.tracking_number shipping.address.*"
 
 
-def charge(call: Call) -> Json:
+def retrieve(call: Call) -> Json:
     return call.subject("charge")
 
 
-def charges(call: Call) -> Json:
+def list_(call: Call) -> Json:
     params = call.params
     where = {"customer": params.text("customer"), "payment_intent": params.text("payment_intent")}
     return listing.page(call, "charge", "/v1/charges", where)
 
 
-def create_refund(call: Call) -> Json:
-    params = call.params
-    subject = _charge_to_refund(params)
-    left = subject["amount"] - subject["amount_refunded"]
-    amount = params.integer("amount", least=1) or left
-    given = {"metadata": params.metadata(), "reason": params.choice("reason", *REASONS)}
-    return aftermath.refund(subject, amount, given)
-
-
-def _charge_to_refund(params: Params) -> Json:
-    charge_id, intent_id = params.text("charge"), params.text("payment_intent")
-    if charge_id is None and intent_id is None:
-        raise required("charge")
-    if charge_id is None:
-        intent = db().find("payment_intent", intent_id)
-        if intent is None:
-            raise missing("payment_intent", intent_id or "", "payment_intent")
-        charge_id = intent["latest_charge"]
-    found = db().find("charge", charge_id)
-    if found is None:
-        raise missing("charge", charge_id or "", "charge")
-    if found["status"] != "succeeded":
-        raise request_error(
-            f"This charge ({found['id']}) did not succeed and can't be refunded.",
-            "payment_intent_unexpected_state",
-        )
-    return found
-
-
-def refund(call: Call) -> Json:
-    return call.subject("refund")
-
-
-def update_refund(call: Call) -> Json:
-    found = refund(call)
-    return change(found, "refund.updated", metadata=call.params.metadata(found["metadata"]))
-
-
-def refunds(call: Call) -> Json:
-    params = call.params
-    where = {"charge": params.text("charge"), "payment_intent": params.text("payment_intent")}
-    return listing.page(call, "refund", "/v1/refunds", where)
-
-
-def dispute(call: Call) -> Json:
-    return call.subject("dispute")
-
-
-def disputes(call: Call) -> Json:
-    params = call.params
-    where = {"charge": params.text("charge"), "payment_intent": params.text("payment_intent")}
-    return listing.page(call, "dispute", "/v1/disputes", where)
-
-
-def update_dispute(call: Call) -> Json:
-    """Evidence is submitted unless `submit` is false."""
-    found, params = dispute(call), call.params
+def update(call: Call) -> Json:
+    charge, params = retrieve(call), call.params
+    changed = params.words("description", "receipt_email")
     if params.has("metadata"):
-        change(found, "charge.dispute.updated", metadata=params.metadata(found["metadata"]))
-    if not params.has("evidence"):
-        return found
-    if found["status"] not in ("needs_response", "warning_needs_response"):
-        raise request_error("This dispute is already closed.", "status_transition_invalid")
-    evidence = params.child("evidence").words(*EVIDENCE)
-    return aftermath.give_evidence(found, evidence, params.flag("submit") is not False)
+        changed["metadata"] = params.metadata(charge["metadata"])
+    report = params.child("fraud_details").choice("user_report", "fraudulent", "safe")
+    if report is not None:
+        changed["fraud_details"] = {"user_report": report}
+    if params.has("shipping"):
+        given = params.plain("shipping") or {}
+        words = ("carrier", "name", "phone", "tracking_number")
+        changed["shipping"] = {
+            "address": customers.whole_address(given.get("address") or {}),
+            **{name: given.get(name) or None for name in words},
+        }
+    return change(charge, "charge.updated", **changed)
 
 
-def close_dispute(call: Call) -> Json:
-    return aftermath.accept_loss(dispute(call))
+def capture(call: Call) -> Json:
+    """Take an authorisation in full, or `amount` minor units of it."""
+    charge = retrieve(call)
+    if charge["captured"]:
+        raise request_error(f"Charge {charge['id']} has already been captured.", "charge_already_captured")
+    if charge["status"] != "succeeded" or charge["refunded"]:
+        raise request_error(f"Charge {charge['id']} can no longer be captured.", "charge_expired_for_capture")
+    amount = call.params.integer("amount", least=1) or charge["amount"]
+    if amount > charge["amount"]:
+        raise request_error("You cannot capture more than was authorized.", "amount_too_large", "amount")
+    return captures.capture(charge, amount)
 
 
 def warning(call: Call) -> Json:
@@ -114,28 +72,28 @@ def transaction(call: Call) -> Json:
 
 
 def transactions(call: Call) -> Json:
-    where = {"source": call.params.text("source"), "type": call.params.text("type")}
+    where = {name: call.params.text(name) for name in ("source", "type", "currency")}
+    if where["source"] is not None:
+        found = db().find("charge", where["source"]) or {}
+        dispute_of = db().find("dispute", where["source"])
+        where["source"] = found.get("id") or (dispute_of or {}).get("charge") or where["source"]
     return listing.page(call, "balance_transaction", "/v1/balance_transactions", where)
 
 
 ABOUT = f"{LISTED} {CREATED} charge payment_intent"
 
 OPERATIONS = (
-    Operation("GET", "/v1/charges", charges, f"{LISTED} {CREATED} customer payment_intent"),
-    Operation("GET", "/v1/charges/<id>", charge),
-    Operation("POST", "/v1/refunds", create_refund, "charge payment_intent amount reason metadata.*"),
-    Operation("GET", "/v1/refunds", refunds, ABOUT),
-    Operation("GET", "/v1/refunds/<id>", refund),
-    Operation("POST", "/v1/refunds/<id>", update_refund, "metadata.*"),
-    Operation("GET", "/v1/disputes", disputes, ABOUT),
-    Operation("GET", "/v1/disputes/<id>", dispute),
+    Operation("GET", "/v1/charges", list_, f"{LISTED} {CREATED} customer payment_intent"),
+    Operation("GET", "/v1/charges/<id>", retrieve),
     Operation(
-        "POST", "/v1/disputes/<id>", update_dispute,
-        " ".join([*(f"evidence.{name}" for name in EVIDENCE), "submit metadata.*"]),
+        "POST",
+        "/v1/charges/<id>",
+        update,
+        f"description receipt_email metadata.* fraud_details.user_report {SHIPPING}",
     ),
-    Operation("POST", "/v1/disputes/<id>/close", close_dispute),
+    Operation("POST", "/v1/charges/<id>/capture", capture, "amount"),
     Operation("GET", "/v1/radar/early_fraud_warnings", warnings, ABOUT),
     Operation("GET", "/v1/radar/early_fraud_warnings/<id>", warning),
-    Operation("GET", "/v1/balance_transactions", transactions, f"{LISTED} {CREATED} source type"),
+    Operation("GET", "/v1/balance_transactions", transactions, f"{LISTED} {CREATED} source type currency"),
     Operation("GET", "/v1/balance_transactions/<id>", transaction),
-)  # fmt: skip
+)

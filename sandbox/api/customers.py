@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.api import listing
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import balance, customers, methods, subscriptions
+from sandbox.engine import balance, customers, methods, sources, subscriptions
 from sandbox.errors import missing, request_error
 from sandbox.events import change, emit
 from sandbox.house import db
@@ -51,15 +51,19 @@ def _given(params: Params) -> Json:
 def _whole(name: str, value: Json | None) -> Json | None:
     if value is None:
         return None
-    names = ("city", "country", "line1", "line2", "postal_code", "state")
     if name == "address":
-        return {each: value.get(each) or None for each in names}
-    address = value.get("address") or {}
+        return whole_address(value)
     return {
-        "address": {each: address.get(each) or None for each in names},
+        "address": whole_address(value.get("address") or {}),
         "name": value.get("name"),
         "phone": value.get("phone"),
     }
+
+
+def whole_address(given: Json) -> Json:
+    """Every part of an address, those not given null."""
+    names = ("city", "country", "line1", "line2", "postal_code", "state")
+    return {each: given.get(each) or None for each in names}
 
 
 def create(call: Call) -> Json:
@@ -72,9 +76,14 @@ def create(call: Call) -> Json:
     method = methods.find(token) if token else None
     if method is not None:
         methods.check(method)  # a refused card leaves no customer behind
+    source = params.text("source")
+    if source:
+        methods.check(methods.find(source, "source"))
     customer = customers.create(given, test_clock)
     if method is not None:
         methods.attach(method, customer)
+    if source:
+        sources.add(customer, source, {})
     return _settings(customer, params.child("invoice_settings"))
 
 
@@ -96,6 +105,13 @@ def _own_method(customer: Json, params: Params) -> str | None:
     return id_
 
 
+def _own_source(customer: Json, id_: str) -> str:
+    method = db().find("payment_method", id_)
+    if method is None or method["customer"] != customer["id"] or not method.get("_source"):
+        raise missing("source", id_, "default_source", 400)
+    return id_
+
+
 def retrieve(call: Call) -> Json:
     found = db().find("customer", call.id)
     if found is None:
@@ -113,6 +129,10 @@ def update(call: Call) -> Json:
     if moved:
         currency = customer["currency"] or customers.DEFAULT_CURRENCY
         balance.record(customer, moved, currency, {"type": "adjustment"})
+    if params.has("default_source"):
+        changed["default_source"] = _own_source(customer, params.need("default_source"))
+    if params.text("source"):
+        sources.add(customer, params.need("source"), {}, default=True)
 
     def edit(obj: Json) -> None:
         if settings.has("default_payment_method"):
@@ -147,11 +167,20 @@ def payment_methods(call: Call) -> Json:
     return listing.page(call, "payment_method", url, where)
 
 
+def payment_method(call: Call) -> Json:
+    customer = call.subject("customer")
+    found = db().find("payment_method", call.ids[1])
+    if found is None or found["customer"] != customer["id"]:
+        raise missing("PaymentMethod", call.ids[1], "payment_method")
+    return found
+
+
 OPERATIONS = (
-    Operation("POST", "/v1/customers", create, f"{COMMON} payment_method test_clock"),
+    Operation("POST", "/v1/customers", create, f"{COMMON} payment_method source test_clock"),
     Operation("GET", "/v1/customers", list_, f"{LISTED} {CREATED} email test_clock"),
     Operation("GET", "/v1/customers/<id>", retrieve),
-    Operation("POST", "/v1/customers/<id>", update, COMMON),
+    Operation("POST", "/v1/customers/<id>", update, f"{COMMON} source default_source"),
     Operation("DELETE", "/v1/customers/<id>", delete),
     Operation("GET", "/v1/customers/<id>/payment_methods", payment_methods, f"{LISTED} type allow_redisplay"),
+    Operation("GET", "/v1/customers/<id>/payment_methods/<id>", payment_method),
 )

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.engine import account_balance, sources
 from sandbox.errors import request_error
 from sandbox.house import db
 from sandbox.objects.parts import listing
+from sandbox.objects.source_card import card
 from sandbox.store import public
 
 Json = dict[str, Any]
@@ -39,6 +41,8 @@ def _shown(obj: Json) -> Json:
             "SELECT count(*) AS n FROM deliveries WHERE event=? AND state='pending'", (obj["id"],)
         )
         obj["pending_webhooks"] = owed["n"] if owed else 0
+    if obj.get("object") == "balance_transaction":
+        obj = account_balance.shown(obj)
     return {key: _inner(value) for key, value in public(obj).items()}
 
 
@@ -61,8 +65,12 @@ def _expand(node: Any, steps: list[str], path: str) -> None:
         node[name] = _inner(compute(node))
     elif name not in node:
         raise request_error(f"This property cannot be expanded ({path}).", param="expand")
+    elif name == "default_source" and node[name]:
+        node[name] = _inner(card(db().get("payment_method", node[name])))
     elif isinstance(node[name], str):
         node[name] = _resolve(node[name], path)
+    elif isinstance(node[name], list):
+        node[name] = [_resolve(each, path) if isinstance(each, str) else each for each in node[name]]
     if rest:
         _expand(node[name], rest, path)
 
@@ -128,11 +136,17 @@ def _currency_options(price: Json) -> Json:
     }
 
 
+def _sources(customer: Json) -> Json:
+    shown = [card(method) for method in sources.of(customer)]
+    return listing(f"/v1/customers/{customer['id']}/sources", shown, total=True)
+
+
 COMPUTED: dict[tuple[str, str], Callable[[Json], Json | None]] = {
     ("checkout.session", "line_items"): _line_items,
     ("invoice", "payments"): _payments,
     ("invoice", "confirmation_secret"): _confirmation_secret,
     ("customer", "subscriptions"): _subscriptions,
+    ("customer", "sources"): _sources,
     ("charge", "refunds"): _refunds,
     ("coupon", "applies_to"): _coupon_products,
     ("coupon", "currency_options"): _coupon_currencies,

@@ -9,7 +9,7 @@ from sandbox.api import discount_params, listing, prices
 from sandbox.api.customers import living
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import closing, discounts, editing, invoicing
+from sandbox.engine import closing, discounts, editing, invoicing, reckoning
 from sandbox.engine.discounts import Purchase
 from sandbox.errors import missing, request_error, required
 from sandbox.events import emit
@@ -166,7 +166,7 @@ def _replace_discounts(invoice: Json, found: list[Any]) -> None:
     discounts.restore(invoice)
     target = {"customer": invoice["customer"], "invoice": invoice["id"]}
     invoice["discounts"] = [each["id"] for each in discount_params.redeem(found, target)]
-    invoicing.reckon(invoice)
+    reckoning.reckon(invoice)
 
 
 def _update_final(invoice: Json, params: Params) -> Json:
@@ -206,7 +206,7 @@ def list_(call: Call) -> Json:
         "collection_method": params.text("collection_method"),
         SUBSCRIPTION: params.text("subscription"),
     }
-    due = listing.bounds(call, "due_date")
+    due = listing.bounds(call.params, "due_date")
     sql = " AND ".join(f"json_extract(body, '$.due_date') {operator} ?" for operator, _ in due)
     return listing.page(call, "invoice", "/v1/invoices", where, (sql, [moment for _, moment in due]))
 

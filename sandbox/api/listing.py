@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sandbox.api.form import Params
 from sandbox.api.operation import Call
 from sandbox.errors import missing, request_error
 from sandbox.house import db
@@ -26,7 +27,7 @@ def page(
     if extra[0]:
         sql.append(extra[0])
         args += extra[1]
-    for operator, moment in bounds(call, "created"):
+    for operator, moment in bounds(call.params, "created"):
         sql.append(f"created {operator} ?")
         args.append(moment)
     rows, more = _slice(call, sql, args)
@@ -87,15 +88,15 @@ def _place(id_: str, param: str) -> int:
     return int(row["seq"])
 
 
-def bounds(call: Call, name: str) -> list[tuple[str, int]]:
-    """The comparisons that a parameter like `created` asks for: (operator, UTC seconds)."""
-    given = call.params.tree.get(name)
+def bounds(params: Params, name: str) -> list[tuple[str, int]]:
+    """A filter by time, one moment or limits, as SQL comparisons."""
+    given = params.tree.get(name)
     if given is None:
         return []
     if isinstance(given, str):
-        moment = call.params.integer(name)
+        moment = params.integer(name)
         return [] if moment is None else [("=", moment)]
-    limits = call.params.child(name)
+    limits = params.child(name)
     operators = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
     found = [(sign, limits.integer(each)) for each, sign in operators.items()]
     return [(sign, moment) for sign, moment in found if moment is not None]

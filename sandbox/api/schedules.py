@@ -19,8 +19,8 @@ Json = dict[str, Any]
 
 PHASE = (
     f"{item_rows.spell('items.#', item_rows.ITEM)} duration.interval duration.interval_count end_date"
-    " proration_behavior trial trial_end metadata.* discounts.#.coupon discounts.#.discount discounts.#.promotion_code description"
-    " default_payment_method"
+    " proration_behavior trial trial_end metadata.* discounts.#.coupon discounts.#.discount"
+    " discounts.#.promotion_code description default_payment_method"
 )
 MOMENTS = ("canceled_at", "completed_at", "released_at")
 FILTERS = " ".join(f"{name} {name}.gt {name}.gte {name}.lt {name}.lte" for name in MOMENTS)
@@ -147,7 +147,7 @@ def list_(call: Call) -> Json:
     conditions: list[str] = []
     args: list[Any] = []
     for name in MOMENTS:
-        for sign, moment in listing.bounds(call, name):
+        for sign, moment in listing.bounds(call.params, name):
             conditions.append(f"json_extract(body, '$.{name}') {sign} ?")
             args.append(moment)
     where: Json = {"customer": params.text("customer")}

@@ -69,7 +69,7 @@ def list_(call: Call) -> Json:
         )
         args.append(price)
     for name in PERIOD.split():
-        for sign, moment in listing.bounds(call, name):
+        for sign, moment in listing.bounds(call.params, name):
             conditions.append(f"json_extract(body, '$.items.data[0].{name}') {sign} ?")
             args.append(moment)
     return listing.page(call, "subscription", "/v1/subscriptions", where, (" AND ".join(conditions), args))

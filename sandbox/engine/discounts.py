@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sandbox import clock, money, periods
 from sandbox.engine.totals import Rule
 from sandbox.errors import missing, request_error
-from sandbox.events import change, emit
+from sandbox.events import change, difference, emit
 from sandbox.house import db
 from sandbox.objects import discount as shapes
 from sandbox.store import public
@@ -32,16 +32,20 @@ class Purchase(NamedTuple):
 
 
 def offer(coupon: str | None, promotion_code: str | None, param: str) -> Offer:
-    """By their ids; 400 when there is no such coupon or code. `param` is the parameter to blame."""
+    """By their ids; 400 when there is no such coupon or code. `param` is the parameter to blame, "" for the outermost."""
     if promotion_code is not None:
         code = db().find("promotion_code", promotion_code)
         if code is None:
-            raise missing("promotion code", promotion_code, f"{param}[promotion_code]", 400)
+            raise missing("promotion code", promotion_code, _below(param, "promotion_code"), 400)
         return Offer(db().get("coupon", code["promotion"]["coupon"]), code)
     found = db().find("coupon", coupon)
     if found is None or found.get("_deleted"):
-        raise missing("coupon", str(coupon), f"{param}[coupon]", 400)
+        raise missing("coupon", str(coupon), _below(param, "coupon"), 400)
     return Offer(found)
+
+
+def _below(param: str, name: str) -> str:
+    return f"{param}[{name}]" if param else name
 
 
 def typed(words: str, customer_id: str | None) -> Offer | None:
@@ -64,7 +68,7 @@ def check(offered: Offer, purchase: Purchase, param: str = "discounts") -> None:
         _check_code(offered.code, purchase, now, param)
     coupon = offered.coupon
     if coupon.get("_deleted") or _over(coupon, coupon["redeem_by"], now):
-        raise request_error(f"Coupon expired: {coupon['id']}", "coupon_expired", f"{param}[coupon]")
+        raise request_error(f"Coupon expired: {coupon['id']}", "coupon_expired", _below(param, "coupon"))
     if coupon["amount_off"] is not None and purchase.currency not in (
         None,
         coupon["currency"],
@@ -82,7 +86,7 @@ def _over(obj: Json, until: int | None, now: int) -> bool:
 
 
 def _check_code(code: Json, purchase: Purchase, now: int, param: str) -> None:
-    param = f"{param}[promotion_code]"
+    param = _below(param, "promotion_code")
     customer = purchase.customer
     if not code["active"] or _over(code, code["expires_at"], now):
         raise request_error("This promotion code is not active.", "coupon_expired", param)
@@ -123,7 +127,7 @@ def unsaved(offered: Offer, target: Json) -> Json:
     coupon = offered.coupon
     start = clock.now(target.get("customer"))
     end = None
-    if coupon["duration"] == "repeating":
+    if coupon["duration"] == "repeating" and lasting(target):
         months = {"interval": "month", "interval_count": 1}
         end = periods.boundary(start, months, coupon["duration_in_months"])
     return shapes.discount(start, end, coupon, offered.code["id"] if offered.code else None, target)
@@ -151,8 +155,8 @@ def _count(obj: Json, flag: str) -> None:
 
 
 def lasting(discount: Json) -> bool:
-    """Whether it is a customer's or a subscription's, and so can reduce more than one invoice."""
-    return not (discount["invoice"] or discount["invoice_item"] or discount["checkout_session"])
+    """Whether a discount, or its target, is a customer's or a subscription's, and so can reduce many invoices."""
+    return not any(discount.get(name) for name in ("invoice", "invoice_item", "checkout_session"))
 
 
 def alive(ids: list[str], now: int) -> list[Json]:
@@ -260,6 +264,6 @@ def give_customer(customer: Json, coupon_id: str | None) -> Json:
         made = db().put(unsaved(offered, {"customer": customer["id"]}))
         _count(db().get("coupon", coupon_id), "valid")
         db().put(known | {"_spent": "ended"})
-        previous = {key: known[key] for key in ("id", "source", "start", "end") if known[key] != made[key]}
+        previous = difference(public(known), public(made))
         emit("customer.discount.updated", made, previous)
     return change(db().get("customer", customer["id"]), None, discount=public(made))

@@ -1,4 +1,4 @@
-"""Cards as payment methods: typed in, attached to a customer, made the default."""
+"""Payment methods: cards typed in, attached to a customer, made the default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sandbox import cards, clock
 from sandbox.errors import card_error, doc_url, missing, request_error
 from sandbox.events import change, emit
-from sandbox.house import db
+from sandbox.house import db, house
 from sandbox.objects import card_method
 from sandbox.store import public
 
@@ -34,18 +34,26 @@ def problem(number: str, exp_month: int, exp_year: int, cvc: str) -> Problem | N
     if (exp_year, exp_month) < (today.year, today.month) or exp_year > today.year + 50:
         return Problem("invalid_expiry_year", "exp", "Your card's date of expiry is in the past.")
     lengths = (4,) if cards.known(digits).brand == "amex" else (3,)
-    if not cvc.isdigit() or len(cvc) not in lengths:
+    if not (cvc.isascii() and cvc.isdigit()) or len(cvc) not in lengths:
         return Problem("incorrect_cvc", "cvc", f"The security code has {lengths[0]} digits.")
     return None
 
 
-def create(number: str, billing: Json, created: int, exp: tuple[int, int] | None = None) -> Json:
+def some_cvc(number: str) -> str:
+    """A security code of the right length, for a card that is given without one."""
+    return "1234" if cards.known(number.replace(" ", "")).brand == "amex" else "123"
+
+
+def create(
+    number: str, billing: Json, created: int, exp: tuple[int, int] | None = None, cvc_given: bool = True
+) -> Json:
     """A stored card of nobody. `exp` is (month, year); by default December in four years."""
     card = cards.known(number.replace(" ", "").replace("-", ""))
     month, year = exp or (12, datetime.now(UTC).year + 4)
     shape = {
         "number": card.number,
         "brand": card.brand,
+        "checks": _checks(card, billing.get("address") or {}, cvc_given),
         "funding": card.funding,
         "country": card.country,
         "exp_month": month,
@@ -54,11 +62,22 @@ def create(number: str, billing: Json, created: int, exp: tuple[int, int] | None
     }
     method = card_method.payment_method(created, shape, billing)
     method["_set_up"] = card.already_set_up
+    method["_risk"] = card.risk
     return db().put(method)
 
 
+def _checks(card: cards.TestCard, address: Json, cvc_given: bool) -> Json:
+    """What the bank says of security code and address. A card that fails a check fails it unasked too: its
+    alias carries no address."""
+    return {
+        "address_line1_check": card.line1_check or ("pass" if address.get("line1") else None),
+        "address_postal_code_check": card.zip_check or ("pass" if address.get("postal_code") else None),
+        "cvc_check": card.cvc_check if cvc_given else None,
+    }
+
+
 def find(id_: str, param: str = "payment_method") -> Json:
-    """A stored card by id; a `pm_card_*` or `tok_*` alias makes a fresh one, as at Stripe."""
+    """A stored payment method by id; a `pm_card_*` or `tok_*` alias makes a fresh one, as at Stripe."""
     method = db().find("payment_method", id_)
     if method is not None:
         return method
@@ -66,6 +85,22 @@ def find(id_: str, param: str = "payment_method") -> Json:
     if card is None:
         raise missing("PaymentMethod", id_, param, 400)
     return create(card.number, {}, clock.wall())
+
+
+def expired(method: Json, now: int) -> bool:
+    """Whether a saved card's last month has passed; its bank renews it first where the account has that."""
+    today = datetime.fromtimestamp(now, UTC)
+    card = method["card"]
+    if (card["exp_year"], card["exp_month"]) >= (today.year, today.month):
+        return False
+    if house().settings()["card_updater"] == "off":
+        return True
+
+    def renew(obj: Json) -> None:
+        obj["card"]["exp_year"] = today.year + 4
+
+    change(method, "payment_method.automatically_updated", renew)
+    return False
 
 
 def attach(method: Json, customer: Json) -> Json:
@@ -80,8 +115,8 @@ def attach(method: Json, customer: Json) -> Json:
 
 def check(method: Json) -> None:
     """Ask the bank without charging; 402 for the cards that it refuses at once."""
-    card = cards.known(method["_number"])
-    if not card.attaches and card.decline is not None:
+    card = cards.known(method["_number"]) if method["type"] == "card" else None
+    if card is not None and card.decline is not None and not card.attaches:
         raise card_error(refusal(card.decline, None, None))
 
 
@@ -117,8 +152,15 @@ def make_default(customer: Json, method_id: str) -> None:
 
 
 def of(subscription: Json | None, customer: Json) -> Json | None:
-    """The card that Stripe charges: the subscription's own, else the customer's default."""
-    for id_ in ((subscription or {}).get("default_payment_method"), _default(customer)):
+    """What Stripe charges: the subscription's default payment method, its default source, the customer's
+    default payment method, its default source."""
+    own = subscription or {}
+    for id_ in (
+        own.get("default_payment_method"),
+        own.get("default_source"),
+        customer["invoice_settings"]["default_payment_method"],
+        customer["default_source"],
+    ):
         method = db().find("payment_method", id_)
         if method is not None and method["customer"] == customer["id"]:
             return method
@@ -138,8 +180,3 @@ def refusal(decline: cards.Decline, charge: Json | None, method: Json | None) ->
         "payment_method": public(method) if method else None,
         "type": "card_error",
     }
-
-
-def _default(customer: Json) -> str | None:
-    default: str | None = customer["invoice_settings"]["default_payment_method"]
-    return default

@@ -1,4 +1,4 @@
-"""PaymentIntents and SetupIntents: asking the bank, 3D Secure, charges and their balance."""
+"""Paying with a PaymentIntent: 3D Secure, the bank's answer, and the way out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sandbox import cards, clock
-from sandbox.engine import aftermath, methods
+from sandbox.engine import banks, captures, charging, debits, methods, states
 from sandbox.events import change, emit
-from sandbox.house import db, house
-from sandbox.objects import charge as charges
+from sandbox.house import db
 from sandbox.objects import intents
 
 Json = dict[str, Any]
@@ -22,65 +21,104 @@ AUTHENTICATION_FAILED = (
 
 @dataclass(frozen=True)
 class Attempt:
-    """`error` is what the intent's last_payment_error became; only for `declined`."""
+    """`error` is what the intent's last_payment_error became; only for `declined`.
 
-    result: Literal["paid", "declined", "action"]
+    `processing` is a bank debit under way: `states.ON_SETTLED` hears of its end.
+    """
+
+    result: Literal["paid", "declined", "action", "processing"]
     error: Json | None = None
 
 
 def open_intent(amount: int, currency: str, customer: str | None, given: Json) -> Json:
+    """A PaymentIntent for an invoice or Checkout (`given["belongs_to"]`: kind and id), or by itself."""
+    given = {"payment_method_types": banks.types_for(currency)} | given
     intent = intents.payment_intent(clock.now(customer), amount, currency, customer, given)
     db().put(intent)
     emit("payment_intent.created", intent)
     return intent
 
 
-def challenged(method: Json, off_session: bool) -> bool:
-    """Whether the bank asks for 3D Secure now."""
-    rule = cards.known(method["_number"]).three_d_secure
-    if rule == "never":
+def belong(intent: Json, kind: str, id_: str) -> None:
+    """Let the intent pay that invoice or Checkout Session from now on."""
+    intent["_belongs_to"] = [kind, id_]
+    db().put(intent)
+
+
+def challenged(method: Json, off_session: bool, requested: bool = False) -> bool:
+    """Whether the bank asks for 3D Secure now; `requested` where the payment itself demands it."""
+    if method["type"] != "card":
         return False
+    rule = cards.known(method["_number"]).three_d_secure
+    if rule in ("never", "frictionless"):
+        return False
+    if rule == "on_request":
+        return requested and not off_session
     return rule == "always" or not (off_session and method["_set_up"])
 
 
 def will_be_saved(method: Json, authenticated: bool) -> bool:
+    if method["type"] != "card":
+        return True
     card = cards.known(method["_number"])
-    asked = card.three_d_secure != "never" and not card.already_set_up
-    return (card.decline is None or card.attaches) and (authenticated or not asked)
+    return (card.decline is None or card.attaches) and (authenticated or not card.asks_at_setup)
 
 
 def will_be_paid(method: Json, off_session: bool, authenticated: bool) -> bool:
+    """Whether an attempt now ends well, at once or as a debit that is under way."""
+    if method["type"] != "card":
+        return True
     return cards.known(method["_number"]).decline is None and (
         authenticated or not challenged(method, off_session)
     )
 
 
 def confirm(
-    intent: Json, method: Json, off_session: bool, authenticated: bool = False, url: str = ""
+    intent: Json,
+    method: Json,
+    off_session: bool,
+    authenticated: bool = False,
+    url: str = "",
+    action: Json | None = None,
 ) -> Attempt:
-    """One attempt with a card. `url` is the challenge page where a person is there to answer it."""
-    if not authenticated and challenged(method, off_session):
-        _ask(intent, method, url)
+    """One attempt. `url` is the challenge page where a person is there to answer it, `action` a whole
+    next_action in its stead."""
+    if method["type"] != "card":
+        debits.begin(intent, method)
+        return Attempt("processing")
+    if not authenticated and challenged(method, off_session, requested(intent)):
+        states.require_action(intent, method, action or next_action(url))
         return Attempt("action")
-    decline = cards.known(method["_number"]).decline
-    if decline is not None:
-        return _declined(intent, method, decline)
-    _charge(intent, method | {"_authenticated": authenticated})
+    if off_session and methods.expired(method, clock.now(intent["customer"])):
+        return Attempt("declined", charging.decline(intent, method, cards.EXPIRED))
+    card = cards.known(method["_number"])
+    if card.decline is not None:
+        return Attempt("declined", charging.decline(intent, method, card.decline))
+    charging.collect(intent, method | {"_flow": _flow(card, off_session, authenticated)})
     if intent["setup_future_usage"] == "off_session":
-        db().put(method | {"_set_up": True})
+        db().put(db().get("payment_method", method["id"]) | {"_set_up": True})
     return Attempt("paid")
 
 
-def _ask(intent: Json, method: Json, url: str) -> None:
-    redirect = {"redirect_to_url": {"return_url": None, "url": url}, "type": "redirect_to_url"}
-    intent.update(
-        status="requires_action",
-        payment_method=method["id"],
-        last_payment_error=None,
-        next_action=redirect if url else {"type": "use_stripe_sdk", "use_stripe_sdk": {}},
-    )
-    db().put(intent)
-    emit("payment_intent.requires_action", intent)
+def _flow(card: cards.TestCard, off_session: bool, authenticated: bool) -> str | None:
+    """How 3D Secure went, if there was any."""
+    if authenticated:
+        return "challenge"
+    return "frictionless" if card.three_d_secure == "frictionless" and not off_session else None
+
+
+def requested(intent: Json) -> bool:
+    """Whether the intent itself demands 3D Secure wherever the card has it."""
+    card = intent["payment_method_options"].get("card") or {}
+    return card.get("request_three_d_secure") in ("any", "challenge")
+
+
+def next_action(url: str, return_url: str | None = None, sdk: bool = False) -> Json:
+    """Where the challenge waits; for Stripe.js (`sdk`) where it is to be shown inside the shop's page."""
+    if url and not sdk:
+        return {"redirect_to_url": {"return_url": return_url, "url": url}, "type": "redirect_to_url"}
+    challenge = {"stripe_js": url, "type": "three_d_secure_redirect"} if url else {}
+    return {"type": "use_stripe_sdk", "use_stripe_sdk": challenge}
 
 
 def waits_for(intent: Json, method_id: str) -> bool:
@@ -93,116 +131,17 @@ def fail_authentication(intent: Json) -> Json:
     method = db().find("payment_method", intent["payment_method"])
     code = "payment_intent_authentication_failure"
     error = methods.refusal(cards.Decline(code, None, AUTHENTICATION_FAILED), None, method)
-    _back(intent, error | {"type": "invalid_request_error"})
+    states.fail(intent, error | {"type": "invalid_request_error"})
     return error
 
 
-def _declined(intent: Json, method: Json, decline: cards.Decline) -> Attempt:
-    charge = charges.charge(
-        clock.now(intent["customer"]), intent, method, decline.as_json(), house().base_url
-    )
-    db().put(charge)
-    emit("charge.failed", charge)
-    error = methods.refusal(decline, charge, method)
-    intent["latest_charge"] = charge["id"]
-    _back(intent, error)
-    return Attempt("declined", error)
-
-
-def _back(intent: Json, error: Json) -> None:
-    intent.update(
-        status="requires_payment_method", payment_method=None, next_action=None, last_payment_error=error
-    )
-    db().put(intent)
-    emit("payment_intent.payment_failed", intent)
-
-
-def _charge(intent: Json, method: Json) -> None:
-    charge = charges.charge(clock.now(intent["customer"]), intent, method, None, house().base_url)
-    late = intent["capture_method"] == "automatic_async"
-    if not late:
-        charge["balance_transaction"] = _credit(charge)["id"]
-    db().put(charge)
-    emit("charge.succeeded", charge)
-    intent.update(
-        status="succeeded",
-        amount_received=intent["amount"],
-        latest_charge=charge["id"],
-        payment_method=method["id"],
-        next_action=None,
-        last_payment_error=None,
-    )
-    db().put(intent)
-    emit("payment_intent.succeeded", intent)
-    if late:
-        charge["balance_transaction"] = _credit(charge)["id"]
-        db().put(charge)
-        emit("charge.updated", charge, {"balance_transaction": None}, late=house().settings()["late_seconds"])
-    aftermath.follow(charge, cards.known(method["_number"]), bool(method["_authenticated"]))
-
-
-def _credit(charge: Json) -> Json:
-    amount = charge["amount"]
-    fee = min(amount * 29 // 1000 + 30, amount)
-    transaction = charges.balance_transaction(
-        charge["created"], "charge", charge["id"], amount, charge["currency"], fee
-    )
-    return db().put(transaction)
-
-
-def cancel(intent: Json, reason: str) -> None:
-    if intent["status"] in ("succeeded", "canceled"):
+def cancel(intent: Json, reason: str | None) -> None:
+    """Give it up unless it is over or under way; what was held is released."""
+    if intent["status"] in ("succeeded", "canceled", "processing"):
         return
-    intent.update(
-        status="canceled",
-        canceled_at=clock.now(intent["customer"]),
-        cancellation_reason=reason,
-        next_action=None,
-    )
-    db().put(intent)
-    emit("payment_intent.canceled", intent)
-
-
-def set_up(
-    intent: Json | None, customer: str | None, method: Json, authenticated: bool = False, url: str = ""
-) -> tuple[Json, Attempt]:
-    """Save a card for later: a SetupIntent (a new one without `intent`) and what came of it."""
-    if intent is None:
-        intent = intents.setup_intent(clock.now(customer), customer, {})
-        db().put(intent)
-        emit("setup_intent.created", intent)
-    intent["customer"] = customer
-    card = cards.known(method["_number"])
-    intent["payment_method"] = method["id"]
-    if card.three_d_secure != "never" and not card.already_set_up and not authenticated:
-        redirect = {"redirect_to_url": {"return_url": None, "url": url}, "type": "redirect_to_url"}
-        intent.update(status="requires_action", next_action=redirect)
-        db().put(intent)
-        emit("setup_intent.requires_action", intent)
-        return intent, Attempt("action")
-    if card.decline is not None and not card.attaches:
-        return intent, _setup_failed(intent, methods.refusal(card.decline, None, method))
-    intent.update(status="succeeded", next_action=None, last_setup_error=None)
-    db().put(intent)
-    db().put(method | {"_set_up": True})
-    method["_set_up"] = True
-    emit("setup_intent.succeeded", intent)
-    return intent, Attempt("paid")
-
-
-def fail_setup_authentication(intent: Json) -> None:
-    method = db().find("payment_method", intent["payment_method"])
-    decline = cards.Decline("setup_intent_authentication_failure", None, AUTHENTICATION_FAILED)
-    _setup_failed(intent, methods.refusal(decline, None, method) | {"type": "invalid_request_error"})
-
-
-def _setup_failed(intent: Json, error: Json) -> Attempt:
-    intent.update(
-        status="requires_payment_method", payment_method=None, next_action=None, last_setup_error=error
-    )
-    db().put(intent)
-    emit("setup_intent.setup_failed", intent)
-    return Attempt("declined", error)
+    if intent["status"] == "requires_capture":
+        captures.release(db().get("charge", intent["latest_charge"]))
+    states.cancel(intent, reason)
 
 
 def adopt(intent: Json, customer_id: str) -> None:

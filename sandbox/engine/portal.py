@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from sandbox import cards, clock, ids
-from sandbox.engine import customers, methods, payments, subscriptions
+from sandbox.engine import customers, methods, setups, subscriptions
 from sandbox.house import db
 from sandbox.outcomes import Card, NotFound, Outcome
 from sandbox.store import Cause
@@ -55,7 +55,7 @@ def update_card(token: str, card: Card) -> Outcome:
     method = methods.create(card.number, billing, now, (card.exp_month, card.exp_year))
     challenge = ids.random_text(32)
     with db().transaction(Cause(None, str(uuid.uuid4()))):
-        intent, attempt = payments.set_up(None, customer["id"], method, url=f"/3ds/{challenge}")
+        intent, attempt = setups.set_up(None, customer["id"], method, url=f"/3ds/{challenge}")
         if attempt.result == "action":
             body = {"kind": "portal", "token": token, "intent": intent["id"], "method": method["id"]}
             db().set_token(challenge, body)
@@ -75,11 +75,11 @@ def answer(challenge: Json, passed: bool) -> Outcome:
     method = db().get("payment_method", challenge["method"])
     with db().transaction(Cause(None, str(uuid.uuid4()))):
         if not passed:
-            payments.fail_setup_authentication(intent)
+            setups.fail_setup_authentication(intent)
             customers.remember("portal", token, NOT_CONFIRMED)
             return Outcome("declined", NOT_CONFIRMED, redirect_url=here)
         customer = db().get("customer", session["customer"])
-        payments.set_up(intent, customer["id"], method, authenticated=True)
+        setups.set_up(intent, customer["id"], method, authenticated=True)
         return _saved(session, token, customer, method)
 
 

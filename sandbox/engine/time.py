@@ -21,7 +21,8 @@ _advancing = threading.Lock()  # one advancement at a time, though requests go o
 
 def moments(customer_id: str) -> list[tuple[int, str]]:
     """What comes next for a customer, soonest first: (UTC seconds, words)."""
-    rows = db().rows("SELECT at, kind FROM agenda WHERE customer=? ORDER BY at", (customer_id,))
+    sql = "SELECT at, kind FROM agenda WHERE customer=? AND clock IS ? ORDER BY at"
+    rows = db().rows(sql, (customer_id, clock.clock_of(customer_id)))
     return [(row["at"], agenda.LABELS[row["kind"]]) for row in rows]
 
 
@@ -44,10 +45,13 @@ def join(customer: Json, clock_id: str) -> None:
     """Put a customer, and everything that it has, on a clock."""
     customer["test_clock"] = clock_id
     db().put(customer)
-    for kind in ("subscription", "subscription_schedule", "invoice"):
+    for kind in ("subscription", "subscription_schedule", "invoice", "invoiceitem"):
         for obj in db().all(kind, customer=customer["id"]):
             db().put(obj | {"test_clock": clock_id})
-    db().write("UPDATE agenda SET clock=? WHERE customer=?", (clock_id, customer["id"]))
+    for row in db().rows("SELECT subject, kind FROM agenda WHERE customer=?", (customer["id"],)):
+        if row["kind"] not in agenda.BY_WALL:
+            sql = "UPDATE agenda SET clock=? WHERE subject=? AND kind=?"
+            db().write(sql, (clock_id, row["subject"], row["kind"]))
 
 
 def announce(test_clock: Json, target: int) -> Json:

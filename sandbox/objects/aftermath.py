@@ -15,12 +15,25 @@ _EVIDENCE = (
     " shipping_tracking_number uncategorized_file uncategorized_text"
 )
 EVIDENCE = tuple(_EVIDENCE.split())
+ANSWER_SECONDS = 9 * 86400  # until evidence is due
+NETWORK_REASONS = {"product_not_received": "13.1", "noncompliant": None}
+ELIGIBLE: dict[str, Json] = {
+    "visa_compelling_evidence_3": {
+        "required_actions": [
+            "missing_disputed_transaction_description",
+            "missing_prior_undisputed_transactions",
+        ],
+        "status": "requires_action",
+    },
+    "visa_compliance": {"status": "requires_fee_acknowledgement"},
+}
 
 
 def refund(created: int, charge: Json, amount: int, given: Json) -> Json:
-    """A card refund that succeeded at once. `given`: metadata, reason."""
+    """A refund that succeeded at once. `given`: metadata, reason."""
+    kind = charge["payment_method_details"]["type"]
     return {
-        "id": ids.payment("re", ids.stem_of(charge["id"])),
+        "id": ids.payment("re" if kind == "card" else "pyr", ids.stem_of(charge["id"])),
         "object": "refund",
         "amount": amount,
         "balance_transaction": None,
@@ -29,14 +42,7 @@ def refund(created: int, charge: Json, amount: int, given: Json) -> Json:
         "currency": charge["currency"],
         "customer": charge["customer"],
         "customer_account": None,
-        "destination_details": {
-            "card": {
-                "reference_status": "pending",
-                "reference_type": "acquirer_reference_number",
-                "type": "refund",
-            },
-            "type": "card",
-        },
+        "destination_details": DESTINATIONS[kind] | {"type": DESTINATION_TYPES.get(kind, kind)},
         "metadata": given.get("metadata", {}),
         "payment_intent": charge["payment_intent"],
         "payment_method": charge["payment_method"],
@@ -48,28 +54,46 @@ def refund(created: int, charge: Json, amount: int, given: Json) -> Json:
     }
 
 
-def dispute(created: int, charge: Json, status: str, reason: str, balance: list[Json]) -> Json:
+DESTINATION_TYPES = {"sepa_debit": "eu_bank_transfer", "us_bank_account": "us_bank_transfer"}
+_NUMBERED: Json = {"reference": None, "reference_status": "pending"}
+DESTINATIONS: dict[str, Json] = {
+    "card": {
+        "card": {
+            "reference_status": "pending",
+            "reference_type": "acquirer_reference_number",
+            "type": "refund",
+        }
+    },
+    "sepa_debit": {"eu_bank_transfer": _NUMBERED},
+    "us_bank_account": {"us_bank_transfer": _NUMBERED},
+}
+
+
+def dispute(created: int, charge: Json, status: str, reason: str, amount: int, eligible: str | None) -> Json:
+    """A dispute or, with a `warning_…` status, an inquiry. `eligible` is an enhanced way to answer it."""
     card = charge["payment_method_details"]["card"]
+    inquiry = status.startswith("warning")
+    case = "inquiry" if inquiry else "compliance" if reason == "noncompliant" else "chargeback"
     return {
         "id": ids.dated("du"),
         "object": "dispute",
-        "amount": charge["amount"],
-        "balance_transactions": balance,
+        "amount": amount,
+        "balance_transactions": [],
         "charge": charge["id"],
         "created": created,
         "currency": charge["currency"],
-        "enhanced_eligibility_types": [],
+        "enhanced_eligibility_types": [eligible] if eligible else [],
         "evidence": {**dict.fromkeys(EVIDENCE), "enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": created + 9 * 86400,
-            "enhanced_eligibility": {},
+            "due_by": created + ANSWER_SECONDS,
+            "enhanced_eligibility": {eligible: ELIGIBLE[eligible]} if eligible else {},
             "has_evidence": False,
             "past_due": False,
             "submission_count": 0,
             "submission_method": "not_submitted",
         },
         "intended_submission_method": "manual",
-        "is_charge_refundable": status.startswith("warning"),
+        "is_charge_refundable": inquiry,
         "livemode": False,
         "metadata": {},
         "network_reason_code": None,
@@ -77,9 +101,9 @@ def dispute(created: int, charge: Json, status: str, reason: str, balance: list[
         "payment_method_details": {
             "card": {
                 "brand": card["brand"],
-                "case_type": "inquiry" if status.startswith("warning") else "chargeback",
+                "case_type": case,
                 "network": card["network"],
-                "network_reason_code": "10.4",
+                "network_reason_code": NETWORK_REASONS.get(reason, "10.4"),
             },
             "type": "card",
         },

@@ -11,28 +11,18 @@ from sandbox.objects.parts import Json, empty_address
 def payment_method(created: int, card: Json, billing: Json) -> Json:
     """A card that belongs to nobody yet.
 
-    `card` holds number, brand, funding, country, exp_month, exp_year, three_d_secure; `billing` holds
+    `card` holds number, brand, funding, country, exp_month, exp_year, three_d_secure, checks; `billing` holds
     name, email, phone, address, metadata, as far as they are known.
     """
     brand = card["brand"]
     return {
         "id": ids.dated("pm"),
         "object": "payment_method",
-        "allow_redisplay": billing.get("allow_redisplay", "unspecified"),
-        "billing_details": {
-            "address": billing.get("address") or empty_address(),
-            "email": billing.get("email"),
-            "name": billing.get("name"),
-            "phone": billing.get("phone"),
-            "tax_id": None,
-        },
+        "allow_redisplay": billing.get("allow_redisplay") or "unspecified",
+        "billing_details": billing_details(billing),
         "card": {
             "brand": brand,
-            "checks": {
-                "address_line1_check": None,
-                "address_postal_code_check": None,
-                "cvc_check": "pass",
-            },
+            "checks": card["checks"],
             "country": card["country"],
             "display_brand": brand,
             "exp_month": card["exp_month"],
@@ -54,4 +44,15 @@ def payment_method(created: int, card: Json, billing: Json) -> Json:
         "type": "card",
         "_number": card["number"],
         "_set_up": False,
+    }
+
+
+def billing_details(billing: Json) -> Json:
+    """Who pays, as far as it is known: name, email, phone, address."""
+    return {
+        "address": empty_address() | (billing.get("address") or {}),
+        "email": billing.get("email"),
+        "name": billing.get("name"),
+        "phone": billing.get("phone"),
+        "tax_id": None,
     }
