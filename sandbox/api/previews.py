@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.api import subscription_creation, subscriptions
+from sandbox.api import subscription_item_params as item_rows
 from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import Call, Operation
@@ -15,12 +16,12 @@ from sandbox.house import db
 Json = dict[str, Any]
 
 DETAILS = (
-    f"{said.spell('items.#', said.ITEM + ' id deleted')} billing_cycle_anchor.type cancel_at cancel_at_period_end"
-    " cancel_now metadata.* proration_behavior proration_date trial_end"
+    f"{item_rows.spell('items.#', item_rows.ITEM + ' id deleted')} billing_cycle_anchor.type cancel_at"
+    " cancel_at_period_end cancel_now metadata.* proration_behavior proration_date trial_end"
 )
 ITEM = (
     f"amount currency description discountable metadata.* period.start period.end price quantity unit_amount"
-    f" {said.spell('price_data', said.PRICE_DATA)}"
+    f" {item_rows.spell('price_data', item_rows.PRICE_DATA)}"
 )
 
 
@@ -78,7 +79,7 @@ def _more(params: Params, customer: Json, sub: Json | None) -> Json:
 
 def _item(row: Params, currency: str | None, sub: Json | None) -> Json:
     quantity = row.integer("quantity", least=0)
-    price = said.price(row, None, recurring=False) if row.has("price") or row.has("price_data") else None
+    price = item_rows.price(row, None, recurring=False) if row.has("price") or row.has("price_data") else None
     unit = price["unit_amount"] if price else row.integer("unit_amount")
     amount = row.integer("amount")
     if amount is None:
@@ -115,6 +116,6 @@ OPERATIONS = (
         "POST", "/v1/invoices/create_preview", create,
         "customer subscription schedule schedule_details.* discounts.#.coupon"
         " discounts.#.discount discounts.#.promotion_code"
-        f" {said.spell('subscription_details', DETAILS)} {said.spell('invoice_items.#', ITEM)}",
+        f" {item_rows.spell('subscription_details', DETAILS)} {item_rows.spell('invoice_items.#', ITEM)}",
     ),
 )  # fmt: skip

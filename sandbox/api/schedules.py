@@ -6,6 +6,7 @@ from typing import Any
 
 from sandbox import clock, periods
 from sandbox.api import listing
+from sandbox.api import subscription_item_params as item_rows
 from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
@@ -17,9 +18,9 @@ from sandbox.objects import schedule as shapes
 Json = dict[str, Any]
 
 PHASE = (
-    f"{said.spell('items.#', said.ITEM)} duration.interval duration.interval_count end_date proration_behavior"
-    " trial trial_end metadata.* discounts.#.coupon discounts.#.discount discounts.#.promotion_code description"
-    " default_payment_method"
+    f"{item_rows.spell('items.#', item_rows.ITEM)} duration.interval duration.interval_count end_date"
+    " proration_behavior trial trial_end metadata.* discounts.#.coupon discounts.#.discount"
+    " discounts.#.promotion_code description default_payment_method"
 )
 MOMENTS = ("canceled_at", "completed_at", "released_at")
 FILTERS = " ".join(f"{name} {name}.gt {name}.gte {name}.lt {name}.lte" for name in MOMENTS)
@@ -81,8 +82,8 @@ def _phase(row: Params, customer: Json, start: int, first: bool) -> Json:
     rows = row.rows("items")
     if not rows:
         raise required(row.name("items"))
-    prices = [said.price(each, None) for each in rows]
-    said.check_intervals(prices, row.name("items"))
+    prices = [item_rows.price(each, None) for each in rows]
+    item_rows.check_prices(prices, row.name("items"))
     items = [
         shapes.phase_item(price["id"], each.integer("quantity", least=0) or 1, each.metadata())
         for price, each in zip(prices, rows, strict=True)
@@ -199,7 +200,7 @@ OPERATIONS = (
     Operation(
         "POST", "/v1/subscription_schedules", create,
         f"customer from_subscription start_date end_behavior metadata.* billing_mode.type"
-        f" {said.spell('phases.#', PHASE)}",
+        f" {item_rows.spell('phases.#', PHASE)}",
     ),
     Operation(
         "GET", "/v1/subscription_schedules", list_, f"{LISTED} {CREATED} {FILTERS} customer scheduled"
@@ -207,7 +208,7 @@ OPERATIONS = (
     Operation("GET", "/v1/subscription_schedules/<id>", retrieve),
     Operation(
         "POST", "/v1/subscription_schedules/<id>", update,
-        f"end_behavior metadata.* proration_behavior {said.spell('phases.#', PHASE + ' start_date')}",
+        f"end_behavior metadata.* proration_behavior {item_rows.spell('phases.#', PHASE + ' start_date')}",
     ),
     Operation("POST", "/v1/subscription_schedules/<id>/release", release, "preserve_cancel_date"),
     Operation("POST", "/v1/subscription_schedules/<id>/cancel", cancel, "invoice_now prorate"),

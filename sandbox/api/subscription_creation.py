@@ -6,6 +6,7 @@ from typing import Any
 
 from sandbox import clock, periods
 from sandbox.agenda import DAY
+from sandbox.api import subscription_item_params as item_rows
 from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.errors import not_built, request_error, required
@@ -30,7 +31,7 @@ def creation(params: Params, customer: Json) -> tuple[list[tuple[Json, int]], Js
         "payment_behavior": params.choice("payment_behavior", *said.PAYMENT),
         "proration_behavior": said.proration(params),
         "offers": said.offers(params, customer, currency),
-        "extras": said.extras(params, currency, None),
+        "extras": item_rows.extras(params, currency, None),
         "billing_mode": params.child("billing_mode").choice("type", "classic", "flexible"),
         "save_default_payment_method": params.child("payment_settings").choice(
             "save_default_payment_method", "off", "on_subscription"
@@ -52,10 +53,10 @@ def _new_items(params: Params) -> tuple[list[tuple[Json, int]], list[Json]]:
         raise required("items")
     lines: list[tuple[Json, int]] = []
     for row in rows:
-        found = said.price(row, lines[0][0]["currency"] if lines else None)
+        found = item_rows.price(row, lines[0][0]["currency"] if lines else None)
         quantity = row.integer("quantity", least=0)
         lines.append((found, 1 if quantity is None else quantity))
-    said.check_intervals([each for each, _ in lines], "items")
+    item_rows.check_prices([each for each, _ in lines], "items")
     return lines, [row.metadata() for row in rows]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.api import listing
+from sandbox.api import subscription_item_params as item_rows
 from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import LISTED, Call, Operation
@@ -33,7 +34,7 @@ def _owner(item_id: str) -> tuple[Json, Json]:
 def _carry_out(sub: Json, items: list[Json], params: Params) -> Json:
     if sub["status"] in subscriptions.ENDED or sub["status"] in ("incomplete", "paused"):
         raise request_error(f"The items of a subscription that is {sub['status']} cannot change.")
-    said.check_intervals([each["price"] for each in items], "price")
+    item_rows.check_prices([each["price"] for each in items], "price")
     payment = params.choice("payment_behavior", *said.PAYMENT, "pending_if_incomplete")
     return changing.change_items(
         sub, items, said.proration(params), params.integer("proration_date"), payment or "allow_incomplete"
@@ -46,11 +47,7 @@ def create(call: Call) -> Json:
     sub = db().find("subscription", id_)
     if sub is None:
         raise missing("subscription", id_, "subscription", 400)
-    price = said.price(params, sub["currency"])
-    if price["id"] in [each["price"]["id"] for each in sub["items"]["data"]]:
-        raise request_error(
-            "Cannot add multiple subscription items with the same plan or price.", param="price"
-        )
+    price = item_rows.price(params, sub["currency"])
     quantity = params.integer("quantity", least=0)
     made = changing.item(sub, price, 1 if quantity is None else quantity)
     made["metadata"] = params.metadata()
@@ -64,7 +61,7 @@ def retrieve(call: Call) -> Json:
 
 def update(call: Call) -> Json:
     sub, item = _owner(call.id)
-    changed = said.changed_item(sub, item, call.params)
+    changed = item_rows.changed_item(sub, item, call.params)
     items = [changed if each["id"] == item["id"] else each for each in sub["items"]["data"]]
     _carry_out(sub, items, call.params)
     return _owner(item["id"])[1]
@@ -92,9 +89,9 @@ def list_(call: Call) -> Json:
 
 
 OPERATIONS = (
-    Operation("POST", "/v1/subscription_items", create, f"subscription {said.ITEM} {CHANGE}"),
+    Operation("POST", "/v1/subscription_items", create, f"subscription {item_rows.ITEM} {CHANGE}"),
     Operation("GET", "/v1/subscription_items", list_, f"{LISTED} subscription"),
     Operation("GET", "/v1/subscription_items/<id>", retrieve),
-    Operation("POST", "/v1/subscription_items/<id>", update, f"{said.ITEM} {CHANGE}"),
+    Operation("POST", "/v1/subscription_items/<id>", update, f"{item_rows.ITEM} {CHANGE}"),
     Operation("DELETE", "/v1/subscription_items/<id>", delete, CHANGE),
 )

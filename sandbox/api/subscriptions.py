@@ -6,10 +6,11 @@ from typing import Any
 
 from sandbox import clock
 from sandbox.api import listing, subscription_creation
+from sandbox.api import subscription_item_params as item_rows
 from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import changing, discounts, pausing, starting, subscriptions
+from sandbox.engine import changing, pausing, starting, subscriptions
 from sandbox.errors import missing, not_built, request_error, required
 from sandbox.house import db
 
@@ -85,7 +86,9 @@ def wanted(sub: Json, params: Params) -> changing.Wanted:
     """What an update, or the preview of one, asks for."""
     now = clock.now(sub["customer"])
     anchor = params.child("billing_cycle_anchor").choice("type", "now", "unchanged")
-    items = said.items(sub, params) if params.has("items") else None
+    items = item_rows.items(sub, params) if params.has("items") else None
+    customer = db().get("customer", sub["customer"])
+    kept = said.kept_discounts(params, sub)
     return changing.Wanted(
         fields=_fields(sub, params),
         items=items,
@@ -95,7 +98,9 @@ def wanted(sub: Json, params: Params) -> changing.Wanted:
         at=params.integer("proration_date"),
         payment=params.choice("payment_behavior", *said.PAYMENT, "pending_if_incomplete")
         or "allow_incomplete",
-        extras=said.extras(params, sub["currency"], sub["id"]),
+        extras=item_rows.extras(params, sub["currency"], sub["id"]),
+        offers=said.offers(params, customer, sub["currency"]),
+        dropped=[id_ for id_ in sub["discounts"] if params.has("discounts") and id_ not in kept],
     )
 
 
@@ -119,8 +124,6 @@ def _fields(sub: Json, params: Params) -> Json:
     kept = params.child("payment_settings").choice("save_default_payment_method", "off", "on_subscription")
     if kept:
         fields["payment_settings"] = sub["payment_settings"] | {"save_default_payment_method": kept}
-    if params.has("discounts"):
-        fields["discounts"] = _discounts(sub, params)
     return fields
 
 
@@ -132,17 +135,6 @@ def _pause_collection(params: Params) -> Json | None:
     if behavior is None:
         raise required(asked.name("behavior"))
     return {"behavior": behavior, "resumes_at": asked.integer("resumes_at")}
-
-
-def _discounts(sub: Json, params: Params) -> list[str]:
-    customer = db().get("customer", sub["customer"])
-    offered = said.offers(params, customer, sub["currency"])
-    kept = said.kept_discounts(params, sub)
-    for id_ in sub["discounts"]:
-        if id_ not in kept:
-            discounts.end(db().get("discount", id_))
-    target = {"customer": customer["id"], "subscription": sub["id"]}
-    return [*kept, *(discounts.redeem(each, target)["id"] for each in offered)]
 
 
 def _refuse(sub: Json, params: Params) -> None:
@@ -203,7 +195,7 @@ def resume(call: Call) -> Json:
 OPERATIONS = (
     Operation(
         "POST", "/v1/subscriptions", create,
-        f"customer {said.COMMON} {said.spell('items.#', said.ITEM)} billing_cycle_anchor"
+        f"customer {said.COMMON} {item_rows.spell('items.#', item_rows.ITEM)} billing_cycle_anchor"
         " billing_cycle_anchor_config.day_of_month billing_cycle_anchor_config.hour"
         " billing_cycle_anchor_config.minute billing_cycle_anchor_config.second billing_mode.type currency"
         " trial_period_days",
@@ -215,7 +207,7 @@ OPERATIONS = (
     Operation("GET", "/v1/subscriptions/<id>", retrieve),
     Operation(
         "POST", "/v1/subscriptions/<id>", update,
-        f"{said.COMMON} {said.spell('items.#', said.ITEM + ' id deleted')} {WORDS} proration_date"
+        f"{said.COMMON} {item_rows.spell('items.#', item_rows.ITEM + ' id deleted')} {WORDS} proration_date"
         " billing_cycle_anchor billing_cycle_anchor.type pause_collection.behavior pause_collection.resumes_at",
     ),
     Operation("DELETE", "/v1/subscriptions/<id>", cancel, f"prorate invoice_now {WORDS}"),

@@ -32,16 +32,20 @@ class Purchase(NamedTuple):
 
 
 def offer(coupon: str | None, promotion_code: str | None, param: str) -> Offer:
-    """By their ids; 400 when there is no such coupon or code. `param` is the parameter to blame."""
+    """By their ids; 400 when there is none. `param` is the parameter to blame, "" for the outermost."""
     if promotion_code is not None:
         code = db().find("promotion_code", promotion_code)
         if code is None:
-            raise missing("promotion code", promotion_code, f"{param}[promotion_code]", 400)
+            raise missing("promotion code", promotion_code, _below(param, "promotion_code"), 400)
         return Offer(db().get("coupon", code["promotion"]["coupon"]), code)
     found = db().find("coupon", coupon)
     if found is None or found.get("_deleted"):
-        raise missing("coupon", str(coupon), f"{param}[coupon]", 400)
+        raise missing("coupon", str(coupon), _below(param, "coupon"), 400)
     return Offer(found)
+
+
+def _below(param: str, name: str) -> str:
+    return f"{param}[{name}]" if param else name
 
 
 def typed(words: str, customer_id: str | None) -> Offer | None:
@@ -64,7 +68,7 @@ def check(offered: Offer, purchase: Purchase, param: str = "discounts") -> None:
         _check_code(offered.code, purchase, now, param)
     coupon = offered.coupon
     if coupon.get("_deleted") or _over(coupon, coupon["redeem_by"], now):
-        raise request_error(f"Coupon expired: {coupon['id']}", "coupon_expired", f"{param}[coupon]")
+        raise request_error(f"Coupon expired: {coupon['id']}", "coupon_expired", _below(param, "coupon"))
     if coupon["amount_off"] is not None and purchase.currency not in (
         None,
         coupon["currency"],
@@ -82,7 +86,7 @@ def _over(obj: Json, until: int | None, now: int) -> bool:
 
 
 def _check_code(code: Json, purchase: Purchase, now: int, param: str) -> None:
-    param = f"{param}[promotion_code]"
+    param = _below(param, "promotion_code")
     customer = purchase.customer
     if not code["active"] or _over(code, code["expires_at"], now):
         raise request_error("This promotion code is not active.", "coupon_expired", param)

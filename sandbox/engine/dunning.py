@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import cards, clock
-from sandbox.engine import changing, invoicing, pausing, subscriptions
+from sandbox.engine import invoicing, pausing, pending, subscriptions
 from sandbox.events import change, emit
 from sandbox.house import db, house
 
@@ -43,7 +43,7 @@ def failed(invoice: Json, error: Json, automatic: bool) -> None:
 def _decides(invoice: Json) -> bool:
     """Whether a subscription or a pending update hangs on this invoice: Stripe does not try it again by itself."""
     sub = invoicing.subscription_of(invoice)
-    return sub is not None and (sub["status"] == "incomplete" or changing.waits_for(sub, invoice["id"]))
+    return sub is not None and (sub["status"] == "incomplete" or pending.waits_for(sub, invoice["id"]))
 
 
 def skipped(invoice: Json) -> None:
@@ -106,8 +106,8 @@ def recovered(invoice: Json) -> None:
     sub = invoicing.subscription_of(invoice)
     if sub is None:
         return
-    if paid and changing.waits_for(sub, invoice["id"]):
-        changing.apply_pending(sub)
+    if paid and pending.waits_for(sub, invoice["id"]):
+        pending.apply(sub)
         return
     if paid and pausing.paid(sub, invoice["id"]):
         return

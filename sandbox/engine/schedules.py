@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import changing, discounts, starting, subscriptions
+from sandbox.engine import changing, phases, starting, subscriptions
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db
@@ -48,15 +48,11 @@ def from_subscription(sub: Json, given: Json) -> Json:
     }
     phase = shapes.phase(first["current_period_start"], first["current_period_end"], items, more)
     schedule = shapes.schedule(clock.now(customer["id"]), customer, [phase], given)
-    schedule.update(status="active", subscription=sub["id"], current_phase=_dates(phase))
+    schedule.update(status="active", subscription=sub["id"], current_phase=phases.dates(phase))
     db().put(schedule)
     emit("subscription_schedule.created", schedule)
     change(sub, subscriptions.UPDATED, schedule=schedule["id"])
     return schedule
-
-
-def _dates(phase: Json) -> Json:
-    return {"end_date": phase["end_date"], "start_date": phase["start_date"]}
 
 
 def _begin(schedule: Json) -> None:
@@ -73,26 +69,12 @@ def _begin(schedule: Json) -> None:
         "description": phase["description"],
         "default_payment_method": phase["default_payment_method"],
         "trial_end": phase["trial_end"],
-        "offers": _offers(phase),
-        "cancel_at": _last_day(schedule, phase),
+        "offers": phases.offers(phase),
+        "cancel_at": phases.last_day(schedule, phase),
     }
     sub = starting.start(customer, lines, given)
-    schedule.update(status="active", subscription=sub["id"], current_phase=_dates(phase))
+    schedule.update(status="active", subscription=sub["id"], current_phase=phases.dates(phase))
     db().put(schedule)
-
-
-def _offers(phase: Json) -> list[discounts.Offer]:
-    return [
-        discounts.offer(each["coupon"], each["promotion_code"], "discounts")
-        for each in phase["discounts"]
-        if each["discount"] is None
-    ]
-
-
-def _last_day(schedule: Json, phase: Json) -> int | None:
-    """When the schedule ends its subscription, if this is the last phase."""
-    last = phase["start_date"] == schedule["phases"][-1]["start_date"]
-    return int(phase["end_date"]) if last and schedule["end_behavior"] == "cancel" else None
 
 
 def of(sub: Json) -> Json | None:
@@ -102,7 +84,10 @@ def of(sub: Json) -> Json | None:
 
 
 def begin(schedule: Json) -> None:
-    """The time of the first phase has come."""
+    """The time of the first phase has come; a customer who was deleted gets no subscription."""
+    if db().get("customer", schedule["customer"]).get("_deleted"):
+        cancel(schedule)
+        return
     _begin(schedule)
     emit(UPDATED, schedule, {"current_phase": None, "status": "not_started", "subscription": None})
 
@@ -113,11 +98,11 @@ def turn(sub: Json) -> bool:
     now = clock.now(sub["customer"])
     if schedule is None or schedule["status"] != "active" or schedule["current_phase"]["end_date"] > now:
         return True
-    following = _following(schedule, now)
+    following = phases.following(schedule, now)
     if following is not None:
         before = subscriptions.recurring(sub)
-        sub.update(_fields(schedule, following, sub))
-        sub["items"] = sub["items"] | {"data": _items(sub, following)}
+        sub.update(phases.fields(schedule, following, sub))
+        sub["items"] = sub["items"] | {"data": phases.items(sub, following)}
         if subscriptions.recurring(sub) != before:
             sub["billing_cycle_anchor"] = now
         _enter(schedule, following)
@@ -130,48 +115,14 @@ def turn(sub: Json) -> bool:
     return True
 
 
-def _following(schedule: Json, now: int) -> Json | None:
-    """The phase that holds this moment."""
-    for each in schedule["phases"]:
-        if each["start_date"] <= now < each["end_date"]:
-            found: Json = each
-            return found
-    return None
-
-
 def _enter(schedule: Json, entered: Json) -> None:
-    change(schedule, UPDATED, current_phase=_dates(entered))
-
-
-def _fields(schedule: Json, entered: Json, sub: Json) -> Json:
-    fields: Json = {"cancel_at": _last_day(schedule, entered)}
-    if entered["metadata"]:
-        fields["metadata"] = sub["metadata"] | entered["metadata"]
-    if entered["description"] is not None:
-        fields["description"] = entered["description"]
-    if entered["default_payment_method"] is not None:
-        fields["default_payment_method"] = entered["default_payment_method"]
-    target = {"customer": sub["customer"], "subscription": sub["id"]}
-    made = [discounts.redeem(each, target)["id"] for each in _offers(entered)]
-    kept = [each["discount"] for each in entered["discounts"] if each["discount"] in sub["discounts"]]
-    return fields | {"discounts": [*kept, *made]}
-
-
-def _items(sub: Json, entered: Json) -> list[Json]:
-    """The items of a phase; those that stand in the same place keep their ids."""
-    known = sub["items"]["data"]
-    made = []
-    for place, each in enumerate(entered["items"]):
-        old = known[place] if place < len(known) else None
-        item = changing.item(sub, db().get("price", each["price"]), each["quantity"], old)
-        made.append(item | {"metadata": each["metadata"]})
-    return made
+    change(schedule, UPDATED, current_phase=phases.dates(entered))
 
 
 def between(schedule: Json, sub: Json) -> None:
     """A phase begins, or the last is over, inside a period of the subscription."""
     now = clock.now(sub["customer"])
-    following = _following(schedule, now)
+    following = phases.following(schedule, now)
     if following is None and schedule["end_behavior"] == "cancel":
         subscriptions.end_scheduled(sub)
     elif following is None:
@@ -183,8 +134,8 @@ def between(schedule: Json, sub: Json) -> None:
 
 
 def _apply(schedule: Json, sub: Json, entered: Json, proration_behavior: str) -> None:
-    fields = _fields(schedule, entered, sub)
-    wanted = changing.Wanted(fields=fields, items=_items(sub, entered), proration=proration_behavior)
+    fields = phases.fields(schedule, entered, sub)
+    wanted = changing.Wanted(fields=fields, items=phases.items(sub, entered), proration=proration_behavior)
     changing.carry_out(sub, wanted)
 
 
@@ -222,28 +173,18 @@ def expiring(schedule_id: str) -> None:
 def update(schedule: Json, fields: Json, proration_behavior: str = "create_prorations") -> Json:
     """Change `phases`, `end_behavior` or `metadata`. A changed current phase is a change of the subscription now."""
     _living(schedule, "updated")
-    old = _current(schedule)
+    old = phases.current(schedule)
     change(schedule, UPDATED, **fields)
-    current = _current(schedule)
+    current = phases.current(schedule)
     sub = db().find("subscription", schedule["subscription"])
     if current is None or sub is None:
         return schedule
-    change(schedule, None, current_phase=_dates(current))
-    if _billed(current) != _billed(old):
+    change(schedule, None, current_phase=phases.dates(current))
+    if phases.billed(current) != phases.billed(old):
         _apply(schedule, sub, current, proration_behavior)
-    elif _last_day(schedule, current) != sub["cancel_at"]:
-        change(sub, subscriptions.UPDATED, cancel_at=_last_day(schedule, current))
+    elif phases.last_day(schedule, current) != sub["cancel_at"]:
+        change(sub, subscriptions.UPDATED, cancel_at=phases.last_day(schedule, current))
     return db().get("subscription_schedule", schedule["id"])
-
-
-def _current(schedule: Json) -> Json | None:
-    dates = schedule["current_phase"]
-    starts = [each for each in schedule["phases"] if dates and each["start_date"] == dates["start_date"]]
-    return starts[0] if starts else None
-
-
-def _billed(phase: Json | None) -> Any:
-    return phase and [phase["items"], phase["discounts"], phase["metadata"]]
 
 
 def release(schedule: Json, preserve_cancel_date: bool = False) -> Json:

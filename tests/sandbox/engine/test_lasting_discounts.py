@@ -145,6 +145,9 @@ def test_a_customers_discount_is_given_switched_and_taken() -> None:
     assert customer["discount"] is None
     assert told() == [f"customer.discount.{each}" for each in ("created", "updated", "deleted")]
     assert [each["times_redeemed"] for each in db().all("coupon")] == [1, 1]
+    with pytest.raises(ApiError) as caught:
+        discounts.give_customer(customer, "none")
+    assert (caught.value.error["code"], caught.value.error["param"]) == ("resource_missing", "coupon")
 
 
 def test_a_typed_code_is_found_in_any_case_and_the_persons_own_first() -> None:
