@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox import cards
 from sandbox.api import listing
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
@@ -100,7 +101,12 @@ def _settings(customer: Json, params: Params) -> Json:
 
 
 def _own_method(customer: Json, params: Params) -> str | None:
+    """The customer's card of that id; an alias (`pm_card_visa`) stands for the newest one that it made."""
     id_ = params.text("default_payment_method")
+    card = cards.alias(id_ or "")
+    if card is not None:
+        made = db().all("payment_method", customer=customer["id"], _number=card.number)
+        id_ = made[-1]["id"] if made else id_
     method = db().find("payment_method", id_)
     if id_ and (method is None or method["customer"] != customer["id"]):
         raise missing("PaymentMethod", id_, params.name("default_payment_method"), 400)

@@ -29,6 +29,31 @@ MEANS = {
     "subscription.payment_succeeded": "invoice.payment_succeeded",
 }
 OLDER = "2025-02-24.acacia"
+# What their scripts send, and Stripe took until then.
+SCRIPTS_OF_OLDER_VERSIONS = {
+    "payment_method_types": (
+        "charge.captured charge.dispute.closed charge.dispute.created charge.dispute.updated charge.failed"
+        " charge.refund.updated charge.refunded charge.succeeded checkout.session.async_payment_failed"
+        " checkout.session.async_payment_succeeded payment_intent.amount_capturable_updated"
+        " payment_intent.created payment_intent.partially_funded payment_intent.payment_failed"
+        " payment_intent.processing payment_intent.requires_action payment_intent.succeeded"
+        " setup_intent.canceled setup_intent.created setup_intent.setup_failed setup_intent.succeeded"
+    ),
+    "coupon": (
+        "customer.discount.created customer.discount.deleted customer.discount.updated promotion_code.created"
+        " promotion_code.updated"
+    ),
+    "iterations": (
+        "subscription_schedule.canceled subscription_schedule.completed subscription_schedule.created"
+        " subscription_schedule.released subscription_schedule.updated"
+    ),
+}
+IN_AN_OLDER_VERSION = {name for names in SCRIPTS_OF_OLDER_VERSIONS.values() for name in names.split()}
+# Scripts that, by what Stripe says of the event, do not bring it about; test_schedules.py does.
+NOT_BROUGHT_ABOUT = {
+    "subscription_schedule.aborted": "the script cancels a schedule that has not begun",
+    "subscription_schedule.expiring": "the script stops nine days before the end, and Stripe tells of it seven before",
+}
 
 needs_cli = pytest.mark.skipif(CLI is None, reason=f"the Stripe CLI {stripe_cli.why_not()}")
 
@@ -62,21 +87,20 @@ def test_a_trigger_of_the_cli_brings_its_event_about(
     sandbox: Sandbox, endpoint: Endpoint, tmp_path: Path, event: str
 ) -> None:
     since = sandbox.mark()
-    ran = _trigger(sandbox, tmp_path, event)
-    if ran.returncode and "sandbox_not_built" not in ran.stderr and _wants_an_older_version(ran.stderr):
-        ran = _trigger(sandbox, tmp_path, event, "--api-version", OLDER)
+    version = ["--api-version", OLDER] if event in IN_AN_OLDER_VERSION else []
+    ran = _run(tmp_path, "trigger", event, "--api-base", sandbox.base, "--api-key", KEY, *version)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     wanted = MEANS.get(event, event)
+    if event in NOT_BROUGHT_ABOUT:
+        assert not _emitted(sandbox, since, wanted)
+        return
     emitted = eventually(lambda: _emitted(sandbox, since, wanted), f"{wanted} is emitted")
     eventually(lambda: emitted & _delivered(endpoint), f"{wanted} is delivered")
 
 
-def _trigger(sandbox: Sandbox, home: Path, event: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return _run(home, "trigger", event, "--api-base", sandbox.base, "--api-key", KEY, *more)
-
-
-def _wants_an_older_version(said: str) -> bool:
-    return "payment_method_types_no_longer_supported" in said or "parameter_unknown" in said
+@needs_cli
+def test_only_events_that_the_cli_knows_are_excused() -> None:
+    assert set(triggers()) >= IN_AN_OLDER_VERSION | set(NOT_BROUGHT_ABOUT)
 
 
 def _emitted(sandbox: Sandbox, since: str | None, wanted: str) -> set[str]:
