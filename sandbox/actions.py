@@ -1,4 +1,4 @@
-"""What a person does on a hosted page or the control panel. The pages call this module and nothing else.
+"""What a person does in the portal, on an invoice and on the control panel; `checkout_actions` has the rest.
 
 Every function is one transaction; every view is a plain dict of Stripe's own objects and a few words.
 """
@@ -8,17 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import (
-    checkout,
-    customers,
-    direct,
-    direct_setups,
-    hosted_invoice,
-    invoicing,
-    methods,
-    portal,
-    time,
-)
+from sandbox.engine import customers, hosted_invoice, invoicing, methods, portal, time
 from sandbox.house import SETTINGS, TROUBLE, db, house
 from sandbox.outcomes import Card, NotFound, Outcome
 from sandbox.running import deliverer
@@ -27,125 +17,6 @@ from sandbox.store import public
 __all__ = ["Card", "NotFound", "Outcome"]
 
 Json = dict[str, Any]
-
-
-def checkout_view(session_id: str) -> Json:
-    """session (the whole object), lines, email, email_locked, total, currency, mode, business_name,
-    trial_days, cancel_url, promotion_allowed, card_needed.
-
-    `lines[].amount` is the price of a period, trial or not, in minor units; `total` is what is due today.
-    """
-    session = checkout.find(session_id)
-    known = checkout.known_email(session)
-    data = session["_subscription_data"]
-    days = data.get("trial_period_days")
-    if data.get("trial_end"):
-        days = (int(data["trial_end"]) - clock.now(session["customer"])) // 86400
-    return {
-        "session": public(session),
-        "lines": [_line(item) for item in session["_line_items"]],
-        "email": known or session.get("_email") or "",
-        "email_locked": bool(known),
-        "total": session["amount_total"],
-        "currency": session["currency"],
-        "mode": session["mode"],
-        "business_name": house().settings()["business_name"],
-        "trial_days": int(days) if days else 0,
-        "cancel_url": session["cancel_url"],
-        "promotion_allowed": bool(session["allow_promotion_codes"]),
-        "card_needed": checkout.needs_card(session),
-    }
-
-
-def _line(item: Json) -> Json:
-    price = item["price"]
-    product = db().find("product", price["product"]) or {}
-    recurring = price["recurring"] or {}
-    return {
-        "name": product.get("name", item["description"]),
-        "description": product.get("description") or "",
-        "amount": item["_unit_amount"] * item["quantity"],
-        "quantity": item["quantity"],
-        "currency": item["currency"],
-        "interval": recurring.get("interval"),
-        "interval_count": recurring.get("interval_count"),
-    }
-
-
-def submit_checkout(session_id: str, card: Card | None, email: str | None) -> Outcome:
-    """Pay or subscribe. `card` may be None only where `card_needed` is False."""
-    with db().transaction():
-        return checkout.submit(session_id, card, email)
-
-
-def expire_checkout(session_id: str) -> None:
-    with db().transaction():
-        session = checkout.find(session_id)
-        if session["status"] == "open":
-            checkout.expire(session)
-
-
-def challenge_view(token: str) -> Json:
-    """amount, currency, business_name, card_last4, purpose, cancel_url."""
-    body = _challenge(token)
-    method = db().get("payment_method", body["method"])
-    view = {"amount": 0, "currency": "usd", "purpose": "Saving this card", "cancel_url": None}
-    if body["kind"] == "checkout":
-        session = checkout.find(body["session"])
-        view |= {
-            "amount": session["amount_total"],
-            "currency": session["currency"],
-            "cancel_url": f"{house().base_url}/c/pay/{session['id']}",
-            "success_url": session["success_url"],
-        }
-        if session["_line_items"]:
-            view["purpose"] = _line(session["_line_items"][0])["name"]
-    elif body["kind"] == "invoice_payment":
-        invoice = hosted_invoice.invoice_of(body["token"])
-        view |= {
-            "amount": invoice["amount_remaining"],
-            "currency": invoice["currency"],
-            "purpose": f"Invoice {invoice['number']}",
-            "cancel_url": invoice["hosted_invoice_url"],
-        }
-    elif body["kind"] == "payment_intent":
-        intent = db().get("payment_intent", body["intent"])
-        view |= {
-            "amount": intent["amount"],
-            "currency": intent["currency"],
-            "purpose": intent["description"] or "A payment",
-            "return_url": body["return_url"],
-        }
-    elif body["kind"] == "setup_intent":
-        view["return_url"] = body["return_url"]
-    else:
-        view["return_url"] = portal.next_url(portal.session_of(body["token"]), body["token"])
-    return view | {
-        "business_name": house().settings()["business_name"],
-        "card_last4": method["card"]["last4"],
-    }
-
-
-def answer_challenge(token: str, passed: bool) -> Outcome:
-    """Pass or fail 3D Secure. The outcome always leads somewhere."""
-    answers = {
-        "checkout": checkout.answer,
-        "portal": portal.answer,
-        "invoice_payment": hosted_invoice.answer,
-        "payment_intent": direct.answer,
-        "setup_intent": direct_setups.answer,
-    }
-    with db().transaction():
-        body = _challenge(token)
-        db().drop_token(token)
-        return answers[body["kind"]](body, passed)
-
-
-def _challenge(token: str) -> Json:
-    body = db().token(token)
-    if body is None or "method" not in body:
-        raise NotFound(token)
-    return body
 
 
 def portal_view(token: str) -> Json:

@@ -14,6 +14,8 @@ HOUR, DAY = 3600, 86400
 INCOMPLETE_LIFE = 23 * HOUR
 TRIAL_NOTICE = 3 * DAY
 UPCOMING_NOTICE = 3 * DAY
+DUE_NOTICE = 3 * DAY  # ours: at Stripe the account chooses
+EXPIRING_NOTICE = 7 * DAY
 INQUIRY_LIFE = 120 * DAY  # an inquiry that never became a dispute is closed then
 
 LABELS = {
@@ -27,6 +29,15 @@ LABELS = {
     "retry": "Payment is tried again",
     "expire": "Checkout page expires",
     "settle": "Refund settles",
+    "will_be_due": "Sent invoice will be due",
+    "overdue": "Sent invoice is overdue",
+    "coupon_expire": "Coupon can no longer be redeemed",
+    "code_expire": "Promotion code expires",
+    "discount_end": "Discount ends",
+    "collect_again": "Paused collection goes on",
+    "pending_expire": "Pending update expires",
+    "phase": "Schedule's next phase",
+    "expiring": "Notice that the schedule ends",
     "collect_debit": "Bank debit settles",
     "expire_hold": "Authorisation expires",
     "dispute_due": "Evidence is due",
@@ -51,28 +62,57 @@ def _subscription(sub: Json) -> Iterator[tuple[str, int]]:
     status = sub["status"]
     if status == "incomplete":
         yield "incomplete_expire", sub["created"] + INCOMPLETE_LIFE
+    if sub["pending_update"] is not None:
+        yield "pending_expire", sub["pending_update"]["expires_at"]
     if status not in ("trialing", "active", "past_due", "unpaid"):
         return
+    if (sub["pause_collection"] or {}).get("resumes_at"):
+        yield "collect_again", sub["pause_collection"]["resumes_at"]
     end = period_end(sub)
     if sub["cancel_at"] is not None and sub["cancel_at"] <= end:
         yield "end", sub["cancel_at"]
-        return
-    if status == "trialing":
+    elif status == "trialing":
         yield "trial_end", sub["trial_end"]
-        if not sub.get("_trial_notice_sent"):
+        if sub.get("_trial_notice_sent") != sub["trial_end"]:
             yield "trial_will_end", sub["trial_end"] - TRIAL_NOTICE
-        return
-    yield "renew", end
+    else:
+        yield "renew", end
+        yield from _upcoming(sub, end)
+
+
+def _upcoming(sub: Json, end: int) -> Iterator[tuple[str, int]]:
+    """While collection is paused nothing is announced (facts 3.12)."""
     start = sub["items"]["data"][0]["current_period_start"]
-    if status == "active" and sub.get("_upcoming_sent") != end and end - start > UPCOMING_NOTICE:
+    told = sub["status"] != "active" or sub["pause_collection"] or sub.get("_upcoming_sent") == end
+    if not told and end - start > UPCOMING_NOTICE:
         yield "upcoming", end - UPCOMING_NOTICE
+
+
+def _schedule(schedule: Json) -> Iterator[tuple[str, int]]:
+    phases = schedule["phases"]
+    if schedule["status"] == "not_started":
+        yield "phase", phases[0]["start_date"]
+    if schedule["status"] == "active":
+        yield "phase", schedule["current_phase"]["end_date"]
+    if schedule["status"] in ("not_started", "active"):
+        end = phases[-1]["end_date"]
+        if schedule["_expiring_sent"] != end and end - EXPIRING_NOTICE > phases[0]["start_date"]:
+            yield "expiring", end - EXPIRING_NOTICE
 
 
 def _invoice(invoice: Json) -> Iterator[tuple[str, int]]:
     if invoice["status"] == "draft" and invoice["automatically_finalizes_at"]:
         yield "finalize", invoice["automatically_finalizes_at"]
-    if invoice["status"] == "open" and invoice["next_payment_attempt"]:
-        yield "retry", invoice["next_payment_attempt"]
+    if invoice["status"] != "open":
+        return
+    again = invoice["next_payment_attempt"] or invoice.get("_asks_again_at")
+    if again:
+        yield "retry", again
+    if invoice["due_date"]:
+        if not invoice["_notice_sent"] and invoice["due_date"] - DUE_NOTICE > invoice["effective_at"]:
+            yield "will_be_due", invoice["due_date"] - DUE_NOTICE
+        if not invoice["_overdue"]:
+            yield "overdue", invoice["due_date"]
 
 
 def _session(session: Json) -> Iterator[tuple[str, int]]:
@@ -83,6 +123,21 @@ def _session(session: Json) -> Iterator[tuple[str, int]]:
 def _refund(refund: Json) -> Iterator[tuple[str, int]]:
     if refund.get("_settles_at"):
         yield "settle", refund["_settles_at"]
+
+
+def _coupon(coupon: Json) -> Iterator[tuple[str, int]]:
+    if coupon["valid"] and coupon["redeem_by"]:
+        yield "coupon_expire", coupon["redeem_by"]
+
+
+def _promotion_code(code: Json) -> Iterator[tuple[str, int]]:
+    if code["active"] and code["expires_at"]:
+        yield "code_expire", code["expires_at"]
+
+
+def _discount(discount: Json) -> Iterator[tuple[str, int]]:
+    if discount["end"] and not discount["_spent"]:
+        yield "discount_end", discount["end"]
 
 
 def _charge(charge: Json) -> Iterator[tuple[str, int]]:
@@ -103,9 +158,13 @@ def _dispute(dispute: Json) -> Iterator[tuple[str, int]]:
 
 MOMENTS: dict[str, Callable[[Json], Iterator[tuple[str, int]]]] = {
     "subscription": _subscription,
+    "subscription_schedule": _schedule,
     "invoice": _invoice,
     "checkout.session": _session,
     "refund": _refund,
+    "coupon": _coupon,
+    "promotion_code": _promotion_code,
+    "discount": _discount,
     "charge": _charge,
     "dispute": _dispute,
 }

@@ -17,9 +17,13 @@ DAY = 86400
 
 SETTINGS: Json = {
     "retry_end": "cancel",  # what the last failed attempt does: cancel | unpaid | past_due
+    "final_invoice": "leave",  # what becomes of an invoice that is given up: leave (open) | uncollectible
     "retry_days": [3, 3, 5],  # days between attempts 1-2, 2-3, 3-4
     "delivery_delays": [5, 30, 120, 600, 3600],  # seconds before delivery attempts 2 to 6; ours, not Stripe's
     "late_seconds": 1.0,  # how late invoice_payment.paid and charge.updated come
+    "checkout_subscription": "after_payment",  # legacy: created incomplete, then updated
+    "redirect_waits": 0,  # seconds that Checkout's redirect waits for the answer to checkout.session.completed
+    "portal_default": "saved",  # none: the portal's settings were never saved, so no configuration is the default
     "bank_debit_seconds": 180,  # how long the bank takes over a slow debit, by the wall clock
     "card_updater": "off",  # on: an expired card is renewed by its bank before it is charged
     "dispute_cancels": "off",  # on: a dispute ends the subscription that it is about
@@ -29,6 +33,9 @@ SETTINGS: Json = {
 TROUBLE: Json = {"delivery": "normal", "api": "normal", "api_path": "/v1/", "hang_seconds": 30}
 CHOICES = {
     "retry_end": ("cancel", "unpaid", "past_due"),
+    "checkout_subscription": ("after_payment", "legacy"),
+    "portal_default": ("saved", "none"),
+    "final_invoice": ("leave", "uncollectible"),
     "card_updater": ("off", "on"),
     "dispute_cancels": ("off", "on"),
     "delivery": ("normal", "hold", "twice", "reverse", "drop", "wrong_secret"),

@@ -30,9 +30,9 @@ def problem(amount: int, currency: str) -> str | None:
         return "must be greater than or equal to 0"
     if amount > (MAXIMUM_IDR if currency == "idr" else MAXIMUM):
         return "is too large for this currency"
-    if currency in THREE_DECIMAL and amount % 10:
+    if currency in THREE_DECIMAL and amount % step(currency):
         return "must end in 0: Stripe takes three-decimal currencies only to two decimals"
-    if currency in HUNDREDS and amount % 100:
+    if amount % step(currency):
         return "must be a multiple of 100: this currency has no fractions"
     return None
 
@@ -40,6 +40,11 @@ def problem(amount: int, currency: str) -> str | None:
 def minimum(currency: str) -> int:
     """The smallest charge, in minor units; 1 where Stripe publishes none."""
     return MINIMUM.get(currency, 1)
+
+
+def step(currency: str) -> int:
+    """What every charge is a multiple of: thousandths must end in 0, two currencies have no fractions."""
+    return 100 if currency in HUNDREDS else 10 if currency in THREE_DECIMAL else 1
 
 
 def words(amount: int, currency: str) -> str:

@@ -112,7 +112,7 @@ class Store:
         self.write(
             "INSERT INTO objects (id, type, created, customer, body) VALUES (?,?,?,?,?)"
             " ON CONFLICT (id) DO UPDATE SET customer=excluded.customer, body=excluded.body",
-            (obj["id"], obj["object"], obj.get("created", 0), customer, json.dumps(obj)),
+            (obj["id"], obj["object"], obj.get("created", obj.get("date", 0)), customer, json.dumps(obj)),
         )
         self._plan(obj, customer)
         return obj

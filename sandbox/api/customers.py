@@ -7,8 +7,8 @@ from typing import Any
 from sandbox.api import listing
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import customers, methods, sources, subscriptions
-from sandbox.errors import missing, not_built, request_error
+from sandbox.engine import balance, customers, methods, sources, subscriptions
+from sandbox.errors import missing, request_error
 from sandbox.events import change, emit
 from sandbox.house import db
 
@@ -39,8 +39,8 @@ def _given(params: Params) -> Json:
     for name in ("address", "shipping"):
         if params.has(name):
             given[name] = _whole(name, params.plain(name))
-    if params.integer("balance"):
-        raise not_built("invoices with a customer's balance", "balance")
+    if params.integer("balance") is not None:
+        given["balance"] = params.integer("balance")
     if params.has("tax_exempt"):
         given["tax_exempt"] = params.choice("tax_exempt", "none", "exempt", "reverse") or "none"
     if params.has("preferred_locales"):
@@ -125,6 +125,10 @@ def update(call: Call) -> Json:
     if params.has("metadata"):
         changed["metadata"] = params.metadata(customer["metadata"])
     settings = params.child("invoice_settings")
+    moved = changed.get("balance", customer["balance"]) - customer["balance"]
+    if moved:
+        currency = customer["currency"] or customers.DEFAULT_CURRENCY
+        balance.record(customer, moved, currency, {"type": "adjustment"})
     if params.has("default_source"):
         changed["default_source"] = _own_source(customer, params.need("default_source"))
     if params.text("source"):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.engine import balance, sources
+from sandbox.engine import account_balance, sources
 from sandbox.errors import request_error
 from sandbox.house import db
 from sandbox.objects.parts import listing
@@ -42,7 +42,7 @@ def _shown(obj: Json) -> Json:
         )
         obj["pending_webhooks"] = owed["n"] if owed else 0
     if obj.get("object") == "balance_transaction":
-        obj = balance.shown(obj)
+        obj = account_balance.shown(obj)
     return {key: _inner(value) for key, value in public(obj).items()}
 
 
@@ -112,6 +112,17 @@ def _refunds(charge: Json) -> Json:
     return listing(f"/v1/charges/{charge['id']}/refunds", refunds[::-1])
 
 
+def _coupon_currencies(coupon: Json) -> Json:
+    options: Json = db().get("coupon", coupon["id"])["_currency_options"]
+    own = {coupon["currency"]: {"amount_off": coupon["amount_off"]}} if coupon["currency"] else {}
+    return own | options
+
+
+def _coupon_products(coupon: Json) -> Json | None:
+    products = db().get("coupon", coupon["id"])["_products"]
+    return {"products": products} if products else None
+
+
 def _currency_options(price: Json) -> Json:
     own = {"unit_amount": price["unit_amount"], "tax_behavior": price["tax_behavior"]}
     given = db().get("price", price["id"])["_currency_options"]
@@ -135,5 +146,7 @@ COMPUTED: dict[tuple[str, str], Callable[[Json], Json | None]] = {
     ("customer", "subscriptions"): _subscriptions,
     ("customer", "sources"): _sources,
     ("charge", "refunds"): _refunds,
+    ("coupon", "applies_to"): _coupon_products,
+    ("coupon", "currency_options"): _coupon_currencies,
     ("price", "currency_options"): _currency_options,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sandbox.api.form import Params
 from sandbox.api.operation import Call
 from sandbox.errors import missing, request_error
 from sandbox.house import db
@@ -26,7 +27,7 @@ def page(
     if extra[0]:
         sql.append(extra[0])
         args += extra[1]
-    for operator, moment in _created(call):
+    for operator, moment in bounds(call.params, "created"):
         sql.append(f"created {operator} ?")
         args.append(moment)
     rows, more = _slice(call, sql, args)
@@ -36,13 +37,20 @@ def page(
 def of(call: Call, rows: list[Json], url: str) -> Json:
     """One page of a short list that is already in hand, in its own order."""
     limit = _limit(call)
-    after = call.params.text("starting_after")
-    if after:
-        places = [n for n, row in enumerate(rows) if row["id"] == after]
-        if not places:
-            raise missing("object", after, "starting_after", 400)
-        rows = rows[places[0] + 1 :]
+    if call.params.text("ending_before"):
+        rows = rows[: _index(call, rows, "ending_before")]
+        return {"object": "list", "data": rows[-limit:], "has_more": len(rows) > limit, "url": url}
+    if call.params.text("starting_after"):
+        rows = rows[_index(call, rows, "starting_after") + 1 :]
     return {"object": "list", "data": rows[:limit], "has_more": len(rows) > limit, "url": url}
+
+
+def _index(call: Call, rows: list[Json], param: str) -> int:
+    id_ = call.params.text(param)
+    for place, row in enumerate(rows):
+        if row["id"] == id_:
+            return place
+    raise missing("object", str(id_), param, 400)
 
 
 def _limit(call: Call) -> int:
@@ -80,14 +88,15 @@ def _place(id_: str, param: str) -> int:
     return int(row["seq"])
 
 
-def _created(call: Call) -> list[tuple[str, int]]:
-    given = call.params.tree.get("created")
+def bounds(params: Params, name: str) -> list[tuple[str, int]]:
+    """A filter by time, one moment or limits, as SQL comparisons."""
+    given = params.tree.get(name)
     if given is None:
         return []
     if isinstance(given, str):
-        moment = call.params.integer("created")
+        moment = params.integer(name)
         return [] if moment is None else [("=", moment)]
-    bounds = call.params.child("created")
+    limits = params.child(name)
     operators = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-    found = [(sign, bounds.integer(name)) for name, sign in operators.items()]
+    found = [(sign, limits.integer(each)) for each, sign in operators.items()]
     return [(sign, moment) for sign, moment in found if moment is not None]

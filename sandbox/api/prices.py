@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sandbox import clock, money
@@ -9,9 +10,10 @@ from sandbox.api import listing
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.errors import missing, not_built, request_error, required
-from sandbox.events import change, emit
+from sandbox.events import change, difference, emit
 from sandbox.house import db
 from sandbox.objects import catalogue
+from sandbox.store import public
 
 Json = dict[str, Any]
 
@@ -28,28 +30,50 @@ LONGEST = {"day": 1095, "week": 156, "month": 36, "year": 3}
 
 def create(call: Call) -> Json:
     params = call.params
-    for name in ("tiers", "tiers_mode", "transform_quantity", "custom_unit_amount", "unit_amount_decimal"):
-        if params.has(name):
-            raise not_built(f"prices with {name}", name)
-    if params.text("billing_scheme") not in (None, "per_unit"):
-        raise not_built("tiered prices", "billing_scheme")
+    refuse(params)
     price = build(params, product_of(params), amount(params), params.metadata())
     _take_lookup_key(price, params)
     db().put(price)
-    emit("price.created", price)
+    tell("created", price)
     return price
+
+
+def refuse(params: Params) -> None:
+    """400 for kinds of prices that are not built."""
+    for name in (
+        "tiers",
+        "tiers_mode",
+        "transform_quantity",
+        "transform_usage",
+        "custom_unit_amount",
+        "meter",
+    ):
+        if params.has(name):
+            raise not_built(f"prices with {name}", params.name(name))
+    if params.text("billing_scheme") not in (None, "per_unit"):
+        raise not_built("tiered prices", params.name("billing_scheme"))
+
+
+def tell(what: str, price: Json, previous: Json | None = None) -> None:
+    """price.created, price.updated or price.deleted, and the same of the plan that a recurring price is."""
+    emit(f"price.{what}", price, previous)
+    if price["recurring"] is not None:
+        emit(f"plan.{what}", catalogue.plan(price), _plan_part(previous))
+
+
+def _plan_part(previous: Json | None) -> Json | None:
+    if previous is None:
+        return None
+    return {
+        key: value for key, value in previous.items() if key in ("active", "metadata", "nickname", "product")
+    }
 
 
 def product_of(params: Params) -> str:
     """The product's id, made from product_data where that is given."""
     id_ = params.text("product")
     if id_ is None and params.has("product_data"):
-        data = params.child("product_data")
-        given = data.words("statement_descriptor", "unit_label", "tax_code", "id")
-        given |= {"name": data.need("name"), "metadata": data.metadata()}
-        product = db().put(catalogue.product(clock.wall(), given))
-        emit("product.created", product)
-        return str(product["id"])
+        return make_product(params.child("product_data"))
     if id_ is None:
         raise required(params.name("product"))
     if db().find("product", id_) is None:
@@ -57,31 +81,70 @@ def product_of(params: Params) -> str:
     return id_
 
 
-def amount(params: Params) -> int:
-    """`unit_amount`, checked against what its currency allows."""
-    currency = (params.need("currency")).lower()
+def make_product(data: Params) -> str:
+    """The id of a product made from the fields of `product_data`."""
+    given = data.words("statement_descriptor", "unit_label", "tax_code", "id")
+    if given.get("id") and db().find("product", given["id"]):
+        raise request_error(
+            f"Product already exists: {given['id']}", "resource_already_exists", data.name("id")
+        )
+    given |= {"name": data.need("name"), "metadata": data.metadata()}
+    if data.has("active"):
+        given["active"] = data.flag("active")
+    product = db().put(catalogue.product(clock.wall(), given))
+    emit("product.created", product)
+    return str(product["id"])
+
+
+def amount(params: Params, name: str = "unit_amount") -> int:
+    """The amount of that name, or its decimal twin where that is whole, checked against its currency."""
+    currency = currency_of(params)
+    decimal = params.text(f"{name}_decimal")
+    if decimal is not None and params.has(name):
+        raise request_error(
+            f"You may only specify one of these parameters: {name}, {name}_decimal.",
+            "parameters_exclusive",
+            params.name(name),
+        )
+    value = params.integer(name, least=0)
+    if decimal is not None:
+        value = _whole(decimal, params.name(f"{name}_decimal"))
+    if value is None:
+        raise required(params.name(name))
+    wrong = money.problem(value, currency)
+    if wrong:
+        code = "amount_too_large" if "large" in wrong else "parameter_invalid_integer"
+        raise request_error(f"Invalid amount: {value} {currency} {wrong}.", code, params.name(name))
+    return value
+
+
+def currency_of(params: Params) -> str:
+    """`currency`, one that Stripe knows, in lower case."""
+    currency = params.need("currency").lower()
     if currency not in money.KNOWN:
         raise request_error(
             f"Invalid currency: {currency}.", "parameter_invalid_string", params.name("currency")
         )
-    value = params.integer("unit_amount", least=0)
-    if value is None:
-        raise required(params.name("unit_amount"))
-    wrong = money.problem(value, currency)
-    if wrong:
-        code = "amount_too_large" if "large" in wrong else "parameter_invalid_integer"
-        raise request_error(f"Invalid amount: {value} {currency} {wrong}.", code, params.name("unit_amount"))
-    return value
+    return currency
+
+
+def _whole(decimal: str, param: str) -> int:
+    if not re.fullmatch(r"\d{1,15}(\.\d{1,12})?", decimal):
+        raise request_error(f"Invalid decimal: {decimal}", param=param)
+    whole, _, fraction = decimal.partition(".")
+    if fraction.strip("0"):
+        raise not_built("prices of fractions of the smallest unit", param)
+    return int(whole)
 
 
 def build(params: Params, product: str, unit_amount: int, metadata: Json) -> Json:
     """An unsaved price."""
     given: Json = {
-        "currency": params.need("currency").lower(),
+        "currency": currency_of(params),
         "unit_amount": unit_amount,
         "product": product,
         "metadata": metadata,
-        "recurring": _recurring(params.child("recurring")) if params.has("recurring") else None,
+        "recurring": recurring(params.child("recurring")) if params.has("recurring") else None,
         "tax_behavior": params.choice("tax_behavior", "inclusive", "exclusive", "unspecified")
         or "unspecified",
         "currency_options": _options(params),
@@ -92,7 +155,8 @@ def build(params: Params, product: str, unit_amount: int, metadata: Json) -> Jso
     return catalogue.price(clock.wall(), given)
 
 
-def _recurring(params: Params) -> Json:
+def recurring(params: Params) -> Json:
+    """How often a price is charged: at most every three years."""
     interval = params.choice("interval", *LONGEST)
     if interval is None:
         raise required(params.name("interval"))
@@ -109,9 +173,11 @@ def _options(params: Params) -> Json:
     for currency in params.child("currency_options").tree:
         one = params.child("currency_options").child(currency)
         named = Params({**one.tree, "currency": currency}, one.path)
-        options[currency] = {
+        refuse(named)
+        options[currency.lower()] = {
             "unit_amount": amount(named),
-            "tax_behavior": one.text("tax_behavior") or "unspecified",
+            "tax_behavior": one.choice("tax_behavior", "inclusive", "exclusive", "unspecified")
+            or "unspecified",
         }
     return options
 
@@ -129,7 +195,7 @@ def _take_lookup_key(price: Json, params: Params) -> None:
             raise request_error(
                 f"A price (`{holder['id']}`) already uses that lookup key.", param="lookup_key"
             )
-        change(holder, "price.updated", lookup_key=None)
+        change(holder, "price.updated", lookup_key=None)  # a plan has no lookup key to tell of
 
 
 def update(call: Call) -> Json:
@@ -147,7 +213,17 @@ def update(call: Call) -> Json:
         changed["_currency_options"] = price["_currency_options"] | _options(params)
     if changed.get("lookup_key"):
         _take_lookup_key(price | {"lookup_key": changed["lookup_key"]}, params)
-    return change(price, "price.updated", **changed)
+    return edit(price, changed)
+
+
+def edit(price: Json, changed: Json) -> Json:
+    """Change a price, and tell of it and of its plan where anything that they show changed."""
+    before = db().get("price", price["id"])
+    change(price, None, **changed)
+    previous = difference(public(before), public(price))
+    if previous:
+        tell("updated", price, previous)
+    return price
 
 
 def retrieve(call: Call) -> Json:
@@ -162,13 +238,12 @@ def list_(call: Call) -> Json:
     extra: tuple[str, list[Any]] = ("", [])
     if keys:
         extra = (f"json_extract(body, '$.lookup_key') IN ({','.join('?' * len(keys))})", [*keys])
-    recurring = params.child("recurring")
     where = {
         "active": params.flag("active"),
         "currency": params.text("currency"),
         "product": params.text("product"),
         "type": params.choice("type", "one_time", "recurring"),
-        "recurring.interval": recurring.text("interval"),
+        "recurring.interval": params.child("recurring").text("interval"),
     }
     return listing.page(call, "price", "/v1/prices", where, extra)
 

@@ -20,7 +20,8 @@ COMMON = (
     " shippable statement_descriptor tax_code unit_label url"
 )
 DEFAULT_PRICE = (
-    "default_price_data.currency default_price_data.unit_amount default_price_data.tax_behavior"
+    "default_price_data.currency default_price_data.currency_options.* default_price_data.tax_behavior"
+    " default_price_data.unit_amount default_price_data.unit_amount_decimal default_price_data.custom_unit_amount.*"
     " default_price_data.recurring.interval default_price_data.recurring.interval_count"
     " default_price_data.metadata.*"
 )
@@ -52,11 +53,12 @@ def create(call: Call) -> Json:
     product = db().put(catalogue.product(clock.wall(), given))
     if params.has("default_price_data"):
         data = params.child("default_price_data")
+        prices.refuse(data)
         price = prices.build(data, product["id"], prices.amount(data), data.metadata())
         product["default_price"] = db().put(price)["id"]
         db().put(product)
         emit("product.created", product)
-        emit("price.created", price)
+        prices.tell("created", price)
     else:
         emit("product.created", product)
     return product

@@ -1,37 +1,45 @@
-"""/v1/subscriptions and /v1/subscription_items."""
+"""/v1/subscriptions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sandbox.agenda import period_end
-from sandbox.api import listing
+from sandbox import clock
+from sandbox.api import listing, subscription_creation
+from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import subscriptions
+from sandbox.engine import changing, discounts, pausing, starting, subscriptions
 from sandbox.errors import missing, not_built, request_error, required
 from sandbox.events import change
 from sandbox.house import db
-from sandbox.objects.catalogue import plan
-from sandbox.store import public
 
 Json = dict[str, Any]
 
-CHANGE = (
-    "cancel_at cancel_at_period_end cancellation_details.comment cancellation_details.feedback"
-    " default_payment_method description metadata.* items.#.id items.#.price items.#.quantity"
-    " items.#.metadata.*"
-    " proration_behavior payment_behavior trial_settings.end_behavior.missing_payment_method"
-    " billing_cycle_anchor billing_cycle_anchor.type"
-)
-FEEDBACK = (
-    "customer_service", "low_quality", "missing_features", "other", "switched_service", "too_complex",
-    "too_expensive", "unused",
-)  # fmt: skip
 STATUSES = (
     "incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused",
     "all", "ended",
 )  # fmt: skip
+PERIOD = "current_period_start current_period_end"
+BOUNDS = " ".join(f"{name}.{bound}" for name in PERIOD.split() for bound in ("gt", "gte", "lt", "lte"))
+WORDS = "cancellation_details.comment cancellation_details.feedback"
+ENDED_MAY_CHANGE = {"metadata", "cancellation_details", "expand"}
+INCOMPLETE_MAY_CHANGE = {"metadata", "default_source", "expand"}
+# what a pending update can hold; Stripe refuses the rest with pending_if_incomplete
+PENDING_MAY_CHANGE = {
+    "items", "proration_behavior", "proration_date", "payment_behavior", "billing_cycle_anchor", "trial_end",
+    "add_invoice_items", "expand",
+}  # fmt: skip
+
+
+def create(call: Call) -> Json:
+    params = call.params
+    id_ = params.need("customer")
+    customer = db().find("customer", id_)
+    if customer is None or customer.get("_deleted"):
+        raise missing("customer", id_, "customer", 400)
+    lines, given = subscription_creation.creation(params, customer)
+    return starting.start(customer, lines, given)
 
 
 def retrieve(call: Call) -> Json:
@@ -41,7 +49,11 @@ def retrieve(call: Call) -> Json:
 def list_(call: Call) -> Json:
     params = call.params
     status = params.choice("status", *STATUSES)
-    where = {"customer": params.text("customer"), "test_clock": params.text("test_clock")}
+    where = {
+        "customer": params.text("customer"),
+        "test_clock": params.text("test_clock"),
+        "collection_method": params.choice("collection_method", "charge_automatically", "send_invoice"),
+    }
     conditions: list[str] = []
     args: list[Any] = []
     if status == "ended":
@@ -50,9 +62,16 @@ def list_(call: Call) -> Json:
         conditions.append("json_extract(body, '$.status') NOT IN ('canceled', 'incomplete_expired')")
     elif status != "all":
         where["status"] = status
-    if params.text("price"):
-        conditions.append("json_extract(body, '$.items.data[0].price.id')=?")
-        args.append(params.text("price"))
+    price = params.text("price") or params.text("plan")
+    if price:
+        conditions.append(
+            "EXISTS (SELECT 1 FROM json_each(body, '$.items.data') WHERE json_extract(value, '$.price.id')=?)"
+        )
+        args.append(price)
+    for name in PERIOD.split():
+        for sign, moment in listing.bounds(params, name):
+            conditions.append(f"json_extract(body, '$.items.data[0].{name}') {sign} ?")
+            args.append(moment)
     return listing.page(call, "subscription", "/v1/subscriptions", where, (" AND ".join(conditions), args))
 
 
@@ -60,153 +79,162 @@ def update(call: Call) -> Json:
     """Everything that the request asks for is one change, and so one event."""
     sub, params = retrieve(call), call.params
     _refuse(sub, params)
-    changed: Json = params.words("description") | _end(sub, params)
+    return changing.carry_out(sub, wanted(sub, params))
+
+
+def wanted(sub: Json, params: Params) -> changing.Wanted:
+    """What an update, or the preview of one, asks for."""
+    now = clock.now(sub["customer"])
+    anchor = params.child("billing_cycle_anchor").choice("type", "now", "unchanged")
+    items = said.items(sub, params) if params.has("items") else None
+    return changing.Wanted(
+        fields=_fields(sub, params),
+        items=items,
+        reset=anchor == "now",
+        trial_end=said.trial_end(params, now),
+        proration=said.proration(params),
+        at=params.integer("proration_date"),
+        payment=params.choice("payment_behavior", *said.PAYMENT, "pending_if_incomplete")
+        or "allow_incomplete",
+        extras=said.extras(params, sub["currency"], sub["id"]),
+    )
+
+
+def _fields(sub: Json, params: Params) -> Json:
+    fields: Json = params.words("description") | said.cancel_at(sub, params)
+    words = said.words(params)
+    if words:
+        details: Json = fields.get("cancellation_details") or sub["cancellation_details"]
+        fields["cancellation_details"] = details | words
     if params.has("metadata"):
-        changed["metadata"] = params.metadata(sub["metadata"])
+        fields["metadata"] = params.metadata(sub["metadata"])
     if params.has("default_payment_method"):
-        changed["default_payment_method"] = _method(sub, params)
-    behavior = params.child("trial_settings").child("end_behavior")
-    missing_method = behavior.choice("missing_payment_method", "cancel", "create_invoice", "pause")
-    if missing_method:
-        end = sub["trial_settings"]["end_behavior"] | {"missing_payment_method": missing_method}
-        changed["trial_settings"] = {"end_behavior": end}
-    if params.has("items"):
-        changed["items"] = sub["items"] | {"data": _items(sub, params)}
-    return change(sub, subscriptions.UPDATED, **changed)
+        fields["default_payment_method"] = said.method(sub["customer"], params)
+    if params.has("collection_method") or params.has("days_until_due"):
+        fields |= said.collection(params, sub["collection_method"])
+    if params.has("pause_collection"):
+        fields["pause_collection"] = _pause_collection(params)
+    settings = said.trial_settings(params)
+    if settings:
+        fields["trial_settings"] = {"end_behavior": sub["trial_settings"]["end_behavior"] | settings}
+    kept = params.child("payment_settings").choice("save_default_payment_method", "off", "on_subscription")
+    if kept:
+        fields["payment_settings"] = sub["payment_settings"] | {"save_default_payment_method": kept}
+    if params.has("discounts"):
+        fields["discounts"] = _discounts(sub, params)
+    return fields
+
+
+def _pause_collection(params: Params) -> Json | None:
+    asked = params.child("pause_collection")
+    if not asked.tree:
+        return None
+    behavior = asked.choice("behavior", "keep_as_draft", "mark_uncollectible", "void")
+    if behavior is None:
+        raise required(asked.name("behavior"))
+    return {"behavior": behavior, "resumes_at": asked.integer("resumes_at")}
+
+
+def _discounts(sub: Json, params: Params) -> list[str]:
+    customer = db().get("customer", sub["customer"])
+    offered = said.offers(params, customer, sub["currency"])
+    kept = said.kept_discounts(params, sub)
+    for id_ in sub["discounts"]:
+        if id_ not in kept:
+            discounts.end(db().get("discount", id_))
+    target = {"customer": customer["id"], "subscription": sub["id"]}
+    return [*kept, *(discounts.redeem(each, target)["id"] for each in offered)]
 
 
 def _refuse(sub: Json, params: Params) -> None:
+    asked = set(params.tree)
     if isinstance(params.tree.get("billing_cycle_anchor"), str):
         raise request_error(
             "Invalid object: `billing_cycle_anchor` takes an object with `type` now or unchanged.",
             param="billing_cycle_anchor",
         )
-    if params.child("billing_cycle_anchor").text("type") == "now":
-        raise not_built("a reset of the billing cycle", "billing_cycle_anchor[type]")
-    if params.text("payment_behavior") not in (None, "allow_incomplete"):
-        raise not_built("this payment_behavior", "payment_behavior")
-    if sub["status"] in subscriptions.ENDED and set(params.tree) - {
-        "metadata",
-        "cancellation_details",
-        "expand",
-    }:
+    if sub["status"] in subscriptions.ENDED and asked - ENDED_MAY_CHANGE:
         raise request_error("A canceled subscription can only update its cancellation_details and metadata.")
-
-
-def _end(sub: Json, params: Params) -> Json:
-    """The fields of a scheduled end that is asked for, taken back or explained."""
-    if params.has("cancel_at") and params.has("cancel_at_period_end"):
+    if sub["status"] == "incomplete" and asked - INCOMPLETE_MAY_CHANGE:
         raise request_error(
-            "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
-            "parameters_exclusive",
+            "A subscription that is incomplete can only update its metadata and default_source: its first invoice"
+            " must be paid before."
         )
-    fields: Json = {}
-    if params.has("cancel_at"):
-        fields = _end_at(sub, params)
-    elif params.has("cancel_at_period_end"):
-        fields = _end_of_period(sub, params)
-    said = params.child("cancellation_details")
-    words = subscriptions.words(said.choice("feedback", *FEEDBACK), said.text("comment"))
-    details: Json = fields.get("cancellation_details") or sub["cancellation_details"]
-    return fields | {"cancellation_details": details | words}
-
-
-def _end_of_period(sub: Json, params: Params) -> Json:
-    if not params.flag("cancel_at_period_end"):
-        return subscriptions.going_on(sub)
-    if sub["cancel_at_period_end"]:
-        return {}
-    return subscriptions.ending(sub, period_end(sub)) | {"cancel_at_period_end": True}
-
-
-def _end_at(sub: Json, params: Params) -> Json:
-    raw = params.text("cancel_at")
-    if raw is None:
-        return subscriptions.going_on(sub)
-    if raw in ("min_period_end", "max_period_end"):
-        at = period_end(sub)
-    elif raw.isdigit():
-        at = int(raw)
-    else:
-        raise not_built(f"cancel_at {raw}", "cancel_at")
-    if at < period_end(sub):
-        raise not_built("a cancel_at inside the period, which prorates", "cancel_at")
-    return subscriptions.ending(sub, at)
-
-
-def _method(sub: Json, params: Params) -> str | None:
-    id_ = params.text("default_payment_method")
-    method = db().find("payment_method", id_)
-    if id_ and (method is None or method["customer"] != sub["customer"]):
-        raise missing("PaymentMethod", id_, "default_payment_method", 400)
-    return id_
-
-
-def _items(sub: Json, params: Params) -> list[Json]:
-    """Another price of the same interval, from now on, without proration."""
-    if params.choice("proration_behavior", "none", "always_invoice", "create_prorations") != "none":
-        raise not_built("prorations: send proration_behavior=none", "proration_behavior")
-    items = [dict(item) for item in sub["items"]["data"]]
-    for row in params.rows("items"):
-        known = [item for item in items if item["id"] == row.text("id")]
-        if not known:
-            raise not_built("adding items to a subscription: give the id of its item", row.name("id"))
-        _change_item(known[0], row)
-    return items
-
-
-def _change_item(item: Json, row: Params) -> None:
-    price_id = row.text("price")
-    if price_id:
-        price = db().find("price", price_id)
-        if price is None:
-            raise missing("price", price_id, row.name("price"), 400)
-        old = item["price"]["recurring"]
-        new = price["recurring"] or {}
-        if (new.get("interval"), new.get("interval_count")) != (old["interval"], old["interval_count"]):
-            raise not_built("a change of the billing interval", row.name("price"))
-        if price["currency"] != item["price"]["currency"]:
+    if sub["status"] == "paused" and asked & {"items", "trial_end", "billing_cycle_anchor"}:
+        raise not_built("changes of what a paused subscription bills", sorted(asked)[0])
+    if params.text("payment_behavior") == "pending_if_incomplete":
+        for name in sorted(asked - PENDING_MAY_CHANGE):
             raise request_error(
-                "The price's currency differs from the subscription's.", param=row.name("price")
+                f"When `payment_behavior` is set to `pending_if_incomplete`, you can't update `{name}`.",
+                param=name,
             )
-        item.update(price=public(price), plan=plan(price), quantity=1)
-    quantity = row.integer("quantity", least=1)
-    if quantity is not None:
-        item["quantity"] = quantity
-    if row.has("metadata"):
-        item["metadata"] = row.metadata(item["metadata"])
 
 
 def cancel(call: Call) -> Json:
     sub, params = retrieve(call), call.params
     if sub["status"] in subscriptions.ENDED:
         raise missing("subscription", sub["id"])
-    for name in ("prorate", "invoice_now"):
-        if params.flag(name):
-            raise not_built(f"{name} on cancel", name)
-    details = params.child("cancellation_details")
-    return subscriptions.cancel_now(sub, details.choice("feedback", *FEEDBACK), details.text("comment"))
+    words = said.words(params)
+    prorate, invoice_now = params.flag("prorate") or False, params.flag("invoice_now") or False
+    return changing.end_now(sub, prorate, invoice_now, words.get("feedback"), words.get("comment"))
 
 
-def items(call: Call) -> Json:
-    id_ = call.params.text("subscription")
-    if id_ is None:
-        raise required("subscription")
-    sub = db().find("subscription", id_)
-    if sub is None:
-        raise missing("subscription", id_, "subscription", 400)
-    return listing.of(call, sub["items"]["data"], f"/v1/subscription_items?subscription={id_}")
+def pause(call: Call) -> Json:
+    sub, params = retrieve(call), call.params
+    params.choice("type", "subscription")
+    bill = params.child("bill_for")
+    bill.child("outstanding_usage_through").choice("type", "now", "none")  # there is no metered usage to bill
+    unused = bill.child("unused_time_from").choice("type", "now", "none", "item_current_period_start")
+    way = params.choice("invoicing_behavior", "invoice", "pending_invoice_item")
+    return pausing.pause(sub, unused or "now", way or "pending_invoice_item")
+
+
+def resume(call: Call) -> Json:
+    sub, params = retrieve(call), call.params
+    return pausing.resume(
+        sub,
+        params.child("billing_cycle_anchor").choice("type", "now", "unchanged") or "now",
+        params.choice("payment_behavior", "resume_on_payment_attempt", "resume_on_payment_success")
+        or "resume_on_payment_attempt",
+        said.proration(params),
+        params.integer("proration_date"),
+    )
+
+
+def delete_discount(call: Call) -> Json:
+    sub = retrieve(call)
+    for id_ in sub["discounts"]:
+        discounts.end(db().get("discount", id_))
+    change(db().get("subscription", sub["id"]), subscriptions.UPDATED, discounts=[])
+    return {"object": "discount", "deleted": True, "id": (sub["discounts"] or [None])[0]}
 
 
 OPERATIONS = (
     Operation(
-        "GET", "/v1/subscriptions", list_, f"{LISTED} {CREATED} customer status price test_clock"
+        "POST", "/v1/subscriptions", create,
+        f"customer {said.COMMON} {said.spell('items.#', said.ITEM)} billing_cycle_anchor"
+        " billing_cycle_anchor_config.day_of_month billing_cycle_anchor_config.hour"
+        " billing_cycle_anchor_config.minute billing_cycle_anchor_config.second billing_mode.type currency"
+        " trial_period_days",
+    ),
+    Operation(
+        "GET", "/v1/subscriptions", list_,
+        f"{LISTED} {CREATED} {PERIOD} {BOUNDS} collection_method customer plan price status test_clock",
     ),
     Operation("GET", "/v1/subscriptions/<id>", retrieve),
-    Operation("POST", "/v1/subscriptions/<id>", update, CHANGE),
     Operation(
-        "DELETE", "/v1/subscriptions/<id>", cancel,
-        "prorate invoice_now cancellation_details.comment cancellation_details.feedback",
+        "POST", "/v1/subscriptions/<id>", update,
+        f"{said.COMMON} {said.spell('items.#', said.ITEM + ' id deleted')} {WORDS} proration_date"
+        " billing_cycle_anchor billing_cycle_anchor.type pause_collection.behavior pause_collection.resumes_at",
     ),
-    Operation("GET", "/v1/subscription_items", items, f"{LISTED} subscription"),
+    Operation("DELETE", "/v1/subscriptions/<id>", cancel, f"prorate invoice_now {WORDS}"),
+    Operation(
+        "POST", "/v1/subscriptions/<id>/pause", pause,
+        "type invoicing_behavior bill_for.outstanding_usage_through.type bill_for.unused_time_from.type",
+    ),
+    Operation(
+        "POST", "/v1/subscriptions/<id>/resume", resume,
+        "billing_cycle_anchor.type payment_behavior proration_behavior proration_date",
+    ),
+    Operation("DELETE", "/v1/subscriptions/<id>/discount", delete_discount),
 )  # fmt: skip

@@ -1,56 +1,43 @@
-"""The account's balance: what each charge, refund and dispute moves, fees, and when money can be paid out."""
+"""The customer's balance: negative is a credit that pays the next invoices, positive is added to the next."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sandbox import clock
+from sandbox.events import change
 from sandbox.house import db
-from sandbox.objects.balance import balance_transaction
+from sandbox.objects import customer as shapes
 
 Json = dict[str, Any]
 
-DAY = 86400
-PENDING_DAYS = 2
-DISPUTE_FEE = 1500
-CARD_FIXED, SEPA_FEE, ACH_MOST = 30, 35, 500
+
+def of(customer: Json, currency: str) -> int:
+    """What an invoice in that currency starts from: the balance is in the customer's own currency alone."""
+    known = db().get("customer", customer["id"])
+    amount: int = known["balance"]
+    return amount if known["currency"] in (None, currency) else 0
 
 
-def credit(charge: Json, at_once: bool = False) -> Json:
-    """The money of a captured charge; `at_once` where the test card skips the wait."""
-    amount = charge["amount_captured"]
-    kind = "charge" if charge["payment_method_details"]["type"] == "card" else "payment"
-    return _entry(kind, charge["id"], charge, amount, fee(charge, amount), at_once)
+def move(customer_id: str, amount: int, currency: str, type_: str, given: Json | None = None) -> Json:
+    """Add `amount` (minor units) to the balance, record why and tell of it; the customer_balance_transaction.
+
+    `type_` is Stripe's (adjustment, applied_to_invoice, invoice_too_small, unapplied_from_invoice, …). `given` may
+    hold invoice, description, metadata.
+    """
+    customer = db().get("customer", customer_id)
+    transaction = record(customer, amount, currency, {"type": type_, **(given or {})})
+    change(
+        customer,
+        "customer.updated",
+        balance=transaction["ending_balance"],
+        currency=customer["currency"] or currency,
+    )
+    return transaction
 
 
-def debit(kind: str, source: str, charge: Json, amount: int, fee_: int = 0) -> Json:
-    """Money that leaves for a refund or dispute, or comes back from one (`amount` positive)."""
-    if kind == "refund" and charge["payment_method_details"]["type"] != "card":
-        kind = "payment_refund"
-    return _entry(kind, source, charge, amount, fee_, True)
-
-
-def fee(charge: Json, amount: int) -> int:
-    """Stripe's list price: cards 2.9 % + 30 minor units, SEPA 35, ACH 0.8 % up to 500,
-    transfers 1.5 %; halves go up."""
-    kind = charge["payment_method_details"]["type"]
-    if kind == "sepa_debit":
-        return SEPA_FEE
-    if kind == "customer_balance":
-        return (amount * 15 + 500) // 1000
-    if kind == "us_bank_account":
-        return min((amount * 8 + 500) // 1000, ACH_MOST)
-    return (amount * 29 + 500) // 1000 + CARD_FIXED
-
-
-def _entry(kind: str, source: str, charge: Json, amount: int, fee_: int, at_once: bool) -> Json:
-    now = clock.now(charge["customer"])
-    available = now if at_once else (now // DAY + PENDING_DAYS + 1) * DAY  # at midnight UTC
-    made = balance_transaction(now, kind, source, amount, charge["currency"], fee_, available)
-    return db().put(made | {"_customer": charge["customer"]})
-
-
-def shown(transaction: Json) -> Json:
-    """The transaction as it stands at its customer's time: pending until `available_on`."""
-    now = clock.now(transaction.get("_customer"))
-    return transaction | {"status": "available" if transaction["available_on"] <= now else "pending"}
+def record(customer: Json, amount: int, currency: str, given: Json) -> Json:
+    """The transaction alone, for a customer whose balance is what it was before."""
+    fields = {"ending": customer["balance"] + amount, **given}
+    now = clock.now(customer["id"])
+    return db().put(shapes.balance_transaction(now, customer["id"], amount, currency, fields))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import cards, ids
-from sandbox.engine import aftermath, balance, states
+from sandbox.engine import account_balance, aftermath, states
 from sandbox.events import change
 from sandbox.house import db, house
 
@@ -16,7 +16,7 @@ def capture(charge: Json, amount: int) -> Json:
     """Take `amount` minor units of what is held and release the rest."""
     method = db().get("payment_method", charge["payment_method"])
     card = cards.known(method["_number"])
-    entry = balance.credit(charge | {"amount_captured": amount}, card.available_at_once)
+    entry = account_balance.credit(charge | {"amount_captured": amount}, card.available_at_once)
     change(charge, "charge.captured", amount_captured=amount, balance_transaction=entry["id"], captured=True)
     states.succeed(db().get("payment_intent", charge["payment_intent"]), charge)
     if amount < charge["amount"]:

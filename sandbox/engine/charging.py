@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import cards, clock
-from sandbox.engine import aftermath, balance, methods, states
+from sandbox.engine import account_balance, aftermath, methods, states
 from sandbox.events import emit
 from sandbox.house import db, house
 from sandbox.objects import charge as shapes
@@ -51,5 +51,5 @@ def make(intent: Json, method: Json, state: shapes.State, reason: Json | None = 
 
 def credit(charge: Json, card: cards.TestCard) -> None:
     """Put the charge's money on the balance, and its transaction on the charge."""
-    charge["balance_transaction"] = balance.credit(charge, card.available_at_once)["id"]
+    charge["balance_transaction"] = account_balance.credit(charge, card.available_at_once)["id"]
     db().put(charge)

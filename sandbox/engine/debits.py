@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import balance, banks, charging, methods, states
+from sandbox.engine import account_balance, banks, charging, methods, states
 from sandbox.events import emit
 from sandbox.house import db, house
 
@@ -32,7 +32,7 @@ def settle(charge_id: str) -> None:
         decline = banks.account_of(method).decline
         if decline is None:
             charge.update(status="succeeded", paid=True)
-            charge["balance_transaction"] = balance.credit(charge)["id"]
+            charge["balance_transaction"] = account_balance.credit(charge)["id"]
             db().put(charge)
             emit("charge.succeeded", charge)
             states.succeed(intent, charge)

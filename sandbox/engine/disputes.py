@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import balance, subscriptions
+from sandbox.engine import account_balance, subscriptions
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db, house
@@ -45,8 +45,8 @@ def _open(charge: Json, status: str, reason: str, amount: int, eligible: str | N
 
 
 def _withdraw(made: Json, charge: Json) -> None:
-    fee = balance.DISPUTE_FEE
-    entry = balance.debit("adjustment", charge["id"], charge, -made["amount"], fee)
+    fee = account_balance.DISPUTE_FEE
+    entry = account_balance.debit("adjustment", charge["id"], charge, -made["amount"], fee)
     change(made, None, balance_transactions=[*made["balance_transactions"], _plain(entry)])
     emit("charge.dispute.funds_withdrawn", made)
 
@@ -114,7 +114,7 @@ def close(made: Json, status: str) -> Json:
     change(made, "charge.dispute.closed", status=status)
     if status == "won":
         charge = db().get("charge", made["charge"])
-        entry = balance.debit("adjustment", charge["id"], charge, made["amount"])
+        entry = account_balance.debit("adjustment", charge["id"], charge, made["amount"])
         change(made, None, balance_transactions=[*made["balance_transactions"], _plain(entry)])
         emit("charge.dispute.funds_reinstated", made)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import cards, clock
-from sandbox.engine import invoicing, subscriptions
+from sandbox.engine import changing, invoicing, pausing, subscriptions
 from sandbox.events import change, emit
 from sandbox.house import db, house
 
@@ -17,11 +17,12 @@ DAY = 86400
 def failed(invoice: Json, error: Json, automatic: bool) -> None:
     """Count a failed attempt, plan the next, and let the subscription fall behind or end."""
     before = _shot(invoice)
-    planned = automatic or (invoice["auto_advance"] and not invoice["attempted"])
+    first = invoice["auto_advance"] and not invoice["attempted"]
+    planned = automatic or (first and not _decides(invoice))
     invoicing.count_attempt(invoice, automatic)
     over = automatic and invoice["attempt_count"] > len(house().settings()["retry_days"])
     if planned:
-        invoice["next_payment_attempt"] = None if over else _next(invoice)
+        invoice["next_payment_attempt"] = None if over else _next(invoice, invoice["attempt_count"])
     if error.get("charge"):
         hard = error.get("decline_code") or error.get("code")
         charged = db().get("charge", error["charge"])["payment_method"]
@@ -29,7 +30,13 @@ def failed(invoice: Json, error: Json, automatic: bool) -> None:
     db().put(invoice)
     emit("invoice.payment_failed", invoice)
     _updated(invoice, before)
-    _fall_behind(invoice, over)
+    fall_behind(invoice, over)
+
+
+def _decides(invoice: Json) -> bool:
+    """Whether a subscription or a pending update hangs on this invoice: Stripe does not try it again by itself."""
+    sub = invoicing.subscription_of(invoice)
+    return sub is not None and (sub["status"] == "incomplete" or changing.waits_for(sub, invoice["id"]))
 
 
 def skipped(invoice: Json) -> None:
@@ -38,15 +45,22 @@ def skipped(invoice: Json) -> None:
 
 
 def action_required(invoice: Json, automatic: bool) -> Json:
-    """The bank wants 3D Secure. Nothing is counted; after Stripe's own attempt nothing is planned either."""
+    """The bank wants 3D Secure. Nothing is counted and no attempt is announced (facts 3.8).
+
+    After Stripe's own attempt it looks again when retries are due, and gives up when they are over: see `look_again`.
+    """
     before = _shot(invoice)
     invoice["attempted"] = True
     if automatic:
         invoice["next_payment_attempt"] = None
+        intent = db().get("payment_intent", invoice["_payment_intent"])
+        invoice["_asked"] = intent["payment_method"]
+        invoice["_looks"] = max(invoice.get("_looks", 0), invoice["attempt_count"])
+        _plan_look(invoice)
     db().put(invoice)
     emit("invoice.payment_action_required", invoice)
     _updated(invoice, before)
-    _fall_behind(invoice, over=False)
+    fall_behind(invoice)
     return {
         "code": "invoice_payment_intent_requires_action",
         "message": "This payment requires additional user action before it can be completed successfully."
@@ -55,41 +69,88 @@ def action_required(invoice: Json, automatic: bool) -> Json:
     }
 
 
+def _plan_look(invoice: Json) -> None:
+    invoice["_looks"] += 1
+    over = invoice["_looks"] > len(house().settings()["retry_days"])
+    invoice["_asks_again_at"] = None if over else _next(invoice, invoice["_looks"])
+
+
+def look_again(invoice: Json) -> bool:
+    """A retry is due for an invoice that waits for 3D Secure: with the same card, which the person must confirm, only
+    the time counts on, and after the last one it is given up. False when there is another card to charge."""
+    method = invoicing.default_method(invoice)
+    if method is not None and method["id"] != invoice["_asked"]:
+        invoice["_asks_again_at"] = None
+        return False
+    _plan_look(invoice)
+    db().put(invoice)
+    sub = invoicing.subscription_of(invoice)
+    if invoice["_asks_again_at"] is None and sub is not None and sub["status"] not in subscriptions.ENDED:
+        _give_up(invoice, sub)
+    return True
+
+
 def recovered(invoice: Json) -> None:
-    """An invoice is out of the way: the subscription is active again if it was the newest one."""
+    """An invoice is out of the way: what hung on it goes on, if it was the newest one."""
     customer = db().get("customer", invoice["customer"])
-    if invoice["status"] == "paid":
+    paid = invoice["status"] == "paid"
+    if paid:
         change(customer, "customer.updated", delinquent=False)
     sub = invoicing.subscription_of(invoice)
-    if sub is not None and sub["status"] in ("past_due", "unpaid") and sub["latest_invoice"] == invoice["id"]:
-        change(sub, subscriptions.UPDATED, status="active")
+    if sub is None:
+        return
+    if paid and changing.waits_for(sub, invoice["id"]):
+        changing.apply_pending(sub)
+        return
+    if paid and pausing.paid(sub, invoice["id"]):
+        return
+    newest = sub["latest_invoice"] == invoice["id"]
+    back = ("past_due", "unpaid", "incomplete") if paid else ("past_due", "unpaid")
+    fields: Json = {"status": "active"} if newest and sub["status"] in back else {}
+    if paid:
+        fields |= _kept_method(sub, invoice)
+    change(sub, subscriptions.UPDATED, **fields)
 
 
-def _fall_behind(invoice: Json, over: bool) -> None:
+def _kept_method(sub: Json, invoice: Json) -> Json:
+    """The card that paid becomes the subscription's own where its payment_settings say so."""
+    keeps = sub["payment_settings"]["save_default_payment_method"] == "on_subscription"
+    intent = db().find("payment_intent", invoice["_payment_intent"])
+    if not keeps or sub["default_payment_method"] is not None or intent is None:
+        return {}
+    return {"default_payment_method": intent["payment_method"]}
+
+
+def fall_behind(invoice: Json, over: bool = False) -> None:
+    """An invoice was not paid: so is its subscription past due and its customer delinquent."""
     customer = db().get("customer", invoice["customer"])
     sub = invoicing.subscription_of(invoice)
-    if sub is None or sub["status"] in subscriptions.ENDED:
+    if (sub is not None and sub["status"] in subscriptions.ENDED) or _decides(invoice):
         return
-    if sub["status"] == "active":
+    if sub is not None and sub["status"] == "active":
         change(sub, subscriptions.UPDATED, status="past_due")
     change(customer, "customer.updated", delinquent=True)
     if over:
         _give_up(invoice, sub)
 
 
-def _give_up(invoice: Json, sub: Json) -> None:
-    end = house().settings()["retry_end"]
-    if end == "cancel":
+def _give_up(invoice: Json, sub: Json | None) -> None:
+    settings = house().settings()
+    if sub is None:
+        change(invoice, "invoice.updated", auto_advance=False)
+    elif settings["retry_end"] == "cancel":
         subscriptions.end_for(sub, "payment_failed")
         invoice.update(db().get("invoice", invoice["id"]))
-        return
-    change(invoice, "invoice.updated", auto_advance=False)
-    if end == "unpaid":
-        change(sub, subscriptions.UPDATED, status="unpaid")
+    else:
+        change(invoice, "invoice.updated", auto_advance=False)
+        if settings["retry_end"] == "unpaid":
+            change(sub, subscriptions.UPDATED, status="unpaid")
+    if settings["final_invoice"] == "uncollectible":
+        invoicing.mark_uncollectible(invoice, "max_payment_attempts")
 
 
-def _next(invoice: Json) -> int:
-    days: int = house().settings()["retry_days"][invoice["attempt_count"] - 1]
+def _next(invoice: Json, attempts: int) -> int:
+    days: int = house().settings()["retry_days"][attempts - 1]
     return clock.now(invoice["customer"]) + days * DAY
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock, ids, money
-from sandbox.engine import dunning, methods, payments, states
+from sandbox.engine import balance, customers, discounts, dunning, items, methods, payments, states, totals
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db, house
@@ -16,25 +16,92 @@ Json = dict[str, Any]
 DRAFT_SECONDS = 3600
 
 
-def draft(customer: Json, sub: Json, lines: list[Json], reason: str, period: tuple[int, int]) -> Json:
-    """A draft for a subscription. No event: the caller says when it is complete."""
+def compose(customer: Json, sub: Json | None, lines: list[Json], given: Json) -> Json:
+    """An unsaved draft: the lines and the items that wait for it, less discounts, with the customer's balance.
+
+    `given`: billing_reason, period (start, end), and as far as there are any:
+    currency (the subscription's, else the customer's), pending ("all" that waits for the subscription and for
+    none, "own" for only its own, "none"), items (unsaved ones, for previews), discounts (objects; by default those
+    of the subscription, else of the customer), and the fields that objects.invoice.invoice names.
+    """
     settings = house().settings()
-    given = {
-        "billing_reason": reason,
-        "period_start": period[0],
-        "period_end": period[1],
+    currency = given.get("currency") or (sub or customer)["currency"]
+    waiting = [item for item in _waiting(customer, sub, given) if item["currency"] == currency]
+    rules = given["discounts"] if given.get("discounts") is not None else discounts.of(sub, customer)
+    fields = given | {
+        "currency": currency,
         "account": {"name": settings["business_name"], "country": settings["country"]},
+        "discounts": [each["id"] for each in rules],
+        "starting_balance": balance.of(customer, currency),
     }
-    return db().put(shapes.invoice(clock.now(customer["id"]), customer, sub, lines, given))
+    lines = [*(shapes.item_line(item) for item in waiting), *lines]
+    invoice = shapes.invoice(clock.now(customer["id"]), customer, sub, lines, fields)
+    reckon(invoice, rules)
+    return invoice
+
+
+def _waiting(customer: Json, sub: Json | None, given: Json) -> list[Json]:
+    which = given.get("pending", "all")
+    found = (
+        [] if which == "none" else items.pending(customer["id"], sub["id"] if sub else None, which == "own")
+    )
+    return items.newest_first([*found, *given.get("items", [])])
+
+
+def reckon(invoice: Json, rules: list[Json] | None = None) -> None:
+    """Write what the lines, discounts and the customer's balance amount to, in place.
+
+    `rules` are the discounts of the whole invoice, where they are not stored yet.
+    """
+    if rules is None:
+        rules = [db().get("discount", id_) for id_ in invoice["discounts"]]
+    by_line = {line["id"]: _rules(line["discounts"], invoice) for line in invoice["lines"]["data"]}
+    totals.apply(invoice, by_line, [discounts.rule(each, invoice["currency"]) for each in rules])
+    asked = _due(invoice)
+    invoice.update(amount_due=asked.amount_due, amount_remaining=asked.amount_due)
+
+
+def _rules(ids_: list[str], invoice: Json) -> list[totals.Rule]:
+    return [discounts.rule(db().get("discount", id_), invoice["currency"]) for id_ in ids_]
+
+
+def _due(invoice: Json) -> totals.Due:
+    currency = invoice["currency"]
+    least, step = money.minimum(currency), money.step(currency)
+    return totals.due(invoice["total"], invoice["starting_balance"], least, step)
+
+
+def draft(customer: Json, sub: Json | None, lines: list[Json], given: Json) -> Json:
+    """`compose`, kept: the items are the invoice's from now on, and discounts for one invoice are spent.
+
+    No event: the caller says when it is complete.
+    """
+    invoice = compose(customer, sub, lines, given)
+    customers.bill_in(customer, invoice["currency"])
+    db().put(invoice)
+    for line in invoice["lines"]["data"]:
+        _take(line, invoice["id"])
+    taken = [each["discount"] for each in invoice["total_discount_amounts"] if each["amount"]]
+    discounts.spend([db().get("discount", id_) for id_ in taken], invoice["id"])
+    return invoice
+
+
+def _take(line: Json, invoice_id: str) -> None:
+    details = line["parent"]["invoice_item_details"] or line["parent"]["subscription_item_details"]
+    item = db().find("invoiceitem", details["invoice_item"])
+    if item is not None:
+        db().put(item | {"invoice": invoice_id})
 
 
 def period_lines(sub: Json, free: bool = False) -> list[Json]:
     """One line per item for its current period; at no charge during a trial."""
-    lines = []
+    lines, now = [], clock.now(sub["customer"])
     for item in sub["items"]["data"]:
         amount = 0 if free else item["price"]["unit_amount"] * item["quantity"]
         period = (item["current_period_start"], item["current_period_end"])
-        lines.append(shapes.line(sub, item, _describe(item, free), amount, period))
+        line = shapes.line(sub, item, _describe(item, free), amount, period)
+        line["discounts"] = [each["id"] for each in discounts.alive(item["discounts"], now)]
+        lines.append(line)
     return lines
 
 
@@ -51,8 +118,16 @@ def _describe(item: Json, free: bool) -> str:
 
 
 def finalize(invoice: Json, intent: Json | None = None) -> Json:
-    """Number it and open it; where something is due, with a PaymentIntent (`intent`, or a new one)."""
+    """Number it and open it; where something is due, with a PaymentIntent (`intent`, or a new one).
+
+    The customer's balance is applied now, except where `intent` has already paid the whole total.
+    """
     now = clock.now(invoice["customer"])
+    if intent is None:
+        _apply_balance(invoice)
+    else:
+        invoice.update(amount_due=invoice["total"], amount_remaining=invoice["total"])
+        invoice["ending_balance"] = invoice["starting_balance"]
     sub = subscription_of(invoice)
     if sub is not None:  # from here on the invoice keeps the metadata that its subscription has now
         invoice["parent"]["subscription_details"]["metadata"] = sub["metadata"]
@@ -61,9 +136,8 @@ def finalize(invoice: Json, intent: Json | None = None) -> Json:
     db().set_token(token, {"kind": "invoice", "id": invoice["id"]})
     invoice.update(
         status="open",
-        number=_number(invoice["customer"]),
-        effective_at=now,
-        ending_balance=0,
+        number=invoice["number"] or _number(invoice["customer"]),
+        effective_at=invoice["effective_at"] or now,
         automatically_finalizes_at=None,
         next_payment_attempt=None,
         hosted_invoice_url=address,
@@ -74,17 +148,31 @@ def finalize(invoice: Json, intent: Json | None = None) -> Json:
     )
     db().put(invoice)
     emit("invoice.finalized", invoice)
+    discounts.settle(invoice)
     if invoice["amount_remaining"] > 0:
         _bind(invoice, intent or _open_intent(invoice), now)
     return invoice
 
 
+def _apply_balance(invoice: Json) -> None:
+    customer = db().get("customer", invoice["customer"])
+    invoice["starting_balance"] = balance.of(customer, invoice["currency"])
+    asked = _due(invoice)
+    invoice.update(
+        amount_due=asked.amount_due, amount_remaining=asked.amount_due, ending_balance=asked.ending_balance
+    )
+    for type_, amount in asked.moves:
+        balance.move(customer["id"], amount, invoice["currency"], type_, {"invoice": invoice["id"]})
+
+
 def _open_intent(invoice: Json) -> Json:
-    creation = invoice["billing_reason"] == "subscription_create"
-    given = {
-        "description": "Subscription creation" if creation else "Subscription update",
-        "setup_future_usage": "off_session",
-    }
+    given: Json = {"description": "Payment for Invoice"}
+    if invoice["parent"] is not None:
+        creation = invoice["billing_reason"] == "subscription_create"
+        given = {
+            "description": "Subscription creation" if creation else "Subscription update",
+            "setup_future_usage": "off_session",
+        }
     return payments.open_intent(invoice["amount_remaining"], invoice["currency"], invoice["customer"], given)
 
 
@@ -103,27 +191,34 @@ def _number(customer_id: str) -> str:
 
 
 def collect(
-    invoice: Json, method: Json | None, automatic: bool, url: str = "", authenticated: bool = False
+    invoice: Json,
+    method: Json | None,
+    automatic: bool,
+    url: str = "",
+    authenticated: bool = False,
+    on_session: bool = False,
+    updated: bool = True,
 ) -> Json | None:
     """Try to be paid: None when paid or a bank debit is under way, else the error.
 
-    `url` is the challenge page when a person is there.
+    `url` is the challenge page when a person is there; `on_session` says so where there is no such page.
+    `updated` as in `mark_paid`.
     """
     if invoice["amount_remaining"] == 0:
-        mark_paid(invoice)
+        mark_paid(invoice, updated)
         return None
-    off_session = automatic or not url
+    off_session = automatic or not (url or on_session)
     intent = db().get("payment_intent", invoice["_payment_intent"])
     if method is None:
         error = _no_method()
         dunning.failed(invoice, error, automatic)
         return error
     if intent["status"] == "processing":
-        return None  # a bank debit is under way: `_settled` hears of its end
+        return None  # a bank debit is under way: `settled` hears of its end
     attempt = payments.confirm(intent, method, off_session and not authenticated, authenticated, url)
     if attempt.result == "paid":
         count_attempt(invoice, automatic)
-        mark_paid(invoice)
+        mark_paid(invoice, updated)
         return None
     if attempt.result == "action":
         return dunning.action_required(invoice, automatic)
@@ -135,7 +230,7 @@ def collect(
     return error
 
 
-def _settled(invoice_id: str, intent: Json) -> None:
+def settled(invoice_id: str, intent: Json) -> None:
     """The intent ended apart from `collect`: a debit settled, or the API confirmed it."""
     invoice = db().get("invoice", invoice_id)
     if invoice["status"] not in ("open", "uncollectible"):
@@ -148,7 +243,7 @@ def _settled(invoice_id: str, intent: Json) -> None:
         dunning.failed(invoice, intent["last_payment_error"], automatic)
 
 
-states.ON_SETTLED["invoice"] = _settled
+states.ON_SETTLED["invoice"] = settled
 
 
 def count_attempt(invoice: Json, automatic: bool) -> None:
@@ -199,17 +294,18 @@ def void(invoice: Json) -> Json:
             "status_transition_invalid",
         )
     _stop(invoice, "void", "voided_at", "invoice.voided", "void_invoice")
+    _give_back(invoice)
     dunning.recovered(invoice)
     return invoice
 
 
-def mark_uncollectible(invoice: Json) -> Json:
+def mark_uncollectible(invoice: Json, reason: str = "user_forgiven") -> Json:
     if invoice["status"] != "open":
         raise request_error(
             f"This invoice is {invoice['status']} and can't become uncollectible.",
             "status_transition_invalid",
         )
-    invoice["status_details"] = {"uncollectible": {"reason": "user_forgiven"}}
+    invoice["status_details"] = {"uncollectible": {"reason": reason}}
     _stop(invoice, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible", None)
     return invoice
 
@@ -219,10 +315,7 @@ def _stop(invoice: Json, status: str, moment: str, event: str, intent_reason: st
     intent = db().find("payment_intent", invoice["_payment_intent"])
     if intent is not None and intent_reason:
         payments.cancel(intent, intent_reason)
-        for payment in db().all("invoice_payment", invoice=invoice["id"]):
-            payment["status"] = "canceled"
-            payment["status_transitions"]["canceled_at"] = now
-            db().put(payment)
+        cancel_payments(invoice)
     change(
         invoice,
         "invoice.updated",
@@ -234,14 +327,34 @@ def _stop(invoice: Json, status: str, moment: str, event: str, intent_reason: st
     emit(event, invoice)
 
 
+def cancel_payments(invoice: Json) -> None:
+    """What was to pay this invoice will not."""
+    for payment in db().all("invoice_payment", invoice=invoice["id"]):
+        payment["status"] = "canceled"
+        payment["status_transitions"]["canceled_at"] = clock.now(invoice["customer"])
+        db().put(payment)
+
+
+def _give_back(invoice: Json) -> None:
+    """A void invoice leaves the customer's balance as if it had never been."""
+    applied = (invoice["ending_balance"] or 0) - invoice["starting_balance"]
+    if applied:
+        given = {"invoice": invoice["id"]}
+        balance.move(invoice["customer"], -applied, invoice["currency"], "unapplied_from_invoice", given)
+
+
 def subscription_of(invoice: Json) -> Json | None:
     details = (invoice["parent"] or {}).get("subscription_details") or {}
     return db().find("subscription", details.get("subscription"))
 
 
 def default_method(invoice: Json) -> Json | None:
-    """The card that Stripe would charge for this invoice."""
-    return methods.of(subscription_of(invoice), db().get("customer", invoice["customer"]))
+    """The card that Stripe would charge for this invoice: its own, the subscription's or the customer's."""
+    customer = db().get("customer", invoice["customer"])
+    own = db().find("payment_method", invoice["default_payment_method"])
+    if own is not None and own["customer"] == customer["id"]:
+        return own
+    return methods.of(subscription_of(invoice), customer)
 
 
 def _no_method() -> Json:

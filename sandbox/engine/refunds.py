@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import cards, clock
-from sandbox.engine import balance, captures, disputes
+from sandbox.engine import account_balance, captures, disputes
 from sandbox.errors import request_error
 from sandbox.events import change, difference, emit
 from sandbox.house import db
@@ -33,7 +33,7 @@ def refund(charge: Json, amount: int, given: Json) -> Json:
         made |= {"status": "pending", "pending_reason": "processing"}
     if kind != "succeeds":
         made["_settles_at"] = now + SETTLES
-    made["balance_transaction"] = balance.debit("refund", made["id"], charge, -amount)["id"]
+    made["balance_transaction"] = account_balance.debit("refund", made["id"], charge, -amount)["id"]
     db().put(made)
     emit("refund.created", made)
     _take_back(charge, amount)
@@ -92,7 +92,7 @@ def settle(refund_id: str) -> None:
         made.pop("pending_reason", None)
         updated(made, status="succeeded")
         return
-    entry = balance.debit("refund_failure", made["id"], charge, made["amount"])
+    entry = account_balance.debit("refund_failure", made["id"], charge, made["amount"])
     updated(made, status="failed", failure_reason="unknown", failure_balance_transaction=entry["id"])
     emit("refund.failed", made)
     change(

@@ -8,17 +8,24 @@ from typing import Any
 from sandbox import clock
 from sandbox.agenda import period_end
 from sandbox.engine import (
+    billing,
     captures,
+    changing,
     checkout,
+    closing,
     debits,
+    discounts,
     disputes,
     dunning,
     invoicing,
     methods,
+    pausing,
+    previewing,
     refunds,
+    schedules,
     subscriptions,
 )
-from sandbox.events import emit
+from sandbox.events import difference, emit
 from sandbox.house import db
 from sandbox.store import public
 
@@ -26,12 +33,9 @@ Json = dict[str, Any]
 
 
 def renew(subscription_id: str) -> None:
-    """The period is over: move on and draft the next invoice."""
+    """The period is over: move on, into the schedule's next phase where one begins, and draft the next invoice."""
     sub = db().get("subscription", subscription_id)
-    old = _shot(sub)
-    previous_status = sub["status"]
-    start, _ = subscriptions.roll(sub)
-    _next_invoice(sub, old, (old["period_start"], start), previous_status)
+    _move_on(sub)
 
 
 def end_trial(subscription_id: str) -> None:
@@ -39,64 +43,52 @@ def end_trial(subscription_id: str) -> None:
     sub = db().get("subscription", subscription_id)
     customer = db().get("customer", sub["customer"])
     missing = sub["trial_settings"]["end_behavior"]["missing_payment_method"]
-    if methods.of(sub, customer) is None and missing == "cancel":
-        subscriptions.end_for(sub, None)
+    if sub["collection_method"] == "charge_automatically" and methods.of(sub, customer) is None:
+        if missing == "cancel":
+            subscriptions.end_for(sub, None)
+            return
+        if missing == "pause":
+            pausing.after_trial(sub)
+            return
+    _move_on(sub)
+
+
+def _move_on(sub: Json) -> None:
+    before = public(db().get("subscription", sub["id"]))
+    if not schedules.turn(sub):
         return
-    if methods.of(sub, customer) is None and missing == "pause":
-        _pause(sub)
-        return
-    old = _shot(sub)
+    old_start = before["items"]["data"][0]["current_period_start"]
     start, _ = subscriptions.roll(sub)
-    sub["status"] = "active"
-    _next_invoice(sub, old, (old["period_start"], start), "trialing")
-
-
-def _shot(sub: Json) -> Json:
-    item = sub["items"]["data"][0]
-    return {
-        "items": [dict(each) for each in sub["items"]["data"]],
-        "latest_invoice": sub["latest_invoice"],
-        "period_start": item["current_period_start"],
-    }
-
-
-def _next_invoice(sub: Json, old: Json, period: tuple[int, int], previous_status: str) -> None:
-    customer = db().get("customer", sub["customer"])
-    lines = invoicing.period_lines(sub)
-    invoice = invoicing.draft(customer, sub, lines, "subscription_cycle", period)
-    sub["latest_invoice"] = invoice["id"]
+    if sub["status"] == "trialing":
+        sub["status"] = "active"
     sub["_upcoming_sent"] = None
+    customer = db().get("customer", sub["customer"])
+    given = billing.terms(sub, "subscription_cycle", (old_start, start))
+    invoice = invoicing.draft(customer, sub, billing.lines(sub), given)
+    sub["latest_invoice"] = invoice["id"]
     db().put(sub)
-    previous: Json = {"items": {"data": old["items"]}, "latest_invoice": old["latest_invoice"]}
-    if previous_status != sub["status"]:
-        previous["status"] = previous_status
-    emit(subscriptions.UPDATED, sub, previous)
+    emit(subscriptions.UPDATED, sub, difference(before, public(sub)))
+    held = pausing.holds(sub, invoice)
     if sub["status"] == "unpaid":
         invoice["auto_advance"] = False
-    else:
-        due = invoice["created"] + invoicing.DRAFT_SECONDS
-        invoice.update(automatically_finalizes_at=due, next_payment_attempt=due)
+    elif not held:
+        billing.plan(invoice)
     db().put(invoice)
     emit("invoice.created", invoice)
-
-
-def _pause(sub: Json) -> None:
-    sub["status"] = "paused"
-    db().put(sub)
-    emit("customer.subscription.paused", sub)
-    emit(subscriptions.UPDATED, sub, {"status": "trialing"})
+    if held:
+        pausing.hold(sub, invoice)
 
 
 def finalize(invoice_id: str) -> None:
     """The hour of the draft is over: open it and charge."""
-    invoice = db().get("invoice", invoice_id)
-    invoicing.finalize(invoice)
-    invoicing.collect(invoice, invoicing.default_method(invoice), automatic=True)
+    closing.advance(db().get("invoice", invoice_id))
 
 
 def retry(invoice_id: str) -> None:
     """One more automatic attempt; not at the bank while the card that it refused for good is still there."""
     invoice = db().get("invoice", invoice_id)
+    if invoice.get("_asks_again_at") and dunning.look_again(invoice):
+        return
     method = invoicing.default_method(invoice)
     if method is not None and invoice["_hard_declined"] == method["id"]:
         dunning.skipped(invoice)
@@ -109,7 +101,8 @@ def end(subscription_id: str) -> None:
 
 
 def trial_will_end(subscription_id: str) -> None:
-    sub = db().put(db().get("subscription", subscription_id) | {"_trial_notice_sent": True})
+    sub = db().get("subscription", subscription_id)
+    db().put(sub | {"_trial_notice_sent": sub["trial_end"]})
     emit("customer.subscription.trial_will_end", sub)
 
 
@@ -123,14 +116,8 @@ def upcoming(subscription_id: str) -> None:
 
 
 def _preview(sub: Json, at: int) -> Json:
-    start = sub["items"]["data"][0]["current_period_start"]
-    subscriptions.roll(sub)
-    customer = db().get("customer", sub["customer"])
-    invoice = invoicing.draft(customer, sub, invoicing.period_lines(sub), "upcoming", (start, at))
-    db().delete(invoice["id"])
-    preview = public(invoice) | {"created": at, "next_payment_attempt": at + invoicing.DRAFT_SECONDS}
-    for line in preview["lines"]["data"]:
-        line.update(id=line["id"].replace("il_", "il_tmp_"), invoice=None)
+    preview = previewing.upcoming(sub, [], {}) | {"created": at}
+    preview["next_payment_attempt"] = at + invoicing.DRAFT_SECONDS
     for key in ("id", "hosted_invoice_url", "invoice_pdf"):
         del preview[key]
     return preview
@@ -146,6 +133,22 @@ def incomplete_expire(subscription_id: str) -> None:
     sub.update(status="incomplete_expired", ended_at=now)
     db().put(sub)
     emit(subscriptions.UPDATED, sub, {"status": "incomplete", "ended_at": None})
+
+
+def phase(schedule_id: str) -> None:
+    """A phase of a schedule begins or ends: as part of a renewal where a period ends with it."""
+    schedule = db().get("subscription_schedule", schedule_id)
+    if schedule["status"] == "not_started":
+        schedules.begin(schedule)
+        return
+    sub = db().get("subscription", schedule["subscription"])
+    now = clock.now(sub["customer"])
+    if period_end(sub) == now and sub["status"] in ("active", "past_due", "unpaid"):
+        renew(sub["id"])
+    elif period_end(sub) == now and sub["status"] == "trialing":
+        end_trial(sub["id"])
+    else:
+        schedules.between(schedule, sub)
 
 
 def expire_session(session_id: str) -> None:
@@ -167,4 +170,13 @@ HANDLERS: dict[str, Callable[[str], None]] = {
     "expire_hold": captures.expire,
     "dispute_due": disputes.overdue,
     "dispute_cancels": disputes.cancel_subscription,
+    "will_be_due": closing.will_be_due,
+    "overdue": closing.overdue,
+    "coupon_expire": discounts.expire_coupon,
+    "code_expire": discounts.expire_code,
+    "discount_end": discounts.end_by_time,
+    "collect_again": pausing.end_collection_pause,
+    "pending_expire": changing.expire_pending,
+    "phase": phase,
+    "expiring": schedules.expiring,
 }

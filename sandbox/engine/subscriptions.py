@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock, periods
-from sandbox.agenda import period_end
+from sandbox.agenda import TRIAL_NOTICE, period_end
+from sandbox.engine import schedules
 from sandbox.events import change, emit
 from sandbox.house import db
 from sandbox.objects import subscription as shapes
@@ -18,24 +19,59 @@ ENDED = frozenset({"canceled", "incomplete_expired"})
 
 def create(customer: Json, lines: list[tuple[Json, int]], now: int, given: Json) -> Json:
     """A subscription that starts now, in its trial or paid. No event: the caller emits it when complete."""
+    return db().put(unsaved(customer, lines, now, given))
+
+
+def unsaved(customer: Json, lines: list[tuple[Json, int]], now: int, given: Json) -> Json:
+    """The same for a preview. `given` may also hold `anchor`, the end of a first period that is not whole."""
     trial_end = given.get("trial_end")
     first = lines[0][0]
     given = given | {
         "start": now,
-        "end": trial_end or periods.boundary(now, first["recurring"], 1),
+        "end": trial_end or _first_end(first, now, given),
         "currency": given.get("currency") or first["currency"],
     }
-    return db().put(shapes.subscription(now, customer, lines, given))
+    return shapes.subscription(now, customer, lines, given)
+
+
+def _first_end(price: Json, now: int, given: Json) -> int:
+    end = given.get("anchor") or periods.boundary(now, price["recurring"], 1)
+    return min(end, given.get("cancel_at") or end)
 
 
 def roll(sub: Json) -> tuple[int, int]:
-    """Move every item on to its next period (in place, unsaved); the new (start, end)."""
+    """Move every item on to its next period (in place, unsaved); the new (start, end).
+
+    A scheduled end inside the next period makes that one shorter.
+    """
     start = period_end(sub)
     recurring = sub["items"]["data"][0]["price"]["recurring"]
     end = periods.following(sub["billing_cycle_anchor"], recurring, start)
-    for item in sub["items"]["data"]:
-        item["current_period_start"], item["current_period_end"] = start, end
+    if sub["cancel_at"] is not None and start < sub["cancel_at"] < end:
+        end = sub["cancel_at"]
+    sub.update(with_period(sub, start, end))
     return start, end
+
+
+def with_period(sub: Json, start: int, end: int) -> Json:
+    """The `items` of a subscription, each with that current period."""
+    period = {"current_period_start": start, "current_period_end": end}
+    data = [item | period for item in sub["items"]["data"]]
+    return {"items": sub["items"] | {"data": data}}
+
+
+def recurring(sub: Json) -> tuple[str, int]:
+    """The interval of a subscription, which all of its items share, and its count."""
+    every = sub["items"]["data"][0]["price"]["recurring"]
+    return every["interval"], every["interval_count"]
+
+
+def notice_of_trial(sub: Json) -> None:
+    """A trial that ends within three days is told of at once (facts 3.4)."""
+    if sub["status"] == "trialing" and sub["trial_end"] - clock.now(sub["customer"]) <= TRIAL_NOTICE:
+        db().put(sub | {"_trial_notice_sent": sub["trial_end"]})
+        sub["_trial_notice_sent"] = sub["trial_end"]
+        emit("customer.subscription.trial_will_end", sub)
 
 
 def schedule_end(sub: Json, feedback: str | None = None, comment: str | None = None) -> Json:
@@ -103,6 +139,7 @@ def _ended(sub: Json) -> Json:
     db().put(sub)
     emit(DELETED, sub)
     stop_collecting(sub["id"])
+    schedules.over(sub)
     return sub
 
 

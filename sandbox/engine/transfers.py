@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import balance, charging, states
+from sandbox.engine import account_balance, charging, states
 from sandbox.events import emit
 from sandbox.house import db, house
 from sandbox.objects import cash
@@ -68,7 +68,7 @@ def _apply(intent: Json, waits: Json, amount: int) -> None:
         return
     method = db().get("payment_method", intent["payment_method"])
     charge = charging.make(intent, method, "captured")
-    charge["balance_transaction"] = balance.credit(charge)["id"]
+    charge["balance_transaction"] = account_balance.credit(charge)["id"]
     db().put(charge)
     emit("charge.succeeded", charge)
     states.succeed(intent, charge)

@@ -32,10 +32,13 @@ def product(created: int, given: Json) -> Json:
 
 
 def price(created: int, given: Json) -> Json:
-    """A per-unit price. `given` holds currency, unit_amount, product and, when it repeats, recurring."""
+    """A per-unit price. `given` holds currency, unit_amount, product and, when it repeats, recurring.
+
+    One that was made as a plan may have an id of the shop's own.
+    """
     recurring = given.get("recurring")
     return {
-        "id": ids.dated("price"),
+        "id": given.get("id") or ids.dated("price"),
         "object": "price",
         "active": given.get("active", True),
         "billing_scheme": "per_unit",

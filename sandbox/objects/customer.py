@@ -41,3 +41,24 @@ def customer(created: int, given: Json, test_clock: str | None) -> Json:
         "tax_exempt": given.get("tax_exempt", "none"),
         "test_clock": test_clock,
     }
+
+
+def balance_transaction(created: int, customer: str, amount: int, currency: str, given: Json) -> Json:
+    """A customer_balance_transaction. `given`: type, ending, and what there is of invoice, description, metadata."""
+    return {
+        "id": ids.dated("cbtxn"),
+        "object": "customer_balance_transaction",
+        "amount": amount,
+        "checkout_session": None,
+        "created": created,
+        "credit_note": None,
+        "currency": currency,
+        "customer": customer,
+        "customer_account": None,
+        "description": given.get("description"),
+        "ending_balance": given["ending"],
+        "invoice": given.get("invoice"),
+        "livemode": False,
+        "metadata": given.get("metadata", {}),
+        "type": given["type"],
+    }

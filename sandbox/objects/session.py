@@ -6,8 +6,8 @@ from sandbox import ids
 from sandbox.objects.parts import Json
 
 
-def session(created: int, given: Json, line_items: list[Json], total: int, customer: Json | None) -> Json:
-    """An open hosted Checkout Session. `given` is what the API request said, already read."""
+def session(created: int, given: Json, line_items: list[Json], customer: Json | None) -> Json:
+    """An open hosted Checkout Session, its sums still to be written. `given` is the API request, already read."""
     mode = given["mode"]
     id_ = ids.session()
     return {
@@ -17,8 +17,8 @@ def session(created: int, given: Json, line_items: list[Json], total: int, custo
         "after_expiration": _after_expiration(given),
         "allow_promotion_codes": given.get("allow_promotion_codes"),
         "allowed_payment_method_types": given.get("allowed_payment_method_types"),
-        "amount_subtotal": total,
-        "amount_total": total,
+        "amount_subtotal": 0,
+        "amount_total": 0,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "billing_address_collection": given.get("billing_address_collection"),
         "branding_settings": _branding(given["business_name"]),
@@ -31,19 +31,19 @@ def session(created: int, given: Json, line_items: list[Json], total: int, custo
         "created": created,
         "currency": given["currency"],
         "currency_conversion": None,
-        "custom_fields": [],
+        "custom_fields": given["custom_fields"],
         "custom_text": _custom_text(given),
         "customer": customer["id"] if customer else None,
         "customer_account": None,
         "customer_creation": _customer_creation(given, customer),
         "customer_details": customer_details(customer, given.get("customer_email")),
         "customer_email": given.get("customer_email"),
-        "discounts": None if given.get("allow_promotion_codes") is None else [],
+        "discounts": None if mode == "setup" else [],
         "excluded_payment_method_types": given.get("excluded_payment_method_types"),
         "expires_at": given["expires_at"],
         "integration_identifier": None,
         "invoice": None,
-        "invoice_creation": _invoice_creation() if mode == "payment" else None,
+        "invoice_creation": _invoice_creation(given["invoice_creation"]) if mode == "payment" else None,
         "livemode": False,
         "locale": given.get("locale"),
         "managed_payments": None,
@@ -52,23 +52,15 @@ def session(created: int, given: Json, line_items: list[Json], total: int, custo
         "origin_context": None,
         "payment_intent": None,
         "payment_link": None,
-        "payment_method_collection": given.get("payment_method_collection", "always")
-        if mode == "subscription"
-        else "if_required",
+        "payment_method_collection": _collection(given),
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"],
-        "payment_status": "unpaid",
+        "payment_method_types": given["payment_method_types"],
+        "payment_status": "unpaid" if mode != "setup" else "no_payment_required",
         "permissions": None,
-        "phone_number_collection": {"enabled": False},
-        "recovered_from": None,
-        "saved_payment_method_options": {
-            "allow_redisplay_filters": ["always"],
-            "payment_method_remove": "disabled",
-            "payment_method_save": None,
-        }
-        if customer
-        else None,
+        "phone_number_collection": {"enabled": given["phone_number_collection"]},
+        "recovered_from": given.get("recovered_from"),
+        "saved_payment_method_options": given["saved_payment_method_options"] if customer else None,
         "setup_intent": None,
         "shipping_address_collection": None,
         "shipping_cost": None,
@@ -77,15 +69,17 @@ def session(created: int, given: Json, line_items: list[Json], total: int, custo
         "submit_type": given.get("submit_type"),
         "subscription": None,
         "success_url": given["success_url"],
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "total_details": None
+        if mode == "setup"
+        else {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": "hosted_page",
         "url": f"{given['base_url']}/c/pay/{id_}",
         "wallet_options": None,
         "_line_items": line_items,
-        "_subscription_data": given.get("subscription_data", {}),
-        "_payment_intent_data": given.get("payment_intent_data", {}),
+        "_given": given,
+        "_typed": {},
         "_payment_intent": None,
-        "_idempotency_uuid": None,
+        "_setup_intent": None,
     }
 
 
@@ -106,18 +100,21 @@ def line_item(price: Json, description: str, quantity: int, currency: str, unit_
     }
 
 
-def customer_details(customer: Json | None, email: str | None, name: str | None = None) -> Json | None:
-    """Who pays, as far as it is known; None when nothing is."""
+def customer_details(
+    customer: Json | None, email: str | None, name: str | None = None, typed: Json | None = None
+) -> Json | None:
+    """Who pays, as far as it is known; None when nothing is. `typed` may hold the address and phone given there."""
     if customer is None and email is None:
         return None
+    typed, known = typed or {}, customer or {}
     return {
-        "address": customer["address"] if customer else None,
+        "address": typed.get("address") or known.get("address"),
         "business_name": None,
-        "email": (customer or {}).get("email") or email,
+        "email": known.get("email") or email,
         "individual_name": None,
-        "name": name or (customer or {}).get("name"),
-        "phone": (customer or {}).get("phone"),
-        "tax_exempt": (customer or {}).get("tax_exempt", "none"),
+        "name": name or known.get("name"),
+        "phone": typed.get("phone") or known.get("phone"),
+        "tax_exempt": known.get("tax_exempt", "none"),
         "tax_ids": None,
     }
 
@@ -127,7 +124,15 @@ def _customer_creation(given: Json, customer: Json | None) -> str | None:
         return None
     if given["mode"] == "subscription":
         return "always"
-    return str(given.get("customer_creation", "if_required"))
+    if given["mode"] == "payment" and given["invoice_creation"]["enabled"]:
+        return "always"
+    return str(given["customer_creation"] or "if_required")
+
+
+def _collection(given: Json) -> str:
+    if given["mode"] == "payment":
+        return "if_required"
+    return str(given["payment_method_collection"] or "always")
 
 
 def _after_expiration(given: Json) -> Json | None:
@@ -162,16 +167,17 @@ def _custom_text(given: Json) -> Json:
     return {name: asked.get(name) or None for name in names}
 
 
-def _invoice_creation() -> Json:
+def _invoice_creation(given: Json) -> Json:
+    data = given["invoice_data"]
     return {
-        "enabled": False,
+        "enabled": given["enabled"],
         "invoice_data": {
             "account_tax_ids": None,
-            "custom_fields": None,
-            "description": None,
-            "footer": None,
+            "custom_fields": data.get("custom_fields"),
+            "description": data.get("description"),
+            "footer": data.get("footer"),
             "issuer": None,
-            "metadata": {},
+            "metadata": data["metadata"],
             "rendering_options": None,
         },
     }

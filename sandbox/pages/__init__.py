@@ -26,8 +26,9 @@ bp = Blueprint(
 View = Callable[..., Any]
 ROUTES: tuple[tuple[str, str, View, str], ...] = (
     ("GET", "/c/pay/<session_id>", checkout.show, "checkout"),
-    ("POST", "/c/pay/<session_id>", checkout.pay, "checkout_pay"),
+    ("POST", "/c/pay/<session_id>", checkout.submit, "checkout_pay"),
     ("POST", "/c/pay/<session_id>/expire", checkout.expire, "checkout_expire"),
+    ("GET", "/r/<token>", checkout.recover, "checkout_recover"),
     ("GET", "/3ds/<token>", challenge.show, "challenge"),
     ("POST", "/3ds/<token>", challenge.answer, "challenge_answer"),
     ("GET", "/p/session/<token>", portal.show, "portal"),

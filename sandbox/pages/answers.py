@@ -23,6 +23,9 @@ def onward(outcome: Outcome, fallback: str) -> Response | None:
 
 def explain(form: CardForm, outcome: Outcome) -> CardForm:
     """Put the outcome's message where the person looks: at the field it names, else above the form."""
+    if outcome.errors:
+        form.errors |= outcome.errors
+        return form
     message = outcome.message or "Your card was declined."
     field = FIELD_OF_PARAM.get(outcome.field, outcome.field)
     if outcome.kind == "bad_input" and field in FIELDS:

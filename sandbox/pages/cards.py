@@ -15,6 +15,7 @@ TEST_CARDS = (
     ("4000 0000 0000 9995", "has insufficient funds"),
     ("4000 0000 0000 0341", "is accepted, then declined when charged"),
 )
+CARD_FIELDS = frozenset({"number", "expiry", "cvc", "name", "email"})
 _FOUR_DIGIT_CVC = ("34", "37")
 _WITH_SEPARATOR = re.compile(r"([0-9]{1,2})\s*[/.\s-]\s*([0-9]{4}|[0-9]{2})")
 _DIGITS_ONLY = re.compile(r"([0-9]{2})([0-9]{4}|[0-9]{2})")
@@ -22,12 +23,16 @@ _DIGITS_ONLY = re.compile(r"([0-9]{2})([0-9]{4}|[0-9]{2})")
 
 @dataclass
 class CardForm:
-    """What was typed (never the CVC, which is not shown again) and what is wrong with it, by field name."""
+    """What was typed (never the CVC, which is not shown again) and what is wrong with it, by field name.
+
+    `values` holds the fields that are no card's.
+    """
 
     number: str = ""
     expiry: str = ""
     name: str = ""
     email: str = ""
+    values: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     problem: str = ""
 
@@ -42,6 +47,7 @@ def read_card(sent: Mapping[str, str]) -> tuple[CardForm, Card | None]:
         expiry=sent.get("expiry", "").strip(),
         name=sent.get("name", "").strip(),
         email=sent.get("email", "").strip(),
+        values={name: value.strip() for name, value in sent.items() if name not in CARD_FIELDS},
     )
     number = re.sub(r"[\s-]", "", form.number)
     expiry = parse_expiry(form.expiry)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Response, abort, render_template, request
 
-from sandbox import actions
+from sandbox import checkout_actions
 from sandbox.pages.answers import onward
 from sandbox.pages.guards import allow_redirect_to, go
 
 
 def show(token: str) -> str:
     """Amount, business and card, with the two answers a tester can give."""
-    view = actions.challenge_view(token)
+    view = checkout_actions.challenge_view(token)
     way_out = _way_out(view.get("cancel_url"))
     allow_redirect_to(view.get("success_url"), way_out, view.get("return_url"))
     return render_template("challenge.html", view=view, way_out=way_out, title="Confirm this payment")
@@ -22,7 +22,7 @@ def answer(token: str) -> Response:
     choice = request.form.get("answer")
     if choice not in ("pass", "fail"):
         abort(400, "answer is pass or fail")
-    outcome = actions.answer_challenge(token, choice == "pass")
+    outcome = checkout_actions.answer_challenge(token, choice == "pass")
     return onward(outcome, "/") or go(outcome.redirect_url or "/")
 
 
@@ -31,5 +31,5 @@ def _way_out(asking_page: str | None) -> str | None:
     asked = (asking_page or "").removeprefix(request.host_url)
     if not asked.startswith("c/pay/"):
         return asking_page
-    cancel_url: str | None = actions.checkout_view(asked.removeprefix("c/pay/"))["cancel_url"]
+    cancel_url: str | None = checkout_actions.checkout_view(asked.removeprefix("c/pay/"))["cancel_url"]
     return cancel_url or asking_page

@@ -6,51 +6,95 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
-from sandbox import actions
-from sandbox.actions import Card
+from sandbox import actions, checkout_actions
+from sandbox.outcomes import Card, Typed
 from sandbox.pages.answers import Rendered, explain, onward
 from sandbox.pages.cards import TEST_CARDS, CardForm, read_card
+from sandbox.pages.forms import ADDRESS, read_typed
 from sandbox.pages.guards import allow_redirect_to, go
+
+View = dict[str, Any]
+SUBMIT_WORDS = {"book": "Book", "donate": "Donate", "pay": "Pay", "subscribe": "Subscribe"}
 
 
 def show(session_id: str) -> str | Rendered:
     """The payment form, or what became of the session."""
-    view = actions.checkout_view(session_id)
+    view = checkout_actions.checkout_view(session_id)
     if view["session"]["status"] != "open":
         return _closed(view)
-    form = CardForm(email=view.get("email") or "", problem=actions.last_message("checkout", session_id))
+    form = CardForm(email=view["email"], problem=actions.last_message("checkout", session_id))
     return _page(view, form)
 
 
-def pay(session_id: str) -> Response | Rendered:
-    """Submit the card: 303 to the shop or to the challenge, 422 with the form when it did not go through."""
-    view = actions.checkout_view(session_id)
+def submit(session_id: str) -> Response | Rendered:
+    """Whatever button was pressed: quantities and a typed code are heeded first, so what is paid was shown before.
+
+    303 to the shop or to the challenge, 422 with the form when it did not go through, 200 when only the order
+    changed.
+    """
+    view = checkout_actions.checkout_view(session_id)
     here = url_for("pages.checkout", session_id=session_id)
     if view["session"]["status"] != "open":
         return go(here)
-    form, card = _read(view)
+    form, card = read_card(request.form)
+    changed = _change_order(view, form)
+    if changed is not None:
+        return changed
+    typed = read_typed(request.form, view["session"])
+    return _pay(view, form, card, typed, here)
+
+
+def _change_order(view: View, form: CardForm) -> Rendered | None:
+    """Quantities and promotion code; the page again where they changed or are wrong, None where they stay."""
+    session_id, pressed, before = view["session"]["id"], request.form.get("do", "pay"), view["total"]
+    shown = {each["id"]: each["quantity"] for each in view["lines"]}
+    wanted = {id_: request.form[f"quantity-{id_}"] for id_ in shown if f"quantity-{id_}" in request.form}
+    wrong = checkout_actions.change_quantities(session_id, wanted)
+    form.errors = {f"quantity-{id_}": words for id_, words in wrong.items()}
+    code = request.form.get("promotion_code", "").strip()
+    if pressed == "remove_code":
+        checkout_actions.remove_code(session_id)
+    elif pressed == "code" or code:
+        outcome = checkout_actions.add_code(session_id, code)
+        if outcome.kind == "done":
+            form.values["promotion_code"] = ""
+        else:
+            form.errors["promotion_code"] = outcome.message if code else "Enter a code"
+    view |= checkout_actions.checkout_view(session_id)
     if form.errors:
         return _page(view, form), 422
-    outcome = actions.submit_checkout(session_id, card, None if view["email_locked"] else form.email)
+    moved = shown != {each["id"]: each["quantity"] for each in view["lines"]} or before != view["total"]
+    if pressed == "pay" and not moved:
+        return None
+    return _page(view, form, "Your order changed. Check the total." if moved else ""), 200
+
+
+def _pay(view: View, form: CardForm, card: Card | None, typed: Typed, here: str) -> Response | Rendered:
+    session_id = view["session"]["id"]
+    if not view["method_needed"]:
+        card = None
+    else:
+        form.errors = read_card(request.form)[0].errors
+    wrong = checkout_actions.problems(session_id, typed)
+    if wrong or form.errors:
+        form.errors = wrong | form.errors
+        return _page(view, form), 422
+    outcome = checkout_actions.submit_checkout(session_id, card, typed)
     return onward(outcome, here) or (_page(view, explain(form, outcome)), 422)
 
 
 def expire(session_id: str) -> Response:
     """A control of the sandbox, not of Stripe's page: let the session expire now."""
-    actions.expire_checkout(session_id)
+    checkout_actions.expire_checkout(session_id)
     return go(url_for("pages.checkout", session_id=session_id))
 
 
-def _read(view: dict[str, Any]) -> tuple[CardForm, Card | None]:
-    form, card = read_card(request.form)
-    if not view["card_needed"]:
-        card, form.errors = None, {}
-    if not view["email_locked"] and "@" not in form.email:
-        form.errors["email"] = "Enter an email address, like name@example.com"
-    return form, card
+def recover(token: str) -> Response:
+    """The link of an expired session leads to an open copy of it."""
+    return go(url_for("pages.checkout", session_id=checkout_actions.recover_checkout(token)))
 
 
-def _page(view: dict[str, Any], form: CardForm) -> str:
+def _page(view: View, form: CardForm, notice: str = "") -> str:
     session = view["session"]
     allow_redirect_to(session.get("success_url"), view.get("cancel_url"), session.get("return_url"))
     if view["email_locked"]:
@@ -62,38 +106,43 @@ def _page(view: dict[str, Any], form: CardForm) -> str:
         title=_title(view),
         button=_button(view),
         form=form,
+        notice=notice,
+        address=ADDRESS if session["billing_address_collection"] == "required" else (),
+        asks_consent=(session["consent_collection"] or {}).get("terms_of_service") == "required",
+        asks_save=(session["saved_payment_method_options"] or {}).get("payment_method_save") == "enabled",
         test_cards=TEST_CARDS,
     )
 
 
-def _title(view: dict[str, Any]) -> str:
+def _title(view: View) -> str:
     if view["mode"] == "setup":
-        return "Save a card"
+        return "Save a payment method"
     name = view["lines"][0]["name"] if view["lines"] else view["business_name"]
     if view["mode"] == "payment":
         return f"Pay for {name}"
     return f"Try {name}" if view.get("trial_days") else f"Subscribe to {name}"
 
 
-def _button(view: dict[str, Any]) -> str:
+def _button(view: View) -> str:
+    if view["mode"] == "setup":
+        return "Save"
+    words = SUBMIT_WORDS.get(view["session"]["submit_type"] or "")
     if view["mode"] == "subscription":
-        return "Start trial" if view.get("trial_days") else "Subscribe"
-    return "Pay" if view["mode"] == "payment" else "Save card"
+        return words or ("Start trial" if view.get("trial_days") else "Subscribe")
+    return words or "Pay"
 
 
-def _closed(view: dict[str, Any]) -> str | Rendered:
+def _closed(view: View) -> str | Rendered:
     session, business = view["session"], view["business_name"]
     if session["status"] == "expired":
-        return _notice(
-            "This Checkout Session has expired.",
-            "Nothing was charged.",
-            view.get("cancel_url"),
-            f"Return to {business}",
-        ), 410
+        recovery = ((session["after_expiration"] or {}).get("recovery") or {}).get("url")
+        link, words = (recovery, "Begin again") if recovery else (view["cancel_url"], f"Return to {business}")
+        return _notice("This Checkout Session has expired.", "Nothing was charged.", link, words), 410
     paid = session.get("payment_status") == "paid"
+    said = (session["custom_text"]["after_submit"] or {}).get("message")
     return _notice(
         "This is already paid." if paid else "This Checkout Session is already complete.",
-        "There is nothing more to pay here.",
+        said or "There is nothing more to pay here.",
         (session.get("success_url") or "").replace("{CHECKOUT_SESSION_ID}", session["id"]),
         f"Continue to {business}",
     )

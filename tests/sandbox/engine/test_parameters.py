@@ -119,13 +119,6 @@ def test_checkout_says_what_it_would_not_do(sandbox: Sandbox, params: Any, param
     assert (caught.value.code, caught.value.param) == ("sandbox_not_built", param)
 
 
-def test_a_customers_balance_is_refused_since_no_invoice_would_heed_it(sandbox: Sandbox) -> None:
-    assert sandbox.api.customers.create({"balance": 0}).balance == 0
-    with pytest.raises(stripe.InvalidRequestError) as caught:
-        sandbox.api.customers.create({"balance": -500})
-    assert caught.value.code == "sandbox_not_built"
-
-
 def test_the_shops_own_words_stay_with_the_session(sandbox: Sandbox) -> None:
     session = sandbox.session(custom_text={"submit": {"message": "Thank you"}})
     assert session.custom_text.submit.message == "Thank you"
