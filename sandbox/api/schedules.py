@@ -146,7 +146,7 @@ def list_(call: Call) -> Json:
     conditions: list[str] = []
     args: list[Any] = []
     for name in MOMENTS:
-        for sign, moment in listing.bounds(params, name):
+        for sign, moment in listing.bounds(call.params, name):
             conditions.append(f"json_extract(body, '$.{name}') {sign} ?")
             args.append(moment)
     where: Json = {"customer": params.text("customer")}

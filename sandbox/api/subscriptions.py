@@ -11,7 +11,6 @@ from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.engine import changing, discounts, pausing, starting, subscriptions
 from sandbox.errors import missing, not_built, request_error, required
-from sandbox.events import change
 from sandbox.house import db
 
 Json = dict[str, Any]
@@ -69,7 +68,7 @@ def list_(call: Call) -> Json:
         )
         args.append(price)
     for name in PERIOD.split():
-        for sign, moment in listing.bounds(params, name):
+        for sign, moment in listing.bounds(call.params, name):
             conditions.append(f"json_extract(body, '$.items.data[0].{name}') {sign} ?")
             args.append(moment)
     return listing.page(call, "subscription", "/v1/subscriptions", where, (" AND ".join(conditions), args))
@@ -201,14 +200,6 @@ def resume(call: Call) -> Json:
     )
 
 
-def delete_discount(call: Call) -> Json:
-    sub = retrieve(call)
-    for id_ in sub["discounts"]:
-        discounts.end(db().get("discount", id_))
-    change(db().get("subscription", sub["id"]), subscriptions.UPDATED, discounts=[])
-    return {"object": "discount", "deleted": True, "id": (sub["discounts"] or [None])[0]}
-
-
 OPERATIONS = (
     Operation(
         "POST", "/v1/subscriptions", create,
@@ -236,5 +227,4 @@ OPERATIONS = (
         "POST", "/v1/subscriptions/<id>/resume", resume,
         "billing_cycle_anchor.type payment_behavior proration_behavior proration_date",
     ),
-    Operation("DELETE", "/v1/subscriptions/<id>/discount", delete_discount),
 )  # fmt: skip

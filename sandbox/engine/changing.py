@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox import clock, periods
 from sandbox.agenda import period_end
-from sandbox.engine import billing, invoicing, items, proration, subscriptions
+from sandbox.engine import billing, invoicing, items, pausing, proration, subscriptions
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db
@@ -173,6 +173,10 @@ def carry_out(sub: Json, wanted: Wanted) -> Json:
     """Do it: one customer.subscription.updated, the prorations, and an invoice where one is due now."""
     planned = plan(sub, wanted)
     customer = db().get("customer", sub["customer"])
+    if sub["status"] == "trialing" and planned.after.get("status") == "active":
+        fields = planned.after | {"status": "trialing", "items": sub["items"]}
+        if pausing.stops_after_trial(sub | fields):
+            return db().get("subscription", sub["id"])
     if planned.bills and wanted.payment in ("error_if_incomplete", "pending_if_incomplete"):
         why = (
             billing.obstacle(sub | planned.after, customer) if _due(sub, customer, planned, wanted) else None

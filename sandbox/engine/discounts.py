@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sandbox import clock, money, periods
 from sandbox.engine.totals import Rule
 from sandbox.errors import missing, request_error
-from sandbox.events import change, emit
+from sandbox.events import change, difference, emit
 from sandbox.house import db
 from sandbox.objects import discount as shapes
 from sandbox.store import public
@@ -260,6 +260,6 @@ def give_customer(customer: Json, coupon_id: str | None) -> Json:
         made = db().put(unsaved(offered, {"customer": customer["id"]}))
         _count(db().get("coupon", coupon_id), "valid")
         db().put(known | {"_spent": "ended"})
-        previous = {key: known[key] for key in ("id", "source", "start", "end") if known[key] != made[key]}
+        previous = difference(public(known), public(made))
         emit("customer.discount.updated", made, previous)
     return change(db().get("customer", customer["id"]), None, discount=public(made))
