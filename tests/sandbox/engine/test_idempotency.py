@@ -207,7 +207,9 @@ def test_a_request_that_met_another_with_its_key_is_not_kept_itself(sandbox: San
         target=lambda: answers.append(sandbox.raw("POST", CUSTOMERS, "email=met@example.com", "met-1"))
     )
     first.start()
-    eventually(lambda: sandbox.api.customers.list({"email": "met@example.com"}).data, "the first is under way")
+    eventually(
+        lambda: sandbox.api.customers.list({"email": "met@example.com"}).data, "the first is under way"
+    )
     assert sandbox.raw("POST", CUSTOMERS, "email=met@example.com", "met-1").status == 409
     first.join()
     again = sandbox.raw("POST", CUSTOMERS, "email=met@example.com", "met-1")
