@@ -123,7 +123,7 @@ def unsaved(offered: Offer, target: Json) -> Json:
     coupon = offered.coupon
     start = clock.now(target.get("customer"))
     end = None
-    if coupon["duration"] == "repeating":
+    if coupon["duration"] == "repeating" and lasting(target):
         months = {"interval": "month", "interval_count": 1}
         end = periods.boundary(start, months, coupon["duration_in_months"])
     return shapes.discount(start, end, coupon, offered.code["id"] if offered.code else None, target)
@@ -151,8 +151,8 @@ def _count(obj: Json, flag: str) -> None:
 
 
 def lasting(discount: Json) -> bool:
-    """Whether it is a customer's or a subscription's, and so can reduce more than one invoice."""
-    return not (discount["invoice"] or discount["invoice_item"] or discount["checkout_session"])
+    """Whether a discount, or its target, is a customer's or a subscription's, and so can reduce many invoices."""
+    return not any(discount.get(name) for name in ("invoice", "invoice_item", "checkout_session"))
 
 
 def alive(ids: list[str], now: int) -> list[Json]:

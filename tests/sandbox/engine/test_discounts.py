@@ -237,3 +237,10 @@ def test_a_code_ends_no_later_than_its_coupon(sandbox: Sandbox) -> None:
         code(sandbox, short, expires_at=end + 1)
     with refused(None, "max_redemptions"):
         code(sandbox, short, max_redemptions=4)
+
+
+def test_months_mean_nothing_to_one_invoice(sandbox: Sandbox) -> None:
+    months = coupon(sandbox, percent_off=10, duration="repeating", duration_in_months=2)
+    invoice = draft(sandbox, sandbox.customer().id, 1000, discounts=[{"coupon": months}])
+    (discount,) = sandbox.api.invoices.retrieve(invoice.id, {"expand": ["discounts"]}).discounts
+    assert (invoice.total, discount.end) == (900, None)  # type: ignore[union-attr]
