@@ -78,13 +78,15 @@ def price(row: Params, currency: str | None, recurring: bool = True) -> Json:
     return found
 
 
-def check_intervals(items: list[Json], name: str) -> None:
-    """Every item's price must repeat alike."""
+def check_prices(items: list[Json], name: str) -> None:
+    """The prices of a subscription must repeat alike, and none may be there twice."""
     every = {(each["recurring"]["interval"], each["recurring"]["interval_count"]) for each in items}
     if len(every) > 1:
         raise not_built("subscriptions with items of different intervals", name)
     if len(items) > MOST_ITEMS:
         raise request_error("A subscription may have up to 20 items.", param=name)
+    if len({each["id"] for each in items}) < len(items):
+        raise request_error("Cannot add multiple subscription items with the same plan or price.", param=name)
 
 
 def extras(params: Params, currency: str | None, subscription: str | None) -> list[Json]:
@@ -215,17 +217,8 @@ def items(sub: Json, params: Params) -> list[Json]:
             "A subscription must have at least one active item: cancel it instead.", param="items"
         )
     wanted = list(known.values())
-    check_intervals([each["price"] for each in wanted], "items")
-    _no_price_twice(wanted)
+    check_prices([each["price"] for each in wanted], "items")
     return wanted
-
-
-def _no_price_twice(wanted: list[Json]) -> None:
-    named = [each["price"]["id"] for each in wanted]
-    if len(named) != len(set(named)):
-        raise request_error(
-            "Cannot add multiple subscription items with the same plan or price.", param="items"
-        )
 
 
 def changed_item(sub: Json, known: Json, row: Params) -> Json:

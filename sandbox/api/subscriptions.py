@@ -9,7 +9,7 @@ from sandbox.api import listing, subscription_creation
 from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import changing, discounts, pausing, starting, subscriptions
+from sandbox.engine import changing, pausing, starting, subscriptions
 from sandbox.errors import missing, not_built, request_error, required
 from sandbox.house import db
 
@@ -86,6 +86,8 @@ def wanted(sub: Json, params: Params) -> changing.Wanted:
     now = clock.now(sub["customer"])
     anchor = params.child("billing_cycle_anchor").choice("type", "now", "unchanged")
     items = said.items(sub, params) if params.has("items") else None
+    customer = db().get("customer", sub["customer"])
+    kept = said.kept_discounts(params, sub)
     return changing.Wanted(
         fields=_fields(sub, params),
         items=items,
@@ -96,6 +98,8 @@ def wanted(sub: Json, params: Params) -> changing.Wanted:
         payment=params.choice("payment_behavior", *said.PAYMENT, "pending_if_incomplete")
         or "allow_incomplete",
         extras=said.extras(params, sub["currency"], sub["id"]),
+        offers=said.offers(params, customer, sub["currency"]),
+        dropped=[id_ for id_ in sub["discounts"] if params.has("discounts") and id_ not in kept],
     )
 
 
@@ -119,8 +123,6 @@ def _fields(sub: Json, params: Params) -> Json:
     kept = params.child("payment_settings").choice("save_default_payment_method", "off", "on_subscription")
     if kept:
         fields["payment_settings"] = sub["payment_settings"] | {"save_default_payment_method": kept}
-    if params.has("discounts"):
-        fields["discounts"] = _discounts(sub, params)
     return fields
 
 
@@ -132,17 +134,6 @@ def _pause_collection(params: Params) -> Json | None:
     if behavior is None:
         raise required(asked.name("behavior"))
     return {"behavior": behavior, "resumes_at": asked.integer("resumes_at")}
-
-
-def _discounts(sub: Json, params: Params) -> list[str]:
-    customer = db().get("customer", sub["customer"])
-    offered = said.offers(params, customer, sub["currency"])
-    kept = said.kept_discounts(params, sub)
-    for id_ in sub["discounts"]:
-        if id_ not in kept:
-            discounts.end(db().get("discount", id_))
-    target = {"customer": customer["id"], "subscription": sub["id"]}
-    return [*kept, *(discounts.redeem(each, target)["id"] for each in offered)]
 
 
 def _refuse(sub: Json, params: Params) -> None:

@@ -176,3 +176,38 @@ def test_collection_can_change_to_sending_and_back(sandbox: Sandbox) -> None:
     back = sandbox.api.subscriptions.update(sub.id, {"collection_method": "charge_automatically"})
     assert (back.collection_method, back.days_until_due) == ("charge_automatically", None)
     assert s.newest(sandbox, s.renewed(sandbox, sub)).status == "paid"
+
+
+def test_what_is_over_or_paused_can_still_be_described(sandbox: Sandbox) -> None:
+    sub, _ = halfway(sandbox)
+    sandbox.api.subscriptions.pause(sub.id)
+    sandbox.advance(sub.customer, s.START + 50 * s.DAY)
+    assert sandbox.api.subscriptions.update(sub.id, {"metadata": {"a": "1"}}).metadata["a"] == "1"
+    sandbox.api.subscriptions.cancel(sub.id)
+    sandbox.advance(sub.customer, s.START + 90 * s.DAY)
+    assert sandbox.api.subscriptions.update(sub.id, {"metadata": {"a": "2"}}).metadata["a"] == "2"
+    with pytest.raises(stripe.InvalidRequestError, match="canceled"):
+        sandbox.api.subscriptions.update(sub.id, {"description": "x"})
+
+
+def test_a_refused_change_redeems_nothing(sandbox: Sandbox) -> None:
+    sub, dearer = halfway(sandbox, DECLINES)
+    coupon = sandbox.api.coupons.create({"percent_off": 10, "duration": "forever"}).id
+    with pytest.raises(stripe.CardError):
+        s.change(
+            sandbox, sub, dearer, proration_behavior=AT_ONCE, payment_behavior="error_if_incomplete",
+            discounts=[{"coupon": coupon}],
+        )  # fmt: skip
+    assert sandbox.api.coupons.retrieve(coupon).times_redeemed == 0
+
+
+def test_a_price_is_there_only_once(sandbox: Sandbox) -> None:
+    sub, _ = halfway(sandbox)
+    price = sub.items.data[0].price.id
+    for refuse in (
+        lambda: sandbox.api.subscriptions.update(sub.id, {"items": [{"price": price}]}),
+        lambda: sandbox.api.subscription_items.create({"subscription": sub.id, "price": price}),
+        lambda: s.subscribe(sandbox, sub.customer, items=[{"price": price}, {"price": price}]),
+    ):
+        with pytest.raises(stripe.InvalidRequestError, match="same plan or price"):
+            refuse()
