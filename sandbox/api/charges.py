@@ -10,7 +10,6 @@ from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.engine import captures
 from sandbox.errors import request_error
 from sandbox.events import change
-from sandbox.house import db
 
 Json = dict[str, Any]
 
@@ -67,10 +66,6 @@ def transaction(call: Call) -> Json:
 
 def transactions(call: Call) -> Json:
     where = {name: call.params.text(name) for name in ("source", "type", "currency")}
-    if where["source"] is not None:
-        found = db().find("charge", where["source"]) or {}
-        dispute_of = db().find("dispute", where["source"])
-        where["source"] = found.get("id") or (dispute_of or {}).get("charge") or where["source"]
     return listing.page(call, "balance_transaction", "/v1/balance_transactions", where)
 
 

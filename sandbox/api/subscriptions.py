@@ -10,7 +10,7 @@ from sandbox.api import subscription_item_params as item_rows
 from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import changing, pausing, starting, subscriptions
+from sandbox.engine import changing, pausing, starting, subscriptions, time
 from sandbox.errors import missing, not_built, request_error, required
 from sandbox.house import db
 
@@ -38,6 +38,7 @@ def create(call: Call) -> Json:
     customer = db().find("customer", id_)
     if customer is None or customer.get("_deleted"):
         raise missing("customer", id_, "customer", 400)
+    time.check_subscriptions(customer)
     lines, given = subscription_creation.creation(params, customer)
     return starting.start(customer, lines, given)
 

@@ -42,8 +42,9 @@ def shaped(obj: Json, version: str) -> Json:
     if obj.get("object") == "event":
         return event(obj, obj["api_version"])
     copy: Json = json.loads(json.dumps(obj))
-    for change in _since(version):
-        _undo(copy, change)
+    changes = _since(version)
+    if changes:
+        _undo(copy, changes)
     return copy
 
 
@@ -51,16 +52,18 @@ def _since(version: str) -> list[Change]:
     return [change for change in CHANGES if change.version > version]
 
 
-def _undo(node: Any, change: Change) -> None:
+def _undo(node: Any, changes: list[Change]) -> None:
+    """An object first, then what is in it: also what was looked up to be put there."""
     if isinstance(node, dict):
-        rule = change.answers.get(str(node.get("object")))
-        if rule is not None:
-            rule(node)
+        for change in changes:
+            rule = change.answers.get(str(node.get("object")))
+            if rule is not None:
+                rule(node)
         for value in node.values():
-            _undo(value, change)
+            _undo(value, changes)
     elif isinstance(node, list):
         for each in node:
-            _undo(each, change)
+            _undo(each, changes)
 
 
 def event(made: Json, version: str) -> Json:

@@ -33,6 +33,21 @@ def test_a_clock_has_up_to_three_customers(sandbox: Sandbox, clock: Any) -> None
     assert len(sandbox.api.customers.list({"test_clock": clock.id}).data) == 3
 
 
+def test_a_customer_on_a_clock_has_up_to_three_subscriptions(sandbox: Sandbox, clock: Any) -> None:
+    customer, price = on(sandbox, clock), sandbox.price()
+    wanted: Any = {
+        "customer": customer.id,
+        "items": [{"price": price}],
+        "collection_method": "send_invoice",
+        "days_until_due": 30,
+    }
+    for _ in range(3):
+        sandbox.api.subscriptions.create(wanted)
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        sandbox.api.subscriptions.create(wanted)
+    assert "up to 3 subscriptions" in str(caught.value)
+
+
 def test_lists_omit_who_lives_on_a_clock_unless_they_are_narrowed(sandbox: Sandbox, clock: Any) -> None:
     customer = on(sandbox, clock)
     sub = sandbox.subscriber(customer=customer.id)

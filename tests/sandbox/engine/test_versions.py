@@ -283,6 +283,58 @@ def test_iterations_of_a_phase_are_so_many_of_its_prices_intervals() -> None:
     assert "iterations" not in tree["phases"]["0"]
 
 
+def test_a_customers_coupon_is_given_and_shown_as_it_was_before_basil(sandbox: Sandbox) -> None:
+    coupon = sandbox.api.coupons.create({"percent_off": 20, "duration": "forever"})
+    old = {"Stripe-Version": ACACIA}
+    made = sandbox.raw("POST", "/v1/customers", f"coupon={coupon.id}", **old).json
+    assert (made["discount"]["coupon"]["id"], made["discount"]["coupon"]["percent_off"]) == (coupon.id, 20)
+    assert "source" not in made["discount"]
+    new = at(sandbox, MODERN, f"/v1/customers/{made['id']}")
+    assert new["discount"]["source"] == {"coupon": coupon.id, "type": "coupon"}
+    assert "coupon" not in new["discount"]
+    assert "customer.discount.created" in sandbox.types(about=made["id"])
+    gone = sandbox.raw("POST", f"/v1/customers/{made['id']}", "coupon=", **old).json
+    assert gone["discount"] is None
+
+
+def test_a_subscriptions_coupon_is_its_discount_before_basil(sandbox: Sandbox) -> None:
+    coupon = sandbox.api.coupons.create({"percent_off": 20, "duration": "forever"})
+    customer = sandbox.customer()
+    sandbox.api.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+    (card,) = sandbox.api.payment_methods.list({"customer": customer.id}).data
+    words = f"customer={customer.id}&items[0][plan]={sandbox.price()}&coupon={coupon.id}"
+    words += f"&default_payment_method={card.id}"
+    made = sandbox.raw("POST", "/v1/subscriptions", words, **{"Stripe-Version": ACACIA})
+    assert made.status == 200, made.body
+    assert made.json["discount"]["coupon"]["id"] == coupon.id
+    invoice = at(sandbox, ACACIA, f"/v1/invoices/{made.json['latest_invoice']}")
+    assert (invoice["discount"]["coupon"]["id"], invoice["total"], invoice["paid"]) == (coupon.id, 2000, True)
+    line = invoice["lines"]["data"][0]
+    assert (line["price"]["unit_amount"], line["amount"], line["type"]) == (2500, 2500, "subscription")
+
+
+def test_a_promotion_code_is_made_of_a_coupon_before_clover(sandbox: Sandbox) -> None:
+    coupon = sandbox.api.coupons.create({"percent_off": 20, "duration": "once"})
+    made = sandbox.raw("POST", "/v1/promotion_codes", f"coupon={coupon.id}", **{"Stripe-Version": BASIL})
+    assert (made.status, made.json["coupon"]["id"], "promotion" in made.json) == (200, coupon.id, False)
+    shown = at(sandbox, MODERN, f"/v1/promotion_codes/{made.json['id']}")
+    assert shown["promotion"] == {"coupon": coupon.id, "type": "coupon"}
+
+
+def test_phases_of_a_schedule_are_counted_in_iterations_before_clover(sandbox: Sandbox) -> None:
+    customer, price = sandbox.customer(), sandbox.price()
+    phases = "".join(
+        f"&phases[{n}][iterations]={n + 1}&phases[{n}][items][0][price]={price}" for n in range(2)
+    )
+    words = f"customer={customer.id}&start_date=now{phases}"
+    made = sandbox.raw("POST", "/v1/subscription_schedules", words, **{"Stripe-Version": BASIL})
+    assert made.status == 200, made.body
+    first, second = made.json["phases"]
+    assert first["end_date"] == second["start_date"]
+    days = [(each["end_date"] - each["start_date"]) / 86400 for each in (first, second)]
+    assert (28 <= days[0] <= 31, 59 <= days[1] <= 62) == (True, True)
+
+
 def test_what_endive_removed_is_refused_there_and_taken_from_older_clients(sandbox: Sandbox) -> None:
     words = "mode=setup&currency=usd&success_url=http://127.0.0.1:9/&payment_method_types[0]=card"
     refused = sandbox.raw("POST", "/v1/checkout/sessions", words)
