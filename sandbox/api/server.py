@@ -78,10 +78,10 @@ def _attend(visit: Visit) -> tuple[int, Json]:
     visit.tree = _parameters(visit.method)
     with idempotency.in_flight(visit.key):
         if visit.trouble == "hang":
-            _hang()
+            _wait("hang")
         outcome = _run(visit)
         if visit.trouble == "slow":
-            time.sleep(float(house().trouble()["slow_seconds"]))
+            _wait("slow")
         return outcome
 
 
@@ -111,10 +111,10 @@ def _meet_trouble(visit: Visit) -> None:
         raise ApiError(500, _fault()["error"])  # nobody reads it; what matters is that nothing is done
 
 
-def _hang() -> None:
+def _wait(trouble: str) -> None:
     """Keep the caller waiting until the trouble ends or its time is up; then go on as usual."""
-    until = time.time() + float(house().trouble()["hang_seconds"])
-    while time.time() < until and house().trouble()["api"] == "hang":
+    until = time.time() + float(house().trouble()[f"{trouble}_seconds"])
+    while time.time() < until and house().trouble()["api"] == trouble:
         time.sleep(0.05)
 
 

@@ -74,7 +74,7 @@ def test_nested_unknown_parameters_are_named_in_brackets(sandbox: Sandbox) -> No
             "payment_method_types_no_longer_supported",
             "payment_method_types",
         ),
-        ({"discounts": [{"coupon": "x"}]}, "sandbox_not_built", "discounts"),
+        ({"discounts": [{"coupon": "x"}]}, "resource_missing", "discounts[0][coupon]"),
         ({"customer": "cus_nobody"}, "resource_missing", "customer"),
         ({"success_url": "ftp://x"}, "url_invalid", "success_url"),
         (

@@ -85,7 +85,7 @@ def test_a_truncated_body_is_a_connection_error_after_the_effect(sandbox: Sandbo
 
 
 def test_a_slow_answer_comes_after_its_effect_and_holds_its_key(sandbox: Sandbox) -> None:
-    sandbox.control("trouble", api="slow", slow_seconds=3, times=1)
+    sandbox.control("trouble", api="slow", slow_seconds=60, times=1, api_method="POST")
     answers: list[Answer] = []
     asking = threading.Thread(
         target=lambda: answers.append(sandbox.raw("POST", CUSTOMERS, "email=slow@example.com", "slow-1"))
@@ -94,6 +94,7 @@ def test_a_slow_answer_comes_after_its_effect_and_holds_its_key(sandbox: Sandbox
     eventually(lambda: people(sandbox, "slow@example.com"), "the effect is there")
     assert answers == []
     assert sandbox.raw("POST", CUSTOMERS, "email=slow@example.com", "slow-1").status == 409
+    sandbox.control("trouble", api="normal")
     asking.join()
     assert answers[0].status == 200
 
