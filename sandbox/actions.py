@@ -1,4 +1,4 @@
-"""What a person does on an invoice and on the control panel; checkout_actions and portal_actions have the rest.
+"""What a person does on the control panel; checkout_actions, portal_actions and invoice_actions have the rest.
 
 Every function is one transaction; every view is a plain dict of Stripe's own objects and a few words.
 """
@@ -8,36 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import customers, hosted_invoice, invoicing, portal, time
+from sandbox.engine import customers, portal, time
 from sandbox.house import SETTINGS, TROUBLE, db, house
 from sandbox.outcomes import Card, NotFound, Outcome
 from sandbox.running import deliverer
-from sandbox.store import public
 
 __all__ = ["Card", "NotFound", "Outcome"]
 
 Json = dict[str, Any]
-
-
-def invoice_view(token: str) -> Json:
-    """invoice, lines, customer_email, business_name, payable, saved_card, paid."""
-    invoice = hosted_invoice.invoice_of(token)
-    saved = invoicing.default_method(invoice)
-    return {
-        "invoice": public(invoice),
-        "lines": invoice["lines"]["data"],
-        "customer_email": invoice["customer_email"],
-        "business_name": house().settings()["business_name"],
-        "payable": hosted_invoice.payable(invoice),
-        "saved_card": public(saved) if saved else None,
-        "paid": invoice["status"] == "paid",
-    }
-
-
-def pay_invoice(token: str, card: Card | None) -> Outcome:
-    """Pay an open invoice; None takes the saved card."""
-    with db().transaction():
-        return hosted_invoice.pay(token, card)
 
 
 def last_message(kind: str, id_: str) -> str:

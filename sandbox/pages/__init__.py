@@ -51,6 +51,7 @@ ROUTES: tuple[tuple[str, str, View, str], ...] = (
     ("GET", "/i/<token>", invoice.show, "invoice"),
     ("POST", "/i/<token>", invoice.pay, "invoice_pay"),
     ("GET", "/i/<token>/pdf", invoice.pdf, "invoice_pdf"),
+    ("GET", "/receipts/<token>", invoice.receipt, "receipt"),
     ("GET", "/", panel.hub, "hub"),
     ("GET", "/clock", panel.clock, "clock"),
     ("POST", "/clock/advance", panel.advance, "clock_advance"),
