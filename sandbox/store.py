@@ -29,6 +29,7 @@ CREATE INDEX IF NOT EXISTS objects_customer ON objects (customer, type, seq);
 CREATE INDEX IF NOT EXISTS events_type ON objects (json_extract(body, '$.type'), seq) WHERE type = 'event';
 CREATE INDEX IF NOT EXISTS prices_lookup ON objects (json_extract(body, '$.lookup_key')) WHERE type = 'price';
 CREATE INDEX IF NOT EXISTS by_payment_intent ON objects (json_extract(body, '$.payment_intent'));
+CREATE INDEX IF NOT EXISTS by_receipt ON objects (json_extract(body, '$.receipt_url')) WHERE type = 'charge';
 CREATE INDEX IF NOT EXISTS by_invoice ON objects (json_extract(body, '$.invoice'));
 CREATE INDEX IF NOT EXISTS by_subscription ON objects
   (json_extract(body, '$.parent.subscription_details.subscription')) WHERE type = 'invoice';

@@ -9,7 +9,7 @@ from sandbox.pages.cards import CardForm
 from sandbox.pages.guards import go
 
 Rendered = tuple[str, int]
-FIELDS = frozenset({"number", "expiry", "cvc", "name", "email"})
+FIELDS = frozenset(["number", "expiry", "cvc", "name", "email", "iban", "account_number", "routing_number"])
 # Stripe names the parts of the expiry date; the form has one field.
 FIELD_OF_PARAM = {"exp": "expiry", "exp_month": "expiry", "exp_year": "expiry"}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from sandbox.actions import Card
+from sandbox.outcomes import Bank, Card
 
 TEST_CARDS = (
     ("4242 4242 4242 4242", "succeeds"),
@@ -16,6 +17,14 @@ TEST_CARDS = (
     ("4000 0000 0000 0341", "is accepted, then declined when charged"),
 )
 CARD_FIELDS = frozenset({"number", "expiry", "cvc", "name", "email"})
+TEST_ACCOUNTS = (
+    ("AT61 1904 3002 3457 3201", "SEPA, succeeds"),
+    ("AT32 1904 3002 3547 3204", "SEPA, succeeds after three minutes"),
+    ("AT86 1904 3002 3547 3202", "SEPA, fails"),
+    ("110000000 / 000123456789", "US, succeeds"),
+    ("110000000 / 000222222227", "US, fails"),
+)
+KINDS = {"card": "Card", "sepa_debit": "SEPA debit", "us_bank_account": "US bank account"}
 _FOUR_DIGIT_CVC = ("34", "37")
 _WITH_SEPARATOR = re.compile(r"([0-9]{1,2})\s*[/.\s-]\s*([0-9]{4}|[0-9]{2})")
 _DIGITS_ONLY = re.compile(r"([0-9]{2})([0-9]{4}|[0-9]{2})")
@@ -64,6 +73,32 @@ def read_card(sent: Mapping[str, str]) -> tuple[CardForm, Card | None]:
     if form.errors or expiry is None:
         return form, None
     return form, Card(number=number, exp_month=expiry[0], exp_year=expiry[1], cvc=cvc, name=form.name)
+
+
+def read_bank(sent: Mapping[str, str], kind: str) -> tuple[CardForm, Bank | None]:
+    """A form for a bank account as typed, and the account when its fields are filled."""
+    values = {name: value.strip() for name, value in sent.items() if name not in CARD_FIELDS}
+    form = CardForm(email=sent.get("email", "").strip(), values=values)
+    needed = {"iban": "Enter an IBAN"}
+    if kind == "us_bank_account":
+        needed = {"routing_number": "Enter the routing number", "account_number": "Enter the account number"}
+    needed["account_name"] = "Enter the name of the account holder"
+    form.errors = {name: words for name, words in needed.items() if not values.get(name)}
+    if form.errors:
+        return form, None
+    account = {
+        name: values.get(name, "").replace(" ", "") for name in ("iban", "routing_number", "account_number")
+    }
+    type_: Literal["sepa_debit", "us_bank_account"] = (
+        "sepa_debit" if kind == "sepa_debit" else "us_bank_account"
+    )
+    return form, Bank(type=type_, name=values["account_name"], **account)
+
+
+def read_means(sent: Mapping[str, str], kinds: Sequence[str]) -> tuple[CardForm, Card | Bank | None]:
+    """Whatever was chosen of the kinds that are offered; a card where nothing was chosen."""
+    chosen = sent.get("pay_with", "")
+    return read_bank(sent, chosen) if chosen in kinds and chosen != "card" else read_card(sent)
 
 
 def parse_expiry(text: str) -> tuple[int, int] | None:

@@ -7,9 +7,9 @@ from typing import Any
 from flask import Response, render_template, request, url_for
 
 from sandbox import actions, checkout_actions
-from sandbox.outcomes import Card, Typed
+from sandbox.outcomes import Bank, Card, Typed
 from sandbox.pages.answers import Rendered, explain, onward
-from sandbox.pages.cards import TEST_CARDS, CardForm, read_card
+from sandbox.pages.cards import KINDS, TEST_ACCOUNTS, TEST_CARDS, CardForm, read_means
 from sandbox.pages.forms import ADDRESS, read_typed
 from sandbox.pages.guards import allow_redirect_to, go
 
@@ -36,12 +36,15 @@ def submit(session_id: str) -> Response | Rendered:
     here = url_for("pages.checkout", session_id=session_id)
     if view["session"]["status"] != "open":
         return go(here)
-    form, card = read_card(request.form)
+    kinds = view["session"]["payment_method_types"]
+    form, means = read_means(request.form, kinds)
+    wrong, form.errors = form.errors, {}
     changed = _change_order(view, form)
     if changed is not None:
         return changed
     typed = read_typed(request.form, view["session"])
-    return _pay(view, form, card, typed, here)
+    form.errors = wrong if view["method_needed"] else {}
+    return _pay(view, form, means if view["method_needed"] else None, typed, here)
 
 
 def _change_order(view: View, form: CardForm) -> Rendered | None:
@@ -69,17 +72,14 @@ def _change_order(view: View, form: CardForm) -> Rendered | None:
     return _page(view, form, "Your order changed. Check the total." if moved else ""), 200
 
 
-def _pay(view: View, form: CardForm, card: Card | None, typed: Typed, here: str) -> Response | Rendered:
+def _pay(
+    view: View, form: CardForm, means: Card | Bank | None, typed: Typed, here: str
+) -> Response | Rendered:
     session_id = view["session"]["id"]
-    if not view["method_needed"]:
-        card = None
-    else:
-        form.errors = read_card(request.form)[0].errors
-    wrong = checkout_actions.problems(session_id, typed)
-    if wrong or form.errors:
-        form.errors = wrong | form.errors
+    form.errors = checkout_actions.problems(session_id, typed) | form.errors
+    if form.errors:
         return _page(view, form), 422
-    outcome = checkout_actions.submit_checkout(session_id, card, typed)
+    outcome = checkout_actions.submit_checkout(session_id, means, typed)
     return onward(outcome, here) or (_page(view, explain(form, outcome)), 422)
 
 
@@ -110,7 +110,9 @@ def _page(view: View, form: CardForm, notice: str = "") -> str:
         address=ADDRESS if session["billing_address_collection"] == "required" else (),
         asks_consent=(session["consent_collection"] or {}).get("terms_of_service") == "required",
         asks_save=(session["saved_payment_method_options"] or {}).get("payment_method_save") == "enabled",
+        kinds=[(kind, KINDS[kind]) for kind in session["payment_method_types"]],
         test_cards=TEST_CARDS,
+        test_accounts=TEST_ACCOUNTS,
     )
 
 

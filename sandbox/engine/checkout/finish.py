@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import customers, discounts, invoicing, items, methods, states, subscriptions
+from sandbox.engine import customers, discounts, invoicing, items, methods, payments, states, subscriptions
 from sandbox.engine.checkout import sums
 from sandbox.events import change, emit
 from sandbox.house import db, house
@@ -136,8 +136,9 @@ def _settle(session: Json, invoice: Json, processing: bool, updated: bool = Fals
     invoicing.finalize(invoice, intent)
     if not processing:
         invoicing.mark_paid(invoice, updated=updated)
-    else:
+    elif intent is not None:
         change(invoice, "invoice.updated", attempted=True)
+        payments.belong(intent, "checkout.session", session["id"])  # who tells the invoice how it ended
 
 
 def _created(sub: Json, legacy: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.engine.driver import GENERIC, Sandbox
+from tests.sandbox.engine.driver import GENERIC, Sandbox, eventually
 
 CREATED = "customer.subscription.created"
 
@@ -71,11 +71,12 @@ def test_a_discount_reduces_the_session_the_invoice_and_what_is_charged(sandbox:
         669,
         330,
     )
-    again = done(sandbox, session, "subscription.discounts", "invoice", "line_items")
+    again = done(sandbox, session, "subscription", "invoice", "line_items")
     assert again.discounts[0].coupon == coupon.id
     assert again.line_items.data[0].amount_discount == 330
     assert (again.invoice.total, again.invoice.amount_paid) == (669, 669)
-    assert again.subscription.discounts[0].source.coupon == coupon.id
+    assert again.subscription.discounts == again.invoice.discounts
+    assert len(again.subscription.discounts) == 1
     assert sandbox.charges(session.customer)[-1]["amount"] == 669
     assert "customer.discount.created" in sandbox.types(about=session.customer)
 
@@ -389,3 +390,59 @@ def test_a_quantity_changed_on_the_page_is_charged_as_shown(sandbox: Sandbox) ->
     assert sandbox.charges(session.customer) == []
     again = done(sandbox, session, "subscription", **{name: "3"})
     assert (again.amount_total, again.subscription.items.data[0].quantity) == (1500, 3)
+
+
+def test_checkouts_own_page_is_confirmed_by_its_api(sandbox: Sandbox) -> None:
+    """The addresses by which Stripe's CLI completes a session."""
+    session = sandbox.session("payment", customer_email="bob@example.com")
+    path = f"/v1/payment_pages/{session.id}"
+    assert sandbox.raw("GET", path).json["id"] == session.id
+    wrong = sandbox.raw("POST", f"{path}/confirm", "payment_method=pm_card_visa&expected_amount=1")
+    assert (wrong.status, wrong.error["param"]) == (400, "expected_amount")
+    declined = sandbox.raw("POST", f"{path}/confirm", "payment_method=pm_card_visa_chargeDeclined")
+    assert declined.status == 402
+    paid = sandbox.raw("POST", f"{path}/confirm", "payment_method=pm_card_visa&expected_amount=2500")
+    assert (paid.status, paid.json["status"], paid.json["payment_status"]) == (200, "complete", "paid")
+
+
+@pytest.mark.parametrize(
+    ("iban", "ends", "status"),
+    [
+        ("AT611904300234573201", "succeeded", "paid"),
+        ("AT861904300235473202", "failed", "unpaid"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["payment", "subscription"])
+def test_a_bank_debit_completes_the_session_and_pays_it_later(
+    sandbox: Sandbox, mode: str, iban: str, ends: str, status: str
+) -> None:
+    """facts 3.20; that a subscription is active meanwhile is ours."""
+    recurring: Any = {"recurring": {"interval": "month"}} if mode == "subscription" else {}
+    data = {"currency": "eur", "unit_amount": 2500, "product_data": {"name": "Pro"}, **recurring}
+    session = sandbox.session(
+        mode,
+        line_items=[{"price_data": data, "quantity": 1}],
+        allowed_payment_method_types=["card", "sepa_debit"],
+    )
+    assert session.payment_method_types == ["card", "sepa_debit"]
+    mark = sandbox.mark()
+    answer = sandbox.form(session.url, pay_with="sepa_debit", iban=iban, account_name="Alice Ahrens")
+    assert answer.status == 303, answer.body
+    told = f"checkout.session.async_payment_{ends}"
+    eventually(lambda: told in sandbox.types(mark, session.customer), told)
+    events = sandbox.events(mark, session.customer)
+    types = [each["type"] for each in events]
+    (completed,) = [each for each in events if each["type"] == "checkout.session.completed"]
+    assert completed["data"]["object"]["payment_status"] == "unpaid"
+    for first, then in (
+        ("payment_intent.processing", "charge.pending"),
+        ("charge.pending", "checkout.session.completed"),
+        ("checkout.session.completed", f"charge.{ends}"),
+        (f"charge.{ends}", told),
+    ):
+        assert types.index(first) < types.index(then), types
+    again = sandbox.api.checkout.sessions.retrieve(session.id, {"expand": ["subscription", "invoice"]})
+    assert again.payment_status == status
+    if mode == "subscription":
+        assert again.invoice.status == ("paid" if status == "paid" else "open")
+        assert again.subscription.status == ("active" if status == "paid" else "past_due")
