@@ -1,4 +1,4 @@
-"""What a person does in the portal, on an invoice and on the control panel; `checkout_actions` has the rest.
+"""What a person does on the control panel; checkout_actions, portal_actions and invoice_actions have the rest.
 
 Every function is one transaction; every view is a plain dict of Stripe's own objects and a few words.
 """
@@ -8,89 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import customers, hosted_invoice, invoicing, methods, portal, time
+from sandbox.engine import customers, portal, time
 from sandbox.house import SETTINGS, TROUBLE, db, house
 from sandbox.outcomes import Card, NotFound, Outcome
 from sandbox.running import deliverer
-from sandbox.store import public
 
 __all__ = ["Card", "NotFound", "Outcome"]
 
 Json = dict[str, Any]
-
-
-def portal_view(token: str) -> Json:
-    """What one customer's portal shows; `subscriptions` carry product_name; opening it keeps it alive."""
-    with db().transaction():
-        session = portal.session_of(token)
-        portal.touch(session)
-    customer = db().get("customer", session["customer"])
-    subscriptions = db().all("subscription", customer=customer["id"])
-    cards = db().all("payment_method", customer=customer["id"], type="card")
-    after = ((session["flow"] or {}).get("after_completion") or {}).get("redirect") or {}
-    return {
-        "customer": customer["id"],
-        "email": customer["email"],
-        "subscriptions": [
-            public(sub) | {"product_name": _product_name(sub)} for sub in reversed(subscriptions)
-        ],
-        "payment_methods": [public(card) for card in reversed(cards)],
-        "default_payment_method": _default(customer, subscriptions),
-        "invoices": [public(each) for each in reversed(db().all("invoice", customer=customer["id"]))],
-        "flow": session["flow"],
-        "return_url": session["return_url"],
-        "after_completion_url": after.get("return_url"),
-        "business_name": house().settings()["business_name"],
-        "expired": portal.expired(session),
-    }
-
-
-def _product_name(sub: Json) -> str:
-    product = db().find("product", sub["items"]["data"][0]["price"]["product"])
-    return str((product or {}).get("name", "Plan"))
-
-
-def _default(customer: Json, subscriptions: list[Json]) -> str | None:
-    living = [sub for sub in subscriptions if sub["status"] not in ("canceled", "incomplete_expired")]
-    method = methods.of(living[-1] if living else None, customer)
-    return method["id"] if method else None
-
-
-def portal_update_card(token: str, card: Card) -> Outcome:
-    with db().transaction():
-        return portal.update_card(token, card)
-
-
-def portal_cancel(token: str, subscription_id: str, feedback: str | None, comment: str | None) -> Outcome:
-    """Cancel at the end of the period."""
-    with db().transaction():
-        return portal.cancel(token, subscription_id, feedback, comment)
-
-
-def portal_resume(token: str, subscription_id: str) -> Outcome:
-    with db().transaction():
-        return portal.resume(token, subscription_id)
-
-
-def invoice_view(token: str) -> Json:
-    """invoice, lines, customer_email, business_name, payable, saved_card, paid."""
-    invoice = hosted_invoice.invoice_of(token)
-    saved = invoicing.default_method(invoice)
-    return {
-        "invoice": public(invoice),
-        "lines": invoice["lines"]["data"],
-        "customer_email": invoice["customer_email"],
-        "business_name": house().settings()["business_name"],
-        "payable": hosted_invoice.payable(invoice),
-        "saved_card": public(saved) if saved else None,
-        "paid": invoice["status"] == "paid",
-    }
-
-
-def pay_invoice(token: str, card: Card | None) -> Outcome:
-    """Pay an open invoice; None takes the saved card."""
-    with db().transaction():
-        return hosted_invoice.pay(token, card)
 
 
 def last_message(kind: str, id_: str) -> str:

@@ -36,6 +36,7 @@ CREATE INDEX IF NOT EXISTS by_invoice ON objects (json_extract(body, '$.invoice'
   WHERE json_extract(body, '$.invoice') IS NOT NULL;
 CREATE INDEX IF NOT EXISTS invoice_payments_intent ON objects
   (json_extract(body, '$.payment.payment_intent')) WHERE type = 'invoice_payment';
+CREATE INDEX IF NOT EXISTS by_receipt ON objects (json_extract(body, '$.receipt_url')) WHERE type = 'charge';
 CREATE INDEX IF NOT EXISTS by_subscription ON objects
   (json_extract(body, '$.parent.subscription_details.subscription')) WHERE type = 'invoice';
 CREATE TABLE IF NOT EXISTS deliveries (

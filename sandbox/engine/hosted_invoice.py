@@ -6,9 +6,9 @@ import uuid
 from typing import Any
 
 from sandbox import clock, ids
-from sandbox.engine import customers, invoicing, methods, payments
+from sandbox.engine import customers, invoicing, methods, payments, typed_methods
 from sandbox.house import db
-from sandbox.outcomes import Card, NotFound, Outcome
+from sandbox.outcomes import Bank, Card, NotFound, Outcome
 from sandbox.store import Cause
 
 Json = dict[str, Any]
@@ -27,23 +27,27 @@ def payable(invoice: Json) -> bool:
     return invoice["status"] in ("open", "uncollectible") and invoice["amount_remaining"] > 0
 
 
-def pay(token: str, card: Card | None) -> Outcome:
-    """Pay now; None means the card that Stripe would charge anyway."""
+def processing(invoice: Json) -> bool:
+    """Whether a bank debit for it is under way."""
+    intent = db().find("payment_intent", invoice["_payment_intent"])
+    return intent is not None and intent["status"] == "processing"
+
+
+def pay(token: str, means: Card | Bank | None) -> Outcome:
+    """Pay now; None means the payment method that Stripe would charge anyway."""
     invoice = invoice_of(token)
-    if not payable(invoice):
+    if not payable(invoice) or processing(invoice):
         return Outcome("done", redirect_url=f"/i/{token}")
-    if card is None:
+    if means is None:
         method = invoicing.default_method(invoice)
         if method is None:
             return Outcome("bad_input", "No card is saved: enter one.", "number")
-    else:
-        wrong = methods.problem(card.number, card.exp_month, card.exp_year, card.cvc)
-        if wrong is not None:
-            return Outcome("bad_input", wrong.message, wrong.field)
-        billing = {"email": invoice["customer_email"], "name": card.name or None}
-        now = clock.now(invoice["customer"])
-        method = methods.create(card.number, billing, now, (card.exp_month, card.exp_year))
-    return _attempt(token, invoice, method, authenticated=False)
+        return _attempt(token, invoice, method, authenticated=False)
+    billing = {"email": invoice["customer_email"]}
+    made = typed_methods.make(means, billing, clock.now(invoice["customer"]))
+    if isinstance(made, Outcome):
+        return made
+    return _attempt(token, invoice, made, authenticated=False)
 
 
 def answer(challenge: Json, passed: bool) -> Outcome:

@@ -6,7 +6,8 @@ import uuid
 from typing import Any
 
 from sandbox import cards, clock, ids
-from sandbox.engine import customers, methods, setups, subscriptions
+from sandbox.engine import customers, methods, setups
+from sandbox.events import change
 from sandbox.house import db
 from sandbox.outcomes import Card, NotFound, Outcome
 from sandbox.store import Cause
@@ -33,6 +34,25 @@ def expired(session: Json) -> bool:
     return bool(clock.wall() > alive_until)
 
 
+def recoverable(session: Json) -> bool:
+    """Whether an expired link may lead to a new one (`after_expiration` customer_login)."""
+    until = (session["after_expiration"] or {}).get("customer_login")
+    if until is None:
+        return False
+    at = until["expires_at"]
+    return at is None or at > clock.now(session["customer"])
+
+
+def revive(token: str, email: str) -> Outcome:
+    """Open an expired link again for whoever knows the customer's address; no mail is sent here to prove it."""
+    session = session_of(token)
+    customer = db().get("customer", session["customer"])
+    if not recoverable(session) or email.strip().lower() != str(customer["email"] or "").lower():
+        return Outcome("bad_input", errors={"email": "This is not the address of this customer"})
+    db().put(session | {"_used_at": clock.wall()})
+    return Outcome("done", redirect_url=f"/p/session/{token}")
+
+
 def touch(session: Json) -> None:
     if not expired(session):
         db().put(session | {"_used_at": clock.wall()})
@@ -44,8 +64,21 @@ def next_url(session: Json, token: str) -> str:
     return str(after["return_url"]) if after else f"/p/session/{token}"
 
 
+def features(session: Json) -> Json:
+    """What the session's configuration lets the person do."""
+    found: Json = db().get("billing_portal.configuration", session["configuration"])["features"]
+    return found
+
+
+def allow(session: Json, feature: str) -> None:
+    """NotFound where the configuration does not let the person do it."""
+    if not features(session)[feature]["enabled"]:
+        raise NotFound(feature)
+
+
 def update_card(token: str, card: Card) -> Outcome:
-    session = _live(token)
+    session = live(token)
+    allow(session, "payment_method_update")
     wrong = methods.problem(card.number, card.exp_month, card.exp_year, card.cvc)
     if wrong is not None:
         return Outcome("bad_input", wrong.message, wrong.field)
@@ -90,38 +123,14 @@ def _saved(session: Json, token: str, customer: Json, method: Json) -> Outcome:
     return Outcome("done", redirect_url=next_url(session, token))
 
 
-def cancel(token: str, subscription_id: str, feedback: str | None, comment: str | None) -> Outcome:
-    session = _live(token)
-    sub = _own(session, subscription_id)
-    if sub["status"] not in ("active", "trialing", "past_due", "unpaid"):
-        return Outcome("bad_input", "This plan has ended already.")
-    if sub["cancel_at_period_end"]:
-        return Outcome("done", redirect_url=next_url(session, token))
-    with db().transaction(Cause(None, str(uuid.uuid4()))):
-        subscriptions.schedule_end(sub, feedback, comment)
-    touch(session)
-    return Outcome("done", redirect_url=next_url(session, token))
-
-
-def resume(token: str, subscription_id: str) -> Outcome:
-    session = _live(token)
-    sub = _own(session, subscription_id)
-    if sub["status"] in subscriptions.ENDED:
-        return Outcome("bad_input", "This plan has ended; it can only be bought again.")
-    with db().transaction(Cause(None, str(uuid.uuid4()))):
-        subscriptions.undo_end(sub)
-    touch(session)
-    return Outcome("done", redirect_url=f"/p/session/{token}")
-
-
-def _live(token: str) -> Json:
+def live(token: str) -> Json:
     session = session_of(token)
     if expired(session):
         raise NotFound(token)
     return session
 
 
-def _own(session: Json, subscription_id: str) -> Json:
+def own_subscription(session: Json, subscription_id: str) -> Json:
     sub = db().find("subscription", subscription_id)
     if sub is None or sub["customer"] != session["customer"]:
         raise NotFound(subscription_id)
@@ -139,3 +148,56 @@ def replace_card(customer_id: str, number: str) -> None:
     method["_set_up"] = True
     methods.bind(method, customer_id)
     methods.make_default(customer, method["id"])
+
+
+def own_method(session: Json, method_id: str) -> Json:
+    method = db().find("payment_method", method_id)
+    if method is None or method["customer"] != session["customer"]:
+        raise NotFound(method_id)
+    return method
+
+
+def set_default(token: str, method_id: str) -> Outcome:
+    session = live(token)
+    allow(session, "payment_method_update")
+    own_method(session, method_id)
+    with db().transaction(Cause(None, str(uuid.uuid4()))):
+        methods.make_default(db().get("customer", session["customer"]), method_id)
+    touch(session)
+    return Outcome("done", redirect_url=f"/p/session/{token}")
+
+
+def remove_method(token: str, method_id: str) -> Outcome:
+    """Take a payment method off the customer; not the one that a living subscription is charged to."""
+    session = live(token)
+    allow(session, "payment_method_update")
+    method = own_method(session, method_id)
+    customer = db().get("customer", session["customer"])
+    for sub in db().all("subscription", customer=customer["id"]):
+        used = methods.of(sub, customer)
+        if sub["status"] not in ("canceled", "incomplete_expired") and used and used["id"] == method_id:
+            return Outcome(
+                "bad_input", "Your plan is charged to this payment method: set another default first."
+            )
+    with db().transaction(Cause(None, str(uuid.uuid4()))):
+        methods.detach(method)
+    touch(session)
+    return Outcome("done", redirect_url=f"/p/session/{token}")
+
+
+def update_customer(token: str, typed: dict[str, str]) -> Outcome:
+    """Change what the configuration allows of name, email, phone and address."""
+    session = live(token)
+    allow(session, "customer_update")
+    allowed = features(session)["customer_update"]["allowed_updates"]
+    if "email" in allowed and "@" not in typed.get("email", ""):
+        return Outcome("bad_input", errors={"email": "Enter an email address, like name@example.com"})
+    fields: Json = {name: typed.get(name) or None for name in ("name", "email", "phone") if name in allowed}
+    if "address" in allowed:
+        parts = ("line1", "line2", "city", "state", "postal_code", "country")
+        address = {part: typed.get(part) or None for part in parts}
+        fields["address"] = address if any(address.values()) else None
+    with db().transaction(Cause(None, str(uuid.uuid4()))):
+        change(db().get("customer", session["customer"]), "customer.updated", **fields)
+    touch(session)
+    return Outcome("done", redirect_url=next_url(session, token))

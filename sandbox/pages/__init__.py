@@ -13,7 +13,18 @@ from typing import Any
 from flask import Blueprint
 
 from sandbox import actions
-from sandbox.pages import answers, challenge, checkout, guards, invoice, panel, panel_wire, portal, wording
+from sandbox.pages import (
+    answers,
+    challenge,
+    checkout,
+    guards,
+    invoice,
+    panel,
+    panel_wire,
+    portal,
+    portal_plans,
+    wording,
+)
 
 bp = Blueprint(
     "pages",
@@ -35,12 +46,23 @@ ROUTES: tuple[tuple[str, str, View, str], ...] = (
     ("GET", "/p/session/<token>/home", portal.home, "portal_home"),
     ("GET", "/p/session/<token>/card", portal.card_form, "portal_card"),
     ("POST", "/p/session/<token>/card", portal.update_card, "portal_update_card"),
-    ("GET", "/p/session/<token>/cancel/<subscription_id>", portal.cancel_form, "portal_cancel"),
-    ("POST", "/p/session/<token>/cancel/<subscription_id>", portal.cancel, "portal_cancel_plan"),
-    ("POST", "/p/session/<token>/resume/<subscription_id>", portal.resume, "portal_resume"),
+    ("POST", "/p/session/<token>/revive", portal.revive, "portal_revive"),
+    ("POST", "/p/session/<token>/methods/<method_id>/default", portal.set_default, "portal_default"),
+    ("POST", "/p/session/<token>/methods/<method_id>/remove", portal.remove_method, "portal_remove"),
+    ("GET", "/p/session/<token>/details", portal.details, "portal_details"),
+    ("POST", "/p/session/<token>/details", portal.update_details, "portal_update_details"),
+    ("GET", "/p/session/<token>/cancel/<subscription_id>", portal_plans.cancel_form, "portal_cancel"),
+    ("POST", "/p/session/<token>/cancel/<subscription_id>", portal_plans.cancel, "portal_cancel_plan"),
+    ("POST", "/p/session/<token>/keep/<subscription_id>", portal_plans.keep, "portal_keep"),
+    ("POST", "/p/session/<token>/resume/<subscription_id>", portal_plans.resume, "portal_resume"),
+    ("GET", "/p/session/<token>/pause/<subscription_id>", portal_plans.pause_form, "portal_pause"),
+    ("POST", "/p/session/<token>/pause/<subscription_id>", portal_plans.pause, "portal_pause_plan"),
+    ("GET", "/p/session/<token>/change/<subscription_id>", portal_plans.change_form, "portal_change"),
+    ("POST", "/p/session/<token>/change/<subscription_id>", portal_plans.change, "portal_change_plan"),
     ("GET", "/i/<token>", invoice.show, "invoice"),
     ("POST", "/i/<token>", invoice.pay, "invoice_pay"),
     ("GET", "/i/<token>/pdf", invoice.pdf, "invoice_pdf"),
+    ("GET", "/receipts/<token>", invoice.receipt, "receipt"),
     ("GET", "/", panel.hub, "hub"),
     ("GET", "/clock", panel.clock, "clock"),
     ("POST", "/clock/advance", panel.advance, "clock_advance"),

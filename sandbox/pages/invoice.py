@@ -1,23 +1,19 @@
-"""The hosted invoice, ``/i/<token>``, and its PDF."""
+"""The hosted invoice, ``/i/<token>``, its PDF, and the receipt of a charge, ``/receipts/<token>``."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response, render_template, request, url_for
 
-from sandbox import actions
+from sandbox import actions, invoice_actions
+from sandbox.pages import invoice_words
 from sandbox.pages.answers import Rendered, explain, onward
-from sandbox.pages.cards import TEST_CARDS, CardForm, read_card
-from sandbox.pages.pdf import one_page
-from sandbox.pages.wording import day, money
+from sandbox.pages.cards import KINDS, TEST_ACCOUNTS, TEST_CARDS, CardForm, read_means
+from sandbox.pages.guards import go
 
-STATUS_WORDS = {
-    "draft": "Draft",
-    "open": "Open",
-    "paid": "Paid",
-    "uncollectible": "Uncollectible",
-    "void": "Void",
+SAID = {
+    "paid": "This invoice is paid. There is nothing more to do here.",
+    "void": "This invoice is void: nothing is to be paid.",
+    "draft": "This invoice is a draft.",
 }
 
 
@@ -27,60 +23,52 @@ def show(token: str) -> str:
 
 
 def pay(token: str) -> Response | Rendered:
-    """Pay with the saved card or with the one that was typed."""
+    """Pay with the saved method or with what was typed."""
     here = url_for("pages.invoice", token=token)
-    form, card = read_card(request.form)
+    view = invoice_actions.invoice_view(token)
+    if not view["payable"]:
+        return go(here)
+    form, means = read_means(request.form, view["kinds"])
     if request.form.get("saved") == "1":
-        form, card = CardForm(), None
-    elif card is None:
+        form, means = CardForm(), None
+    elif means is None:
         return _page(token, form), 422
-    outcome = actions.pay_invoice(token, card)
+    outcome = invoice_actions.pay_invoice(token, means)
     return onward(outcome, here) or (_page(token, explain(form, outcome)), 422)
 
 
 def pdf(token: str) -> Response:
-    """The invoice as a PDF of one page."""
-    view = actions.invoice_view(token)
+    """The invoice as a PDF."""
+    view = invoice_actions.invoice_view(token)
     name = view["invoice"].get("number") or view["invoice"]["id"]
-    response = Response(one_page(_pdf_lines(view)), content_type="application/pdf")
+    response = Response(invoice_words.pdf(view), content_type="application/pdf")
     response.headers["Content-Disposition"] = f'inline; filename="{_file_name(name)}.pdf"'
     return response
 
 
+def receipt(token: str) -> str:
+    """What was charged, when, to which card, and what of it was given back."""
+    view = invoice_actions.receipt_view(token)
+    return render_template("receipt.html", view=view, title=f"Receipt from {view['business_name']}")
+
+
 def _page(token: str, form: CardForm) -> str:
-    view = actions.invoice_view(token)
+    view = invoice_actions.invoice_view(token)
     invoice = view["invoice"]
     return render_template(
         "invoice.html",
         view=view,
         invoice=invoice,
+        sums=invoice_words.sums(view),
+        said=SAID.get(invoice["status"], ""),
         token=token,
         form=form,
+        kinds=[(kind, KINDS[kind]) for kind in view["kinds"]],
         test_cards=TEST_CARDS,
-        status=STATUS_WORDS.get(invoice["status"], invoice["status"]),
+        test_accounts=TEST_ACCOUNTS,
+        status=invoice_words.STATUS_WORDS.get(invoice["status"], invoice["status"]),
         title=f"Invoice {invoice.get('number') or '(draft)'}",
     )
-
-
-def _pdf_lines(view: dict[str, Any]) -> list[str]:
-    invoice = view["invoice"]
-    currency = invoice["currency"]
-    return [
-        f"Invoice {invoice.get('number') or invoice['id']}",
-        "",
-        f"From: {view['business_name']}",
-        f"To: {view.get('customer_email') or ''}",
-        f"Date: {day(invoice['created'])}",
-        f"Status: {STATUS_WORDS.get(invoice['status'], invoice['status'])}",
-        "",
-        *(f"{line['description']}    {money(line['amount'], currency)}" for line in view["lines"]),
-        "",
-        f"Total: {money(invoice['total'], currency)}",
-        f"Amount paid: {money(invoice['amount_paid'], currency)}",
-        f"Amount due: {money(invoice['amount_remaining'], currency)}",
-        "",
-        "Sandbox. No money moves.",
-    ]
 
 
 def _file_name(name: str) -> str:

@@ -12,6 +12,7 @@ ZERO_DECIMAL = frozenset(
     ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]
 )
 THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
+BANKS = {"sepa_debit": "SEPA debit", "us_bank_account": "US bank account"}
 BRANDS = {
     "amex": "American Express",
     "diners": "Diners Club",
@@ -57,6 +58,9 @@ def every(interval: str | None, count: int | None = 1) -> str:
 
 def card_words(method: dict[str, Any] | None) -> str:
     """A payment method as ``Visa •••• 4242, expires 12/2034``."""
+    kind = (method or {}).get("type")
+    if method and kind in BANKS:
+        return f"{BANKS[kind]} •••• {method[kind]['last4']}"
     card = (method or {}).get("card") or method or {}
     brand = str(card.get("brand") or "card")
     words = f"{BRANDS.get(brand, brand.capitalize())} •••• {card.get('last4', '????')}"

@@ -8,7 +8,10 @@ import pytest
 import stripe
 
 from tests.sandbox.engine import subscribing as s
-from tests.sandbox.engine.driver import Sandbox
+from tests.sandbox.engine.driver import Sandbox, eventually
+from tests.sandbox.engine.test_bank_debits import FAILS, SLOW, quick, sepa
+
+__all__ = ["quick"]  # a fixture
 
 ASKS, DECLINES = "pm_card_authenticationRequired", "pm_card_chargeCustomerFail"
 
@@ -309,3 +312,27 @@ def test_lists_filter_by_price_period_and_collection(sandbox: Sandbox) -> None:
     end: Any = {"gt": s.START + 30 * s.DAY}
     assert listed({"customer": customer.id, "current_period_end": end}).data == []
     assert len(listed({"customer": customer.id, "collection_method": "charge_automatically"}).data) == 2
+
+
+@pytest.mark.parametrize(("iban", "status"), [(SLOW, "active"), (FAILS, "past_due")])
+def test_a_bank_debit_under_way_makes_it_active_and_its_end_decides(
+    quick: Sandbox, iban: str, status: str
+) -> None:
+    """facts 3.20: the invoice stays open while the debit is processing."""
+    customer = quick.customer()
+    method = quick.api.payment_methods.attach(sepa(quick, iban), {"customer": customer.id})
+    sub = quick.api.subscriptions.create(
+        {
+            "customer": customer.id,
+            "items": [{"price": quick.price(5000, currency="eur")}],
+            "default_payment_method": method.id,
+        }
+    )
+    assert sub.status == "active"
+    invoice_status = "paid" if status == "active" else "open"
+
+    def answered() -> bool:
+        now = quick.api.subscriptions.retrieve(sub.id)
+        return now.status == status and s.newest(quick, sub).status == invoice_status
+
+    eventually(answered, f"the subscription is {status}")

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.pages.cards import parse_expiry, read_card
 from sandbox.pages.guards import origin_of, web_link
-from sandbox.pages.pdf import one_page
+from sandbox.pages.pdf import Page, Row, paged, width, wrapped, write
 from sandbox.pages.wording import card_words, day, every, moment, money
 from tests.sandbox.pages.visitor import card
 
@@ -105,15 +105,40 @@ def test_only_plain_web_origins_enter_the_policy(url: str | None, origin: str | 
 
 
 def test_the_pdf_points_at_its_objects() -> None:
-    file = one_page(["Total: €29.00", r"a (b) \c", "漢"])
+    file = write([Page([Row("Total", "€29.00"), Row(r"a (b) \c"), Row("漢")])], "Sandbox")
     assert file.startswith(b"%PDF-1.4\n")
     assert file.endswith(b"%%EOF\n")
     (start,) = re.findall(rb"startxref\n(\d+)\n", file)
-    assert file[int(start) :].startswith(b"xref\n0 6\n")
+    assert file[int(start) :].startswith(b"xref\n0 7\n")
     offsets = re.findall(rb"(\d{10}) 00000 n \n", file)
-    assert [file[int(at) :].split(b" ", 1)[0] for at in offsets] == [b"1", b"2", b"3", b"4", b"5"]
+    assert [file[int(at) :].split(b" ", 1)[0] for at in offsets] == [b"1", b"2", b"3", b"4", b"5", b"6"]
     (length,) = re.findall(rb"/Length (\d+)", file)
     content = file.split(b"stream\n", 1)[1].split(b"\nendstream")[0]
     assert len(content) == int(length)
     assert rb"(a \(b\) \\c) Tj" in content
-    assert b"Total: \x8029.00" in content
+    assert b"(\x8029.00) Tj" in content
+
+
+def test_amounts_end_at_the_right_margin_of_the_pdf() -> None:
+    file = write([Page([Row("a", "€1.00"), Row("b", "€1,234.00")])], "")
+    ends = [
+        float(x) + width(text.decode("cp1252"))
+        for x, text in re.findall(rb"Tf ([\d.]+) \d+ Td \((\x80[^)]+)\)", file)
+    ]
+    assert ends == [pytest.approx(539, abs=0.01)] * 2
+
+
+def test_a_long_pdf_has_as_many_pages_as_it_needs_and_loses_no_line() -> None:
+    heading = [Row("Continued")]
+    pages = paged([Row(f"line {number}") for number in range(100)], heading)
+    file = write(pages, "Sandbox")
+    assert len(pages) == 3
+    assert b"/Count 3" in file
+    assert re.findall(rb"\(line (\d+)\)", file) == [str(number).encode() for number in range(100)]
+    assert file.count(b"(Continued)") == 2
+    assert b"Page 3 of 3" in file
+
+
+def test_long_words_of_a_line_are_broken_at_spaces() -> None:
+    assert wrapped("one two three", width("one two")) == ["one two", "three"]
+    assert wrapped("unbreakable", 1) == ["unbreakable"]

@@ -71,10 +71,71 @@ def test_the_pdf_names_number_and_total(shop: Shop, invoice: Any) -> None:
     assert answer.headers["content-type"] == "application/pdf"
     assert answer.body.startswith(b"%PDF-")
     assert invoice.number.encode() in answer.body
-    assert b"Total: \x8029.00" in answer.body
+    assert b"(Total) Tj" in answer.body
+    assert b"(\x8029.00) Tj" in answer.body
 
 
 def test_an_unknown_invoice_is_not_found(shop: Shop) -> None:
     assert shop.visitor.get("/i/unknown").status == 404
     assert shop.visitor.get("/i/unknown/pdf").status == 404
     assert shop.visitor.post("/i/unknown", {"saved": "1"}).status == 404
+
+
+def test_a_bank_account_pays_and_the_page_says_that_it_takes_a_while(shop: Shop, invoice: Any) -> None:
+    slow = "AT32 1904 3002 3547 3204"
+    page = shop.visitor.post(
+        invoice.hosted_invoice_url, {"pay_with": "sepa_debit", "iban": "x", "account_name": "A"}
+    )
+    assert (page.status, "This IBAN is not valid." in page.text) == (422, True)
+    sent = {"pay_with": "sepa_debit", "iban": slow, "account_name": "Alice Ahrens"}
+    assert shop.visitor.post(invoice.hosted_invoice_url, sent).status == 303
+    page = shop.visitor.get(invoice.hosted_invoice_url)
+    assert "A bank debit for this invoice is under way." in page.text
+    assert not page.document.all("input", name="number")
+    assert shop.client.v1.invoices.retrieve(invoice.id).status == "open"
+
+
+def test_a_void_invoice_says_so_and_takes_no_card(shop: Shop, invoice: Any) -> None:
+    shop.client.v1.invoices.void_invoice(invoice.id)
+    page = shop.visitor.get(invoice.hosted_invoice_url)
+    assert "This invoice is void" in page.text
+    assert not page.document.all("input", name="number")
+    assert shop.visitor.post(invoice.hosted_invoice_url, card()).status == 303
+    assert shop.client.v1.invoices.retrieve(invoice.id).status == "void"
+
+
+def test_an_uncollectible_invoice_can_still_be_paid(shop: Shop, invoice: Any) -> None:
+    shop.client.v1.invoices.mark_uncollectible(invoice.id)
+    assert "Uncollectible" in shop.visitor.get(invoice.hosted_invoice_url).text
+    assert shop.visitor.post(invoice.hosted_invoice_url, card()).status == 303
+    assert shop.client.v1.invoices.retrieve(invoice.id).status == "paid"
+
+
+def test_discounts_are_listed_on_the_page_and_in_the_pdf(shop: Shop) -> None:
+    coupon = shop.client.v1.coupons.create({"percent_off": 10, "duration": "forever", "name": "Friends"})
+    subscription = shop.subscriber(discounts=[{"coupon": coupon.id}])
+    (invoice,) = shop.client.v1.invoices.list({"customer": subscription.customer}).data
+    page = shop.visitor.get(str(invoice.hosted_invoice_url))
+    for words in ("Subtotal €29.00", "Discount: Friends -€2.90", "Total €26.10", "Amount paid -€26.10"):
+        assert words in page.text
+    file = shop.visitor.get(str(invoice.invoice_pdf)).body
+    assert b"(Discount: Friends) Tj" in file
+    assert b"(-\x802.90) Tj" in file
+
+
+def test_a_receipt_shows_what_was_charged_and_given_back(shop: Shop) -> None:
+    session = shop.session("payment")
+    shop.pay(session)
+    intent: Any = shop.client.v1.payment_intents.retrieve(
+        str(shop.again(session).payment_intent), {"expand": ["latest_charge"]}
+    )
+    address = intent.latest_charge.receipt_url
+    page = shop.visitor.get(address)
+    for words in ("€29.00", "Visa •••• 4242", "Paid"):
+        assert words in page.text
+    shop.client.v1.refunds.create({"charge": intent.latest_charge.id, "amount": 900})
+    charge = shop.client.v1.charges.retrieve(intent.latest_charge.id)
+    page = shop.visitor.get(str(charge.receipt_url))
+    assert "Partly refunded" in page.text
+    assert "Refunded -€9.00" in page.text
+    assert shop.visitor.get("/receipts/unknown").status == 404

@@ -1,0 +1,70 @@
+"""An invoice in words: the lines and sums that its page and its PDF both show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.pages.pdf import SIZE, Row, paged, wrapped, write
+from sandbox.pages.wording import day, money
+
+View = dict[str, Any]
+STATUS_WORDS = {
+    "draft": "Draft",
+    "open": "Open",
+    "paid": "Paid",
+    "uncollectible": "Uncollectible",
+    "void": "Void",
+}
+DESCRIPTION_WIDTH = 360
+
+
+def sums(view: View) -> list[tuple[str, int, bool]]:
+    """(label, amount in minor units, whether it is a total) from the subtotal to what is due."""
+    invoice = view["invoice"]
+    rows = []
+    if view["discounts"]:
+        rows.append(("Subtotal", invoice["subtotal"], False))
+        rows += [(f"Discount: {each['label']}", -each["amount"], False) for each in view["discounts"]]
+    rows.append(("Total", invoice["total"], True))
+    applied = invoice["amount_due"] - max(invoice["total"], 0)
+    if applied:
+        rows.append(("Applied balance", applied, False))
+    if invoice["amount_paid"]:
+        rows.append(("Amount paid", -invoice["amount_paid"], False))
+    rows.append(("Amount due", invoice["amount_remaining"], True))
+    return rows
+
+
+def pdf(view: View) -> bytes:
+    """The invoice as a file, on as many pages as it needs."""
+    invoice = view["invoice"]
+    currency = invoice["currency"]
+    name = f"Invoice {invoice['number'] or '(draft)'}"
+    head = Row("Description", "Amount", bold=True, rule=True)
+    rows = [
+        Row(name, size=18, bold=True),
+        Row(),
+        Row(f"From: {view['business_name']}"),
+        Row(f"To: {invoice['customer_name'] or ''} {invoice['customer_email'] or ''}".rstrip()),
+        Row(f"Date: {day(invoice['effective_at'] or invoice['created'])}"),
+        *([Row(f"Due: {day(invoice['due_date'])}")] if invoice["due_date"] else []),
+        Row(f"Status: {STATUS_WORDS[invoice['status']]}"),
+        *(Row(text) for text in wrapped(invoice["description"] or "", DESCRIPTION_WIDTH) if text),
+        Row(),
+        head,
+    ]
+    for line in view["lines"]:
+        first, *more = wrapped(line["description"] or "", DESCRIPTION_WIDTH)
+        rows.append(Row(first, money(line["amount"], currency), rule=True))
+        rows += [Row(text) for text in more]
+        rows.append(Row(f"{day(line['period']['start'])} to {day(line['period']['end'])}", size=8))
+    rows += [Row(), *_sums(view, currency), Row()]
+    rows += [Row(text) for text in wrapped(invoice["footer"] or "", DESCRIPTION_WIDTH) if text]
+    heading = [Row(f"{name}, continued", size=SIZE, bold=True), Row(), head]
+    return write(paged(rows, heading), "Sandbox. No money moves.")
+
+
+def _sums(view: View, currency: str) -> list[Row]:
+    return [
+        Row(label, money(amount, currency), bold=total, rule=total) for label, amount, total in sums(view)
+    ]
