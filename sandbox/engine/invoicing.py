@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock, ids, money
-from sandbox.engine import balance, customers, discounts, dunning, items, methods, payments, states, totals
+from sandbox.engine import (
+    balance,
+    customers,
+    discounts,
+    dunning,
+    items,
+    methods,
+    payments,
+    prices,
+    states,
+    totals,
+)
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db, house
@@ -97,7 +108,8 @@ def period_lines(sub: Json, free: bool = False) -> list[Json]:
     """One line per item for its current period; at no charge during a trial."""
     lines, now = [], clock.now(sub["customer"])
     for item in sub["items"]["data"]:
-        amount = 0 if free else item["price"]["unit_amount"] * item["quantity"]
+        unit = prices.unit_amount(item["price"], sub["currency"]) or 0
+        amount = 0 if free else unit * item["quantity"]
         period = (item["current_period_start"], item["current_period_end"])
         line = shapes.line(sub, item, _describe(item, free), amount, period)
         line["discounts"] = [each["id"] for each in discounts.alive(item["discounts"], now)]
