@@ -15,7 +15,7 @@ from types import FrameType
 
 from werkzeug.serving import make_server
 
-from sandbox import running
+from sandbox import record, running
 from sandbox.app import create_app
 from sandbox.house import open_house
 
@@ -32,7 +32,11 @@ def main() -> int:
     except OSError as problem:
         sys.stderr.write(_no_port(options.port, problem))
         return 1
-    open_house(options.data, options.port)
+    house = open_house(options.data, options.port)
+    if options.reset:
+        house.reset()
+    if options.record:
+        record.open_file(options.record)
     with listening:  # the server has a copy of its own
         server = make_server(LOOPBACK, options.port, create_app(), threaded=True, fd=listening.fileno())
     running.start()
@@ -59,6 +63,15 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, default=int(os.environ.get("SANDBOX_PORT", "8001")))
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SANDBOX_DATA", ".data/sandbox")))
+    parser.add_argument(
+        "--record",
+        type=Path,
+        default=os.environ.get("SANDBOX_RECORD") or None,
+        help="append every answer and every delivered event to this file, one JSON line each",
+    )
+    parser.add_argument(
+        "--reset", action="store_true", help="forget what the data hold, but not saved states"
+    )
     parser.add_argument("--verbose", action="store_true", help="log every request")
     return parser.parse_args()
 

@@ -19,9 +19,15 @@ Json = dict[str, Any]
 
 
 def last_message(kind: str, id_: str) -> str:
-    """Words kept for this page, shown once: kind checkout, invoice, portal or clock."""
+    """Words kept for this page, shown once: kind checkout, invoice, portal, clock, endpoint, trouble or state."""
     with db().transaction():
         return customers.recall(kind, id_)
+
+
+def remember(kind: str, id_: str, message: str) -> None:
+    """Keep words for `last_message`."""
+    with db().transaction():
+        customers.remember(kind, id_, message)
 
 
 def people() -> list[Json]:
@@ -113,5 +119,9 @@ def trouble() -> Json:
 
 
 def set_trouble(**changes: Any) -> None:
-    """Switch faults on or off; ValueError for an unknown name or value."""
-    house().change("trouble", TROUBLE, changes)
+    """Switch faults on or off; ValueError for an unknown name or value.
+
+    Another `api` trouble meets every method and any number of requests unless `api_method` and `times` say so.
+    """
+    narrow = {"api_method": "", "times": None} if "api" in changes else {}
+    house().change("trouble", TROUBLE, narrow | changes)

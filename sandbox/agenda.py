@@ -29,6 +29,7 @@ LABELS = {
     "retry": "Payment is tried again",
     "expire": "Checkout page expires",
     "settle": "Refund settles",
+    "delete_clock": "Test clock is deleted",
     "will_be_due": "Sent invoice will be due",
     "overdue": "Sent invoice is overdue",
     "coupon_expire": "Coupon can no longer be redeemed",
@@ -125,6 +126,11 @@ def _refund(refund: Json) -> Iterator[tuple[str, int]]:
         yield "settle", refund["_settles_at"]
 
 
+def _test_clock(test_clock: Json) -> Iterator[tuple[str, int]]:
+    if not test_clock.get("_panel"):
+        yield "delete_clock", test_clock["deletes_after"]
+
+
 def _coupon(coupon: Json) -> Iterator[tuple[str, int]]:
     if coupon["valid"] and coupon["redeem_by"]:
         yield "coupon_expire", coupon["redeem_by"]
@@ -162,6 +168,7 @@ MOMENTS: dict[str, Callable[[Json], Iterator[tuple[str, int]]]] = {
     "invoice": _invoice,
     "checkout.session": _session,
     "refund": _refund,
+    "test_helpers.test_clock": _test_clock,
     "coupon": _coupon,
     "promotion_code": _promotion_code,
     "discount": _discount,

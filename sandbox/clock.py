@@ -1,4 +1,8 @@
-"""Which time it is for whom: a customer's test clock, or the wall."""
+"""Which time it is for whom: a customer's test clock, or the wall.
+
+The wall of the sandbox is real time and an offset, which the control panel can only make larger: it moves
+everybody who has no test clock.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,23 @@ import time
 
 from sandbox.house import db
 
+OFFSET = "clock_offset"
+
 
 def wall() -> int:
-    return int(time.time())
+    """UTC seconds on the wall of the sandbox."""
+    return int(exact())
+
+
+def exact() -> float:
+    """The same with its fraction, for what is planned within seconds: deliveries, idempotency keys."""
+    offset: float = db().fact(OFFSET, 0.0)
+    return time.time() + offset
+
+
+def move_wall(to: float) -> None:
+    """Let it be `to` now; not back, because what has happened has happened."""
+    db().set_fact(OFFSET, max(db().fact(OFFSET, 0.0), to - time.time()))
 
 
 def now(customer_id: str | None) -> int:

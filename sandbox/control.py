@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from sandbox import actions
-from sandbox.api import idempotency
+from sandbox import actions, wire
+from sandbox.api import form, idempotency, keys, server
+from sandbox.errors import ApiError
 from sandbox.house import db
 
 Json = dict[str, Any]
@@ -24,6 +25,11 @@ def refuse(problem: ValueError) -> tuple[Response, int]:
 @bp.errorhandler(actions.NotFound)
 def missing(problem: Exception) -> tuple[Response, int]:
     return jsonify(error=f"There is no {problem}."), 404
+
+
+@bp.errorhandler(ApiError)
+def stripes_answer(problem: ApiError) -> tuple[Response, int]:
+    return jsonify(error=problem.error), problem.status
 
 
 def _body() -> Json:
@@ -117,3 +123,86 @@ def ledger() -> Response:
     """Every charge, oldest first."""
     names = ("id", "amount", "amount_refunded", "currency", "customer", "status", "payment_intent", "created")
     return jsonify(charges=[{name: each[name] for name in names} for each in db().all("charge")])
+
+
+@bp.get("/clock")
+def clock() -> Response:
+    """The wall's time and what comes next for those who have no test clock."""
+    now, coming = wire.moments()
+    return jsonify(now=now, moments=[{"at": at, "kind": kind, "id": subject} for at, kind, subject in coming])
+
+
+@bp.post("/clock/advance")
+def advance_clock() -> Response:
+    """`{"to": ts | "next" | "renewal" | "retry" | "trial_end" | "grace_end" | "end"}` for all without a clock."""
+    to = _body().get("to")
+    if not isinstance(to, int | str) or isinstance(to, bool):
+        raise ValueError("`to` is a time or what to move to.")
+    return jsonify(now=wire.advance(to))
+
+
+@bp.route("/keys", methods=["GET", "POST"])
+def api_keys() -> Response:
+    """`{"key": …, "state": "active" | "expired" | "revoked", "permissions": [rak_…] | null}`."""
+    if request.method == "POST":
+        given = _body()
+        key = str(given.get("key", ""))
+        keys.set_state(key, str(given.get("state", "active")), given.get("permissions"))
+    return jsonify(keys=keys.listed())
+
+
+@bp.post("/endpoints/<endpoint>/roll")
+def roll(endpoint: str) -> Response:
+    """`{"keep_old_seconds": n}`: a new secret; the old one signs too for so long."""
+    secret = wire.roll(endpoint, float(_body().get("keep_old_seconds", 0)))
+    return jsonify(secret=secret)
+
+
+@bp.post("/events/<event>/resend")
+def resend(event: str) -> Response:
+    """`{"endpoint": we_…}`: deliver it now, whatever else is owed; what the endpoint answered."""
+    return jsonify(wire.resend(event, str(_body().get("endpoint", ""))))
+
+
+@bp.post("/events")
+def foreign_event() -> Response:
+    """`{"type": …, "like": id, "metadata": {…}}`: an event about another installation's object."""
+    given = _body()
+    metadata = given.get("metadata")
+    if not isinstance(metadata, dict):
+        raise ValueError("`metadata` is an object.")
+    made = wire.foreign_event(str(given.get("type", "")), str(given.get("like", "")), metadata)
+    return jsonify(id=made["id"])
+
+
+@bp.route("/dashboard/<path:path>", methods=["POST", "DELETE"])
+def dashboard(path: str) -> tuple[Response, int]:
+    """Any POST or DELETE of the API, by form or JSON, as a person does it in the dashboard: no request causes it."""
+    tree = form.encoded(_body()) if request.is_json and request.data else form.decode(request.get_data())
+    status, body = server.perform_in_dashboard(request.method, f"/v1/{path}", tree)
+    return jsonify(body), status
+
+
+@bp.get("/state")
+def states() -> Response:
+    return jsonify(saved=wire.saved())
+
+
+@bp.post("/state/reset")
+def reset() -> Response:
+    wire.reset()
+    return jsonify(ok=True)
+
+
+@bp.post("/state/save")
+def save() -> Response:
+    """`{"name": "a-z0-9-"}`"""
+    wire.save(str(_body().get("name", "")))
+    return jsonify(saved=wire.saved())
+
+
+@bp.post("/state/load")
+def load() -> Response:
+    """`{"name": …}`"""
+    wire.load(str(_body().get("name", "")))
+    return jsonify(ok=True)

@@ -1,26 +1,35 @@
 """Delivers owed events: at most eight at once, in no promised order, again when they fail.
 
 An owed delivery is a row, written with its event; this thread only carries rows out, so a killed sandbox
-delivers the rest when it comes back (and now and then one twice, as Stripe does).
+delivers the rest when it comes back (and now and then one twice, as Stripe does). When a row is due is told
+in the sandbox's time: retries go out when the control panel moves the clock.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
+import random
 import sqlite3
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sandbox import signing
+from sandbox import clock, sending, signing
 from sandbox.house import House
 
 SENDERS = 8
+AT_ONCE = 500  # rows read at a time
 IDLE_SECONDS = 30.0
-REVERSE_WINDOW = 0.4  # how long the newest event must be old before a reversed batch goes out
-FINAL = ("delivered", "failed", "dropped", "stopped")
+BURST_WINDOW = 0.4  # how long the newest event must be old before a reversed or shuffled batch goes out
+MINUTE, HOUR = 60, 3600
+# Stripe publishes no intervals, only the ends (facts 2.2): three days live, three retries in test mode.
+SCHEDULES: dict[str, list[float]] = {
+    "live": [
+        5 * MINUTE, 10 * MINUTE, 45 * MINUTE, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR,
+        12 * HOUR, 12 * HOUR,
+    ],
+    "test": [10 * MINUTE, HOUR, 3 * HOUR],
+}  # fmt: skip
 
 
 class Deliverer:
@@ -31,6 +40,7 @@ class Deliverer:
         self._stopping = False
         self._busy: set[int] = set()
         self._guard = threading.Condition()
+        self._turn = threading.Lock()
         self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="delivery")
         self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
 
@@ -47,11 +57,27 @@ class Deliverer:
 
     def flush(self) -> None:
         """Try everything that is owed now once, whatever its time and even while held; returns when done."""
-        rows = self._store.rows("SELECT id FROM deliveries WHERE state='pending' ORDER BY id")
+        self._try("state='pending'", ())
+
+    def repeat(self) -> None:
+        """Try what failed before and is due again; returns when done. Held deliveries stay held."""
+        if self._mode() != "hold":
+            self._try("state='pending' AND attempts>0 AND next_at<=?", (clock.exact(),))
+
+    def next_repeat(self) -> float | None:
+        """When the next failed delivery is due again, in the sandbox's time; None while all is held."""
+        if self._mode() == "hold":
+            return None
+        row = self._store.one(
+            "SELECT next_at FROM deliveries WHERE state='pending' AND attempts>0 ORDER BY next_at LIMIT 1"
+        )
+        return row["next_at"] if row else None
+
+    def _try(self, which: str, args: tuple[Any, ...]) -> None:
+        rows = self._store.rows(f"SELECT id FROM deliveries WHERE {which} ORDER BY id", args)  # noqa: S608 our words
         wanted = [row["id"] for row in rows]
-        if self._mode() == "reverse":
-            for id_ in reversed(wanted):
-                self._claim_and_attempt(id_)
+        if self._in_turn():
+            self._one_by_one(wanted)
         else:
             futures = [self._submit(id_) for id_ in wanted]
             for future in futures:
@@ -70,6 +96,16 @@ class Deliverer:
     def _mode(self) -> str:
         return str(self._house.trouble()["delivery"])
 
+    def _shuffled(self) -> bool:
+        return self._mode() == "shuffle" or bool(self._house.settings()["shuffle"])
+
+    def _in_turn(self) -> bool:
+        """Whether deliveries go out one after the other, in an order that is asked for."""
+        return self._mode() == "reverse" or self._shuffled()
+
+    def _turns(self, ids: list[int]) -> list[int]:
+        return random.sample(ids, len(ids)) if self._shuffled() else ids[::-1]
+
     def _pause(self) -> float:
         """Seconds until something may be due."""
         if self._mode() == "hold":
@@ -81,24 +117,23 @@ class Deliverer:
             (len(busy) + 1,),
         )
         waiting = [row["next_at"] for row in rows if row["id"] not in busy]
-        return min(max(min(waiting) - time.time(), 0.02), IDLE_SECONDS) if waiting else IDLE_SECONDS
+        return min(max(min(waiting) - clock.exact(), 0.02), IDLE_SECONDS) if waiting else IDLE_SECONDS
 
     def _dispatch(self) -> None:
-        mode = self._mode()
-        if mode == "hold":
+        if self._mode() == "hold":
             return
+        now = clock.exact()
         rows = self._store.rows(
-            "SELECT id, next_at, attempts FROM deliveries WHERE state='pending' AND next_at<=? ORDER BY id",
-            (time.time(),),
+            "SELECT id, next_at FROM deliveries WHERE state='pending' AND next_at<=? ORDER BY next_at LIMIT ?",
+            (now, AT_ONCE),
         )
-        if mode != "reverse":
+        if not self._in_turn():
             for row in rows:
                 self._submit(row["id"])
-        elif rows and time.time() - max(row["next_at"] for row in rows) > REVERSE_WINDOW:
-            for row in reversed(rows):
-                self._claim_and_attempt(row["id"])
+        elif rows and now - rows[-1]["next_at"] > BURST_WINDOW:
+            self._one_by_one(sorted(row["id"] for row in rows))
         elif rows:
-            time.sleep(REVERSE_WINDOW / 4)  # more of the same burst may be on its way
+            time.sleep(BURST_WINDOW / 4)  # more of the same burst may be on its way
             self._bell.set()
 
     def _claim(self, id_: int) -> bool:
@@ -111,9 +146,12 @@ class Deliverer:
     def _submit(self, id_: int) -> Future[None] | None:
         return self._pool.submit(self._attempt, id_) if self._claim(id_) else None
 
-    def _claim_and_attempt(self, id_: int) -> None:
-        if self._claim(id_):
-            self._attempt(id_)
+    def _one_by_one(self, ids: list[int]) -> None:
+        """Attempt them in the order of the moment; nobody else's turns come in between."""
+        with self._turn:
+            for id_ in self._turns(ids):
+                if self._claim(id_):
+                    self._attempt(id_)
 
     def _attempt(self, id_: int) -> None:
         try:
@@ -135,50 +173,42 @@ class Deliverer:
         mode = self._mode()
         endpoint = self._store.find("webhook_endpoint", row["endpoint"])
         if endpoint is None or endpoint["status"] != "enabled":
-            self._settle(row, "stopped", None, "The endpoint is gone or disabled.")
+            self._settle(row, "stopped", sending.Answer(None, "The endpoint is gone or disabled."))
         elif mode == "drop":
-            self._settle(row, "dropped", None, "Dropped on request.")
+            self._settle(row, "dropped", sending.Answer(None, "Dropped on request."))
         else:
             self._send(row, endpoint, mode)
 
     def _send(self, row: sqlite3.Row, endpoint: dict[str, Any], mode: str) -> None:
-        body = self.body_of(row["event"])
-        secret = "whsec_of_somebody_else" if mode == "wrong_secret" else endpoint["_secret"]
-        status, error = None, ""
-        for _ in range(2 if mode == "twice" else 1):
-            try:
-                status = signing.post(endpoint["url"], body, signing.header(body, [secret]))
-            except (OSError, http.client.HTTPException) as problem:
-                status, error = None, f"{type(problem).__name__}: {problem}"
-        if status is not None and 200 <= status < 300:
-            self._settle(row, "delivered", status, None)
+        twice = mode == "twice" or random.random() < self._house.settings()["duplicates"]
+        answer = sending.Answer(None, None)
+        for _ in range(2 if twice else 1):
+            answer = sending.send(row["event"], endpoint, mode)
+        if answer.fine:
+            self._settle(row, "delivered", answer)
         else:
-            self._again(row, status, error or f"HTTP {status}")
+            self._again(row, answer)
 
-    def body_of(self, event_id: str) -> bytes:
-        """The bytes that are delivered: the event with the number of endpoints still owed it."""
-        event = self._store.get("event", event_id)
-        owed = self._store.one(
-            "SELECT count(*) AS n FROM deliveries WHERE event=? AND state='pending'", (event_id,)
-        )
-        event["pending_webhooks"] = owed["n"] if owed else 0
-        return json.dumps(event, indent=2).encode()
-
-    def _again(self, row: sqlite3.Row, status: int | None, error: str) -> None:
-        delays = self._house.settings()["delivery_delays"]
-        tried = row["attempts"] + 1
+    def _again(self, row: sqlite3.Row, answer: sending.Answer) -> None:
+        delays, tried = self._delays(), row["attempts"] + 1
         if tried > len(delays):
-            self._settle(row, "failed", status, error)
+            self._settle(row, "failed", answer)
             return
         with self._store.transaction():
             self._store.write(
                 "UPDATE deliveries SET attempts=?, next_at=?, status=?, error=? WHERE id=?",
-                (tried, time.time() + delays[tried - 1], status, error, row["id"]),
+                (tried, clock.exact() + delays[tried - 1], answer.status, answer.error, row["id"]),
             )
 
-    def _settle(self, row: sqlite3.Row, state: str, status: int | None, error: str | None) -> None:
+    def _delays(self) -> list[float]:
+        """Seconds before each repetition."""
+        settings = self._house.settings()
+        delays = SCHEDULES.get(settings["delivery_schedule"]) or settings["delivery_delays"]
+        return [delay / (settings["delivery_speed"] or 1) for delay in delays]
+
+    def _settle(self, row: sqlite3.Row, state: str, answer: sending.Answer) -> None:
         with self._store.transaction():
             self._store.write(
                 "UPDATE deliveries SET state=?, attempts=attempts+1, status=?, error=? WHERE id=?",
-                (state, status, error, row["id"]),
+                (state, answer.status, answer.error, row["id"]),
             )

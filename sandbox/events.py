@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from sandbox import ids
-from sandbox.clock import wall
-from sandbox.house import API_VERSION, db
+from sandbox.clock import exact, wall
+from sandbox.house import db, house
 from sandbox.store import public
 
 Json = dict[str, Any]
+
+RETAINED = 30 * 86400  # seconds that an event can be read for (facts 2.2)
+BEGAN = {"invoice_payment.paid": "2025-03-31.basil"}  # types that endpoints of an older version are not sent
 
 
 def emit(type_: str, obj: Json, previous: Json | None = None, late: float = 0) -> Json:
@@ -23,7 +25,7 @@ def emit(type_: str, obj: Json, previous: Json | None = None, late: float = 0) -
     event: Json = {
         "id": ids.event(obj.get("id") or ""),
         "object": "event",
-        "api_version": API_VERSION,
+        "api_version": house().settings()["api_version"],
         "created": wall(),
         "data": data,
         "livemode": False,
@@ -37,14 +39,26 @@ def emit(type_: str, obj: Json, previous: Json | None = None, late: float = 0) -
 
 
 def _owe(event: Json, late: float) -> None:
+    trouble = house().trouble()
+    if trouble["delivery"] == "late":
+        late += trouble["delay_seconds"]
     for endpoint in db().all("webhook_endpoint"):
-        wanted = endpoint["enabled_events"]
-        if endpoint["status"] == "enabled" and ("*" in wanted or event["type"] in wanted):
+        if _wants(endpoint, event):
             db().write(
                 "INSERT INTO deliveries (event, type, endpoint, state, attempts, next_at)"
                 " VALUES (?,?,?,'pending',0,?)",
-                (event["id"], event["type"], endpoint["id"], time.time() + late),
+                (event["id"], event["type"], endpoint["id"], exact() + late),
             )
+
+
+def _wants(endpoint: Json, event: Json) -> bool:
+    wanted = endpoint["enabled_events"]
+    version = endpoint["api_version"] or event["api_version"]
+    return (
+        endpoint["status"] == "enabled"
+        and ("*" in wanted or event["type"] in wanted)
+        and bool(BEGAN.get(event["type"], "") <= version)
+    )
 
 
 def change(obj: Json, type_: str | None, edit: Callable[[Json], object] | None = None, **fields: Any) -> Json:

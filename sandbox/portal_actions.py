@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.engine import methods, portal, portal_plans, prices
+from sandbox.engine import amounts, methods, portal, portal_plans
 from sandbox.house import db, house
 from sandbox.outcomes import Card, Outcome
 from sandbox.store import public
@@ -45,7 +45,7 @@ def _plan(session: Json, sub: Json) -> Json:
     items = sub["items"]["data"]
     product = db().find("product", items[0]["price"]["product"])
     amount = sum(
-        (prices.unit_amount(item["price"], sub["currency"]) or 0) * item["quantity"] for item in items
+        (amounts.unit_amount(item["price"], sub["currency"]) or 0) * item["quantity"] for item in items
     )
     return public(sub) | {
         "product_name": str((product or {}).get("name", "Plan")),
@@ -87,7 +87,7 @@ def price_words(price_id: str, currency: str) -> Json:
     product = db().find("product", price["product"]) or {"name": "Plan"}
     return {
         "name": product["name"],
-        "amount": prices.unit_amount(price, currency) or 0,
+        "amount": amounts.unit_amount(price, currency) or 0,
         "interval": price["recurring"]["interval"],
         "interval_count": price["recurring"]["interval_count"],
     }

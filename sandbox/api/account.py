@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox import clock
 from sandbox.api import listing
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.errors import missing, request_error
+from sandbox.events import RETAINED
 from sandbox.house import db, house
 from sandbox.objects import account as shapes
 
 Json = dict[str, Any]
+
+UNDELIVERED = "SELECT event FROM deliveries WHERE state!='delivered'"
 
 
 def own(_call: Call) -> Json:
@@ -27,7 +31,11 @@ def retrieve_account(call: Call) -> Json:
 
 
 def retrieve(call: Call) -> Json:
-    return call.subject("event")
+    """An event of the last thirty days."""
+    event = call.subject("event")
+    if event["created"] < clock.wall() - RETAINED:
+        raise missing("event", call.id)
+    return event
 
 
 def list_(call: Call) -> Json:
@@ -37,14 +45,13 @@ def list_(call: Call) -> Json:
         raise request_error("You can give `type` or `types`, not both.", "parameters_exclusive")
     if len(types) > 20:
         raise request_error("You can give up to 20 types.", param="types")
-    conditions, args = [], list[Any]()
+    conditions, args = ["+created>=?"], list[Any]([clock.wall() - RETAINED])
     if types:
         conditions.append(f"json_extract(body, '$.type') IN ({','.join('?' * len(types))})")
         args += types
     success = params.flag("delivery_success")
     if success is not None:
-        owed = "EXISTS (SELECT 1 FROM deliveries d WHERE d.event=objects.id AND d.state!='delivered')"
-        conditions.append(f"NOT {owed}" if success else owed)
+        conditions.append(f"id {'NOT ' if success else ''}IN ({UNDELIVERED})")
     return listing.page(call, "event", "/v1/events", None, (" AND ".join(conditions), args))
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.api import customers, listing
+from sandbox.api import listing
+from sandbox.api.intent_params import SHIPPING, shipping
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.engine import captures
 from sandbox.errors import request_error
 from sandbox.events import change
-from sandbox.house import db
 
 Json = dict[str, Any]
-
-SHIPPING = "shipping.name shipping.phone shipping.carrier shipping.tracking_number shipping.address.*"
 
 
 def retrieve(call: Call) -> Json:
@@ -35,12 +33,7 @@ def update(call: Call) -> Json:
     if report is not None:
         changed["fraud_details"] = {"user_report": report}
     if params.has("shipping"):
-        given = params.plain("shipping") or {}
-        words = ("carrier", "name", "phone", "tracking_number")
-        changed["shipping"] = {
-            "address": customers.whole_address(given.get("address") or {}),
-            **{name: given.get(name) or None for name in words},
-        }
+        changed["shipping"] = shipping(params)
     return change(charge, "charge.updated", **changed)
 
 
@@ -73,10 +66,6 @@ def transaction(call: Call) -> Json:
 
 def transactions(call: Call) -> Json:
     where = {name: call.params.text(name) for name in ("source", "type", "currency")}
-    if where["source"] is not None:
-        found = db().find("charge", where["source"]) or {}
-        dispute_of = db().find("dispute", where["source"])
-        where["source"] = found.get("id") or (dispute_of or {}).get("charge") or where["source"]
     return listing.page(call, "balance_transaction", "/v1/balance_transactions", where)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from sandbox.api import listing
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import balance, customers, methods, sources, subscriptions
+from sandbox.engine import balance, customers, methods, removal, sources, time
 from sandbox.errors import missing, request_error
-from sandbox.events import change, emit
+from sandbox.events import change
 from sandbox.house import db
 
 Json = dict[str, Any]
@@ -72,6 +72,8 @@ def create(call: Call) -> Json:
     test_clock = params.text("test_clock")
     if test_clock and db().find("test_helpers.test_clock", test_clock) is None:
         raise missing("test clock", test_clock, "test_clock", 400)
+    if test_clock:
+        time.check_room(test_clock)
     token = params.text("payment_method")
     method = methods.find(token) if token else None
     if method is not None:
@@ -145,12 +147,7 @@ def update(call: Call) -> Json:
 
 def delete(call: Call) -> Json:
     customer = call.subject("customer")
-    for sub in db().all("subscription", customer=customer["id"]):
-        if sub["status"] not in subscriptions.ENDED:
-            subscriptions.cancel_now(sub)
-    customer = db().get("customer", customer["id"])
-    db().put(customer | {"_deleted": True})
-    emit("customer.deleted", customer)
+    removal.remove_customer(customer)
     return {"id": customer["id"], "object": "customer", "deleted": True}
 
 

@@ -14,23 +14,24 @@ from sandbox.objects.source_card import card
 from sandbox.store import public
 
 Json = dict[str, Any]
+Shape = Callable[[Json], Json]
 DEPTH = 4
 
 
-def render(obj: Json, paths: list[str]) -> Json:
-    """The answer to a request: a copy of an object or list, expanded."""
+def render(obj: Json, paths: list[str], shape: Shape) -> Json:
+    """The answer to a request: a copy of an object or list in a version's shape, expanded."""
     shown = json.loads(json.dumps(obj))
     if shown.get("object") == "list":
-        shown["data"] = [_shown(each) for each in shown["data"]]
+        shown["data"] = [shape(_shown(each)) for each in shown["data"]]
     else:
-        shown = _shown(shown)
+        shown = shape(_shown(shown))
     for path in paths:
         steps = path.split(".")
         if len(steps) - steps.count("data") > DEPTH:
             raise request_error(
                 f"You cannot expand more than {DEPTH} levels of a property: {path}", param="expand"
             )
-        _expand(shown, steps, path)
+        _expand(shown, steps, path, shape)
     return shown  # type: ignore[no-any-return]
 
 
@@ -52,25 +53,28 @@ def _inner(value: Any) -> Any:
     return [_inner(each) for each in value] if isinstance(value, list) else value
 
 
-def _expand(node: Any, steps: list[str], path: str) -> None:
+def _expand(node: Any, steps: list[str], path: str, shape: Shape) -> None:
     if isinstance(node, list):
         for each in node:
-            _expand(each, steps, path)
+            _expand(each, steps, path, shape)
         return
     if not isinstance(node, dict):
         return
     name, rest = steps[0], steps[1:]
     compute = COMPUTED.get((str(node.get("object")), name))
     if compute is not None and name not in node:
-        node[name] = _inner(compute(node))
+        computed = _inner(compute(node))
+        node[name] = shape(computed) if isinstance(computed, dict) else computed
     elif name not in node:
         raise request_error(f"This property cannot be expanded ({path}).", param="expand")
     elif name == "default_source" and node[name]:
         node[name] = _inner(card(db().get("payment_method", node[name])))
     elif isinstance(node[name], str):
-        node[name] = _resolve(node[name], path)
+        node[name] = shape(_resolve(node[name], path))
+    elif isinstance(node[name], list):
+        node[name] = [shape(_resolve(each, path)) if isinstance(each, str) else each for each in node[name]]
     if rest:
-        _expand(node[name], rest, path)
+        _expand(node[name], rest, path, shape)
 
 
 def _resolve(id_: str, path: str) -> Json:

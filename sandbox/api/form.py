@@ -12,10 +12,15 @@ Json = dict[str, Any]
 KEY = re.compile(r"\A([^\[\]]+)((?:\[[^\[\]]*\])*)\Z")
 
 
-def decode(encoded: str) -> Json:
-    """`a[b][0]=c` as nested dicts; positions of lists stay as keys, `[]` counts up."""
+def decode(encoded: str | bytes) -> Json:
+    """`a[b][0]=c` as nested dicts; positions of lists stay as keys, `[]` counts up. 400 unless it is UTF-8."""
     tree: Json = {}
-    for key, value in parse_qsl(encoded, keep_blank_values=True):
+    try:
+        text = encoded.decode() if isinstance(encoded, bytes) else encoded
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as problem:
+        raise request_error("The request's parameters are not valid UTF-8.") from problem
+    for key, value in pairs:
         match = KEY.match(key)
         if match is None:
             raise unknown(key)
@@ -28,6 +33,21 @@ def decode(encoded: str) -> Json:
             node = below
         node[_next(node, steps[-1])] = value
     return tree
+
+
+def encoded(value: Any) -> Json:
+    """A JSON object as `decode` gives it: places of lists as keys, every value a word, null as cleared."""
+    if isinstance(value, dict):
+        return {key: _encoded(each) for key, each in value.items()}
+    return {str(place): _encoded(each) for place, each in enumerate(value)}
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        return encoded(value) if value else ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
 
 
 def _next(node: Json, step: str) -> str:

@@ -1,16 +1,19 @@
-"""Idempotency keys as Stripe keeps them: the first outcome, for a day, in the effects' own transaction."""
+"""Idempotency keys as Stripe keeps them: the first outcome, for a day of the sandbox's time.
+
+They are written in the transaction of the effects: a killed process keeps both or neither.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox import clock
 from sandbox.errors import ApiError, request_error
 from sandbox.house import db
 
@@ -53,7 +56,7 @@ def in_flight(key: str | None) -> Iterator[None]:
 
 def recall(key: str, mark: str) -> Stored | None:
     """The stored outcome of this key; 400 when it was another request's. Old keys are forgotten first."""
-    db().write("DELETE FROM idempotency WHERE created<?", (time.time() - LIFE,))
+    db().write("DELETE FROM idempotency WHERE created<?", (clock.exact() - LIFE,))
     row = db().one("SELECT * FROM idempotency WHERE key=?", (key,))
     if row is None:
         return None
@@ -69,7 +72,7 @@ def recall(key: str, mark: str) -> Stored | None:
 def keep(key: str, mark: str, outcome: Stored) -> None:
     db().write(
         "INSERT INTO idempotency (key, fingerprint, status, body, request, created) VALUES (?,?,?,?,?,?)",
-        (key, mark, outcome.status, json.dumps(outcome.body), outcome.request, time.time()),
+        (key, mark, outcome.status, json.dumps(outcome.body), outcome.request, clock.exact()),
     )
 
 

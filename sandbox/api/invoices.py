@@ -9,7 +9,7 @@ from sandbox.api import discount_params, listing, prices
 from sandbox.api.customers import living
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import closing, discounts, editing, invoicing
+from sandbox.engine import closing, discounts, editing, invoicing, reckoning
 from sandbox.engine.discounts import Purchase
 from sandbox.errors import missing, request_error, required
 from sandbox.events import emit
@@ -166,7 +166,7 @@ def _replace_discounts(invoice: Json, found: list[Any]) -> None:
     discounts.restore(invoice)
     target = {"customer": invoice["customer"], "invoice": invoice["id"]}
     invoice["discounts"] = [each["id"] for each in discount_params.redeem(found, target)]
-    invoicing.reckon(invoice)
+    reckoning.reckon(invoice)
 
 
 def _update_final(invoice: Json, params: Params) -> Json:

@@ -9,7 +9,7 @@ from typing import Any
 from sandbox import money
 from sandbox.api import prices
 from sandbox.api.form import Params
-from sandbox.engine import prices as engine
+from sandbox.engine import amounts
 from sandbox.engine.totals import rounded
 from sandbox.errors import missing, request_error, required
 from sandbox.house import db
@@ -45,7 +45,7 @@ def cost(params: Params, currency: str, quantity: int | None) -> Json:
     if ways[0] == "unit_amount_decimal":
         return _of_unit(params, currency, count)
     price = _price(params, currency)
-    unit = engine.unit_amount(price, currency)
+    unit = amounts.unit_amount(price, currency)
     if unit is None:
         raise request_error(f"The price has no amount in {currency}.", param=params.name("pricing"))
     return {"amount": unit * count, "quantity": count, "price": price, "unit_amount_decimal": str(unit)}

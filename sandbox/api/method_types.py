@@ -32,8 +32,10 @@ def read(params: Params, currency: str | None) -> Json:
     open_to = banks.types_for(currency) if currency else ["card", *banks.CURRENCY]
     allowed = params.texts("allowed_payment_method_types") or None
     excluded = params.texts("excluded_payment_method_types") or None
+    built = ["card", *banks.CURRENCY, *banks.BY_TRANSFER]
+    open_to = [*open_to, *(name for name in allowed or [] if banks.BY_TRANSFER.get(name) == currency)]
     for name in allowed or []:
-        if name not in ["card", *banks.CURRENCY]:
+        if name not in built:
             raise request_error(
                 f"The sandbox has no payment method of type {name}.",
                 "sandbox_not_built",

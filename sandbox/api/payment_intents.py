@@ -5,36 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import money
-from sandbox.api import customers, listing, method_types, payment_methods
+from sandbox.api import customers, intent_params, listing, method_types
 from sandbox.api.form import Params
+from sandbox.api.intent_params import (
+    CONFIRMING,
+    METHOD,
+    SHIPPING,
+    check_secret,
+    confirmation,
+    request_3ds,
+    shipping,
+)
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import direct, methods, payments
-from sandbox.engine.direct import Confirmation
-from sandbox.errors import request_error, required
+from sandbox.engine import direct, payments
+from sandbox.errors import not_built, request_error, required
 from sandbox.house import db
 
 Json = dict[str, Any]
 
 WORDS = ("description", "receipt_email", "statement_descriptor", "statement_descriptor_suffix")
-SHIPPING = (
-    "shipping shipping.name shipping.phone shipping.carrier shipping.tracking_number shipping.address.*"
+TRANSFER = (
+    "payment_method_options.customer_balance.funding_type"
+    " payment_method_options.customer_balance.bank_transfer.type"
 )
-REQUEST_3DS = "payment_method_options.card.request_three_d_secure"
-DATA = payment_methods.nested(payment_methods.DATA, "payment_method_data")
-MANDATE = (
-    "mandate_data.customer_acceptance.type mandate_data.customer_acceptance.accepted_at"
-    " mandate_data.customer_acceptance.online.ip_address mandate_data.customer_acceptance.online.user_agent"
-)
-COMMON = (
-    f"capture_method payment_method setup_future_usage {SHIPPING} {REQUEST_3DS} {DATA}"
-    f" {method_types.ACCEPTED} receipt_email"
-)
+COMMON = f"{TRANSFER} {METHOD} {SHIPPING} capture_method setup_future_usage receipt_email"
 EDITABLE = (
     f"{COMMON} amount currency customer metadata.* description statement_descriptor"
     " statement_descriptor_suffix"
 )
-CONFIRMING = f"error_on_requires_action off_session return_url use_stripe_sdk {MANDATE}"
-CREATING = f"{EDITABLE} {CONFIRMING} confirm confirmation_method {method_types.AUTOMATIC}"
+NOW = f"{CONFIRMING} error_on_requires_action off_session"
+CREATING = f"{EDITABLE} {NOW} confirm confirmation_method {method_types.AUTOMATIC}"
 ONLY_CONFIRMING = ("off_session", "return_url", "error_on_requires_action", "mandate_data")
 MONEY = ("amount", "currency", "customer", "payment_method", "payment_method_data", "setup_future_usage")
 REASONS = ("abandoned", "duplicate", "fraudulent", "requested_by_customer")
@@ -56,7 +56,7 @@ def create(call: Call) -> Json:
             "confirmation_method": params.choice("confirmation_method", "automatic", "manual"),
             "metadata": params.metadata(),
             "setup_future_usage": params.choice("setup_future_usage", "off_session", "on_session"),
-            "shipping": _shipping(params),
+            "shipping": shipping(params),
         }
     )
     confirming = params.flag("confirm") or False
@@ -64,12 +64,12 @@ def create(call: Call) -> Json:
         if params.has(name):
             raise request_error(f"You can only set `{name}` when `confirm` is true.", param=name)
     owner = customers.living(customer)["id"] if customer else None
-    method = _method(params)
+    method = intent_params.method(params)
     intent = payments.open_intent(amount, currency, owner, given)
-    _request_3ds(intent, params)
+    _options(intent, params)
     if method is not None:
         direct.choose(intent, method)
-    return direct.confirm(intent, _confirmation(params, None)) if confirming else intent
+    return direct.confirm(intent, confirmation(params, None)) if confirming else intent
 
 
 def _currency(given: str, params: Params) -> str:
@@ -99,63 +99,18 @@ def _capture_method(params: Params) -> str | None:
     return params.choice("capture_method", "automatic", "automatic_async", "manual")
 
 
-def _shipping(params: Params) -> Json | None:
-    given = params.plain("shipping")
-    if not given:
-        return None
-    words = ("carrier", "name", "phone", "tracking_number")
-    return {
-        "address": customers.whole_address(given.get("address") or {}),
-        **{name: given.get(name) or None for name in words},
-    }
-
-
-def _method(params: Params) -> Json | None:
-    id_ = params.text("payment_method")
-    if id_:
-        return methods.find(id_)
-    data = params.child("payment_method_data")
-    return payment_methods.make(data) if data.tree else None
-
-
-def _request_3ds(intent: Json, params: Params) -> None:
-    card = params.child("payment_method_options").child("card")
-    wanted = card.choice("request_three_d_secure", "any", "automatic", "challenge")
-    if wanted and "card" in intent["payment_method_options"]:
-        intent["payment_method_options"]["card"]["request_three_d_secure"] = wanted
-        db().put(intent)
-
-
-def _confirmation(params: Params, method: Json | None) -> Confirmation:
-    off_session = params.choice("off_session", "true", "false", "one_off", "recurring")
-    return Confirmation(
-        method,
-        off_session=off_session not in (None, "false"),
-        return_url=params.text("return_url"),
-        refuse_action=params.flag("error_on_requires_action") or False,
-        acceptance=acceptance(params),
-        sdk=params.flag("use_stripe_sdk") or False,
-    )
-
-
-def acceptance(params: Params) -> Json | None:
-    """customer_acceptance of mandate_data as a mandate shows it; None when it is not given."""
-    given = params.child("mandate_data").child("customer_acceptance")
-    if not given.tree:
-        return None
-    kind = given.choice("type", "online", "offline")
-    if kind is None:
-        raise required(given.name("type"))
-    accepted = given.integer("accepted_at")
-    online = given.child("online")
-    shown: Json = {"type": kind} | ({"accepted_at": accepted} if accepted is not None else {})
-    if kind == "online":
-        return shown | {"online": {name: online.need(name) for name in ("ip_address", "user_agent")}}
-    return shown | {"offline": {}}
+def _options(intent: Json, params: Params) -> None:
+    """payment_method_options. Only transfers in Japan are built; the Stripe CLI calls them `jp_bank_account`."""
+    request_3ds(intent, params)
+    given = params.child("payment_method_options").child("customer_balance")
+    given.choice("funding_type", "bank_transfer")
+    transfer = given.child("bank_transfer")
+    if transfer.text("type") not in (None, "jp_bank_transfer", "jp_bank_account"):
+        raise not_built("bank transfers outside Japan", transfer.name("type"))
 
 
 def retrieve(call: Call) -> Json:
-    return call.subject("payment_intent")
+    return check_secret(call.subject("payment_intent"), call.params)
 
 
 def update(call: Call) -> Json:
@@ -170,8 +125,8 @@ def update(call: Call) -> Json:
         )
     _edit(intent, params)
     db().put(intent)
-    _request_3ds(intent, params)
-    method = _method(params)
+    _options(intent, params)
+    method = intent_params.method(params)
     if method is not None:
         direct.choose(intent, method)
     return intent
@@ -188,7 +143,7 @@ def _edit(intent: Json, params: Params) -> None:
     if params.has("metadata"):
         intent["metadata"] = params.metadata(intent["metadata"])
     if params.has("shipping"):
-        intent["shipping"] = _shipping(params)
+        intent["shipping"] = shipping(params)
     if params.has("setup_future_usage"):
         intent["setup_future_usage"] = params.choice("setup_future_usage", "off_session", "on_session")
     if params.has("capture_method"):
@@ -203,8 +158,8 @@ def confirm(call: Call) -> Json:
     if intent["status"] in direct.CONFIRMABLE:
         _edit(intent, params)
         db().put(intent)
-        _request_3ds(intent, params)
-    return direct.confirm(intent, _confirmation(params, _method(params)))
+        _options(intent, params)
+    return direct.confirm(intent, confirmation(params, intent_params.method(params)))
 
 
 def capture(call: Call) -> Json:
@@ -231,7 +186,7 @@ OPERATIONS = (
     Operation("GET", "/v1/payment_intents", list_, f"{LISTED} {CREATED} customer"),
     Operation("GET", "/v1/payment_intents/<id>", retrieve, "client_secret"),
     Operation("POST", "/v1/payment_intents/<id>", update, EDITABLE),
-    Operation("POST", "/v1/payment_intents/<id>/confirm", confirm, f"{COMMON} {CONFIRMING}"),
+    Operation("POST", "/v1/payment_intents/<id>/confirm", confirm, f"{COMMON} {NOW}"),
     Operation("POST", "/v1/payment_intents/<id>/capture", capture, "amount_to_capture metadata.*"),
     Operation("POST", "/v1/payment_intents/<id>/cancel", cancel, "cancellation_reason"),
 )

@@ -54,6 +54,8 @@ def make(params: Params) -> Json:
         if given["account_holder_type"] is None:
             raise required(account.name("account_holder_type"))
         return banks.create_us_bank_account(given, billing, clock.wall())
+    if kind == "customer_balance":
+        return banks.create_customer_balance(billing, clock.wall())
     raise not_built(f"payment methods of type {kind}", params.name("type"))
 
 

@@ -8,7 +8,7 @@ from sandbox import clock
 from sandbox.api import customers, portal_configurations
 from sandbox.api.form import Params
 from sandbox.api.operation import Call, Operation
-from sandbox.engine import discounts, prices
+from sandbox.engine import amounts, discounts
 from sandbox.errors import missing, request_error, required
 from sandbox.events import emit
 from sandbox.house import db, house
@@ -155,7 +155,7 @@ def _confirmed(params: Params, sub: Json) -> Json:
         raise missing("subscription item", row.need("id"), row.name("id"), 400)
     price_id = row.text("price") or known["price"]["id"]
     price = db().find("price", price_id)
-    if price is None or not price["recurring"] or prices.unit_amount(price, sub["currency"]) is None:
+    if price is None or not price["recurring"] or amounts.unit_amount(price, sub["currency"]) is None:
         raise missing("price", price_id, row.name("price"), 400)
     offers = [_offer(each) for each in params.rows("discounts")]
     if len(offers) > 1:

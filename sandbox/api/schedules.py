@@ -82,7 +82,7 @@ def _phase(row: Params, customer: Json, start: int, first: bool) -> Json:
     if not rows:
         raise required(row.name("items"))
     prices = [said.price(each, None) for each in rows]
-    said.check_intervals(prices, row.name("items"))
+    said.check_prices(prices, row.name("items"))
     items = [
         shapes.phase_item(price["id"], each.integer("quantity", least=0) or 1, each.metadata())
         for price, each in zip(prices, rows, strict=True)
@@ -146,7 +146,7 @@ def list_(call: Call) -> Json:
     conditions: list[str] = []
     args: list[Any] = []
     for name in MOMENTS:
-        for sign, moment in listing.bounds(params, name):
+        for sign, moment in listing.bounds(call.params, name):
             conditions.append(f"json_extract(body, '$.{name}') {sign} ?")
             args.append(moment)
     where: Json = {"customer": params.text("customer")}

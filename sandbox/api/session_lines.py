@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.api import prices
 from sandbox.api.form import Params
-from sandbox.engine import prices as engine
+from sandbox.engine import amounts
 from sandbox.errors import missing, not_built, request_error, required
 from sandbox.house import db
 from sandbox.objects import session as shapes
@@ -72,7 +72,7 @@ def _line_item(row: Params, currency: str | None) -> Json:
         message = "The price specified is inactive. This field only accepts active prices."
         raise request_error(message, "price_inactive", row.name("price"))
     currency = currency or price["currency"]
-    unit = engine.unit_amount(price, currency)
+    unit = amounts.unit_amount(price, currency)
     if unit is None:
         message = f"The price `{price['id']}` has no amount in {currency}."
         raise request_error(message, param=row.name("price"))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.api import customers, listing, method_types, payment_methods
-from sandbox.api.form import Params
+from sandbox.api import customers, intent_params, listing, method_types
+from sandbox.api.intent_params import (
+    CONFIRMING,
+    DATA,
+    METHOD,
+    REQUEST_3DS,
+    check_secret,
+    confirmation,
+    request_3ds,
+)
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.api.payment_intents import DATA, MANDATE, REQUEST_3DS, acceptance
-from sandbox.engine import direct_setups, methods, setups
-from sandbox.engine.direct import CONFIRMABLE, Confirmation
+from sandbox.engine import direct_setups, setups
+from sandbox.engine.direct import CONFIRMABLE
 from sandbox.events import change
-from sandbox.house import db
 
 Json = dict[str, Any]
 
-COMMON = f"payment_method {DATA} {REQUEST_3DS} {method_types.ACCEPTED}"
-CONFIRMING = f"return_url use_stripe_sdk {MANDATE}"
 REASONS = ("abandoned", "duplicate", "requested_by_customer")
 
 
@@ -31,43 +35,18 @@ def create(call: Call) -> Json:
         "usage": params.choice("usage", "off_session", "on_session"),
     }
     owner = customers.living(customer)["id"] if customer else None
-    method = _method(params)
+    method = intent_params.method(params)
     intent = setups.open_setup(owner, given)
-    _request_3ds(intent, params)
+    request_3ds(intent, params)
     if method is not None:
         direct_setups.choose(intent, method)
     if params.flag("confirm"):
-        return direct_setups.confirm(intent, _confirmation(params, None))
+        return direct_setups.confirm(intent, confirmation(params, None))
     return intent
 
 
-def _method(params: Params) -> Json | None:
-    id_ = params.text("payment_method")
-    if id_:
-        return methods.find(id_)
-    data = params.child("payment_method_data")
-    return payment_methods.make(data) if data.tree else None
-
-
-def _request_3ds(intent: Json, params: Params) -> None:
-    card = params.child("payment_method_options").child("card")
-    wanted = card.choice("request_three_d_secure", "any", "automatic", "challenge")
-    if wanted and "card" in intent["payment_method_options"]:
-        intent["payment_method_options"]["card"]["request_three_d_secure"] = wanted
-        db().put(intent)
-
-
-def _confirmation(params: Params, method: Json | None) -> Confirmation:
-    return Confirmation(
-        method,
-        return_url=params.text("return_url"),
-        acceptance=acceptance(params),
-        sdk=params.flag("use_stripe_sdk") or False,
-    )
-
-
 def retrieve(call: Call) -> Json:
-    return call.subject("setup_intent")
+    return check_secret(call.subject("setup_intent"), call.params)
 
 
 def update(call: Call) -> Json:
@@ -80,13 +59,13 @@ def update(call: Call) -> Json:
         changed["metadata"] = params.metadata(intent["metadata"])
     if params.has("allowed_payment_method_types") or params.has("excluded_payment_method_types"):
         changed |= method_types.read(params, None)
-    method = _method(params)
+    method = intent_params.method(params)
     if (method is not None or params.has("customer")) and intent["status"] not in CONFIRMABLE:
         raise direct_setups.unexpected(
             intent, f"This SetupIntent could not be updated because it has a status of {intent['status']}."
         )
     change(intent, None, **changed)
-    _request_3ds(intent, params)
+    request_3ds(intent, params)
     if method is not None:
         direct_setups.choose(intent, method)
     return intent
@@ -95,8 +74,8 @@ def update(call: Call) -> Json:
 def confirm(call: Call) -> Json:
     intent, params = retrieve(call), call.params
     method_types.refuse_removed(params)
-    _request_3ds(intent, params)
-    return direct_setups.confirm(intent, _confirmation(params, _method(params)))
+    request_3ds(intent, params)
+    return direct_setups.confirm(intent, confirmation(params, intent_params.method(params)))
 
 
 def cancel(call: Call) -> Json:
@@ -114,11 +93,11 @@ OPERATIONS = (
         "POST",
         "/v1/setup_intents",
         create,
-        f"{COMMON} {CONFIRMING} {method_types.AUTOMATIC} confirm customer description metadata.* usage",
+        f"{METHOD} {CONFIRMING} {method_types.AUTOMATIC} confirm customer description metadata.* usage",
     ),
     Operation("GET", "/v1/setup_intents", list_, f"{LISTED} {CREATED} customer payment_method"),
     Operation("GET", "/v1/setup_intents/<id>", retrieve, "client_secret"),
-    Operation("POST", "/v1/setup_intents/<id>", update, f"{COMMON} customer description metadata.*"),
+    Operation("POST", "/v1/setup_intents/<id>", update, f"{METHOD} customer description metadata.*"),
     Operation(
         "POST",
         "/v1/setup_intents/<id>/confirm",

@@ -55,7 +55,7 @@ def _new_items(params: Params) -> tuple[list[tuple[Json, int]], list[Json]]:
         found = said.price(row, lines[0][0]["currency"] if lines else None)
         quantity = row.integer("quantity", least=0)
         lines.append((found, 1 if quantity is None else quantity))
-    said.check_intervals([each for each, _ in lines], "items")
+    said.check_prices([each for each, _ in lines], "items")
     return lines, [row.metadata() for row in rows]
 
 

@@ -33,7 +33,7 @@ def _owner(item_id: str) -> tuple[Json, Json]:
 def _carry_out(sub: Json, items: list[Json], params: Params) -> Json:
     if sub["status"] in subscriptions.ENDED or sub["status"] in ("incomplete", "paused"):
         raise request_error(f"The items of a subscription that is {sub['status']} cannot change.")
-    said.check_intervals([each["price"] for each in items], "price")
+    said.check_prices([each["price"] for each in items], "price")
     payment = params.choice("payment_behavior", *said.PAYMENT, "pending_if_incomplete")
     return changing.change_items(
         sub, items, said.proration(params), params.integer("proration_date"), payment or "allow_incomplete"
@@ -47,10 +47,6 @@ def create(call: Call) -> Json:
     if sub is None:
         raise missing("subscription", id_, "subscription", 400)
     price = said.price(params, sub["currency"])
-    if price["id"] in [each["price"]["id"] for each in sub["items"]["data"]]:
-        raise request_error(
-            "Cannot add multiple subscription items with the same plan or price.", param="price"
-        )
     quantity = params.integer("quantity", least=0)
     made = changing.item(sub, price, 1 if quantity is None else quantity)
     made["metadata"] = params.metadata()

@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox import clock
 from sandbox.agenda import DAY, period_end
-from sandbox.api import prices
+from sandbox.api import discount_params, prices
 from sandbox.api.form import Params
 from sandbox.engine import changing, discounts, subscriptions
 from sandbox.errors import missing, not_built, request_error, required
@@ -29,7 +29,7 @@ ITEM = (
 EXTRA = f"price quantity metadata.* discountable {spell('price_data', PRICE_DATA)}"
 COMMON = (
     f"{spell('add_invoice_items.#', EXTRA)} cancel_at cancel_at_period_end collection_method days_until_due"
-    " default_payment_method description discounts.#.coupon discounts.#.discount discounts.#.promotion_code"
+    f" default_payment_method description {discount_params.ROWS}"
     " metadata.* off_session payment_behavior payment_settings.save_default_payment_method proration_behavior"
     " trial_end trial_from_plan trial_settings.end_behavior.missing_payment_method"
     " trial_settings.end_behavior.billing_cycle_anchor"
@@ -78,13 +78,15 @@ def price(row: Params, currency: str | None, recurring: bool = True) -> Json:
     return found
 
 
-def check_intervals(items: list[Json], name: str) -> None:
-    """Every item's price must repeat alike."""
+def check_prices(items: list[Json], name: str) -> None:
+    """The prices of a subscription must repeat alike, and none may be there twice."""
     every = {(each["recurring"]["interval"], each["recurring"]["interval_count"]) for each in items}
     if len(every) > 1:
         raise not_built("subscriptions with items of different intervals", name)
     if len(items) > MOST_ITEMS:
         raise request_error("A subscription may have up to 20 items.", param=name)
+    if len({each["id"] for each in items}) < len(items):
+        raise request_error("Cannot add multiple subscription items with the same plan or price.", param=name)
 
 
 def extras(params: Params, currency: str | None, subscription: str | None) -> list[Json]:
@@ -157,18 +159,8 @@ def method(customer_id: str, params: Params, name: str = "default_payment_method
 
 def offers(params: Params, customer: Json, currency: str) -> list[discounts.Offer]:
     """The coupons and promotion codes that `discounts` names, each good for this purchase."""
-    found = []
-    for row in params.rows("discounts"):
-        if row.text("discount"):
-            continue
-        if not row.text("coupon") and not row.text("promotion_code"):
-            raise required(row.name("coupon"))
-        offered = discounts.offer(
-            row.text("coupon"), row.text("promotion_code"), row.name("coupon").rpartition("[")[0]
-        )
-        discounts.check(offered, discounts.Purchase(customer, currency), params.name("discounts"))
-        found.append(offered)
-    return found
+    found = discount_params.read(params, discounts.Purchase(customer, currency)) or []
+    return [each for each in found if isinstance(each, discounts.Offer)]
 
 
 def kept_discounts(params: Params, sub: Json) -> list[str]:
@@ -176,7 +168,7 @@ def kept_discounts(params: Params, sub: Json) -> list[str]:
     named = [row.text("discount") for row in params.rows("discounts")]
     for id_ in named:
         if id_ and id_ not in sub["discounts"]:
-            raise missing("discount", id_, "discounts", 400)
+            raise missing("discount", id_, params.name("discounts"), 400)
     return [id_ for id_ in sub["discounts"] if id_ in named]
 
 
@@ -225,17 +217,8 @@ def items(sub: Json, params: Params) -> list[Json]:
             "A subscription must have at least one active item: cancel it instead.", param="items"
         )
     wanted = list(known.values())
-    check_intervals([each["price"] for each in wanted], "items")
-    _no_price_twice(wanted)
+    check_prices([each["price"] for each in wanted], "items")
     return wanted
-
-
-def _no_price_twice(wanted: list[Json]) -> None:
-    named = [each["price"]["id"] for each in wanted]
-    if len(named) != len(set(named)):
-        raise request_error(
-            "Cannot add multiple subscription items with the same plan or price.", param="items"
-        )
 
 
 def changed_item(sub: Json, known: Json, row: Params) -> Json:

@@ -9,9 +9,8 @@ from sandbox.api import listing, subscription_creation
 from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import changing, discounts, pausing, starting, subscriptions
+from sandbox.engine import changing, pausing, starting, subscriptions, time
 from sandbox.errors import missing, not_built, request_error, required
-from sandbox.events import change
 from sandbox.house import db
 
 Json = dict[str, Any]
@@ -38,6 +37,7 @@ def create(call: Call) -> Json:
     customer = db().find("customer", id_)
     if customer is None or customer.get("_deleted"):
         raise missing("customer", id_, "customer", 400)
+    time.check_subscriptions(customer)
     lines, given = subscription_creation.creation(params, customer)
     return starting.start(customer, lines, given)
 
@@ -69,7 +69,7 @@ def list_(call: Call) -> Json:
         )
         args.append(price)
     for name in PERIOD.split():
-        for sign, moment in listing.bounds(params, name):
+        for sign, moment in listing.bounds(call.params, name):
             conditions.append(f"json_extract(body, '$.items.data[0].{name}') {sign} ?")
             args.append(moment)
     return listing.page(call, "subscription", "/v1/subscriptions", where, (" AND ".join(conditions), args))
@@ -87,6 +87,8 @@ def wanted(sub: Json, params: Params) -> changing.Wanted:
     now = clock.now(sub["customer"])
     anchor = params.child("billing_cycle_anchor").choice("type", "now", "unchanged")
     items = said.items(sub, params) if params.has("items") else None
+    customer = db().get("customer", sub["customer"])
+    kept = said.kept_discounts(params, sub)
     return changing.Wanted(
         fields=_fields(sub, params),
         items=items,
@@ -97,6 +99,8 @@ def wanted(sub: Json, params: Params) -> changing.Wanted:
         payment=params.choice("payment_behavior", *said.PAYMENT, "pending_if_incomplete")
         or "allow_incomplete",
         extras=said.extras(params, sub["currency"], sub["id"]),
+        offers=said.offers(params, customer, sub["currency"]),
+        dropped=[id_ for id_ in sub["discounts"] if params.has("discounts") and id_ not in kept],
     )
 
 
@@ -120,8 +124,6 @@ def _fields(sub: Json, params: Params) -> Json:
     kept = params.child("payment_settings").choice("save_default_payment_method", "off", "on_subscription")
     if kept:
         fields["payment_settings"] = sub["payment_settings"] | {"save_default_payment_method": kept}
-    if params.has("discounts"):
-        fields["discounts"] = _discounts(sub, params)
     return fields
 
 
@@ -133,17 +135,6 @@ def _pause_collection(params: Params) -> Json | None:
     if behavior is None:
         raise required(asked.name("behavior"))
     return {"behavior": behavior, "resumes_at": asked.integer("resumes_at")}
-
-
-def _discounts(sub: Json, params: Params) -> list[str]:
-    customer = db().get("customer", sub["customer"])
-    offered = said.offers(params, customer, sub["currency"])
-    kept = said.kept_discounts(params, sub)
-    for id_ in sub["discounts"]:
-        if id_ not in kept:
-            discounts.end(db().get("discount", id_))
-    target = {"customer": customer["id"], "subscription": sub["id"]}
-    return [*kept, *(discounts.redeem(each, target)["id"] for each in offered)]
 
 
 def _refuse(sub: Json, params: Params) -> None:
@@ -201,14 +192,6 @@ def resume(call: Call) -> Json:
     )
 
 
-def delete_discount(call: Call) -> Json:
-    sub = retrieve(call)
-    for id_ in sub["discounts"]:
-        discounts.end(db().get("discount", id_))
-    change(db().get("subscription", sub["id"]), subscriptions.UPDATED, discounts=[])
-    return {"object": "discount", "deleted": True, "id": (sub["discounts"] or [None])[0]}
-
-
 OPERATIONS = (
     Operation(
         "POST", "/v1/subscriptions", create,
@@ -236,5 +219,4 @@ OPERATIONS = (
         "POST", "/v1/subscriptions/<id>/resume", resume,
         "billing_cycle_anchor.type payment_behavior proration_behavior proration_date",
     ),
-    Operation("DELETE", "/v1/subscriptions/<id>/discount", delete_discount),
 )  # fmt: skip

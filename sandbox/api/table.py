@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.api import (
     account,
     balance_transactions,
+    cash_balances,
     charges,
     coupons,
     customers,
@@ -62,6 +63,7 @@ TABLE: tuple[Operation, ...] = (
     *payment_methods.OPERATIONS,
     *sources.OPERATIONS,
     *charges.OPERATIONS,
+    *cash_balances.OPERATIONS,
     *refunds.OPERATIONS,
     *disputes.OPERATIONS,
     *portal.OPERATIONS,

@@ -8,9 +8,8 @@ from typing import Any
 from sandbox import periods
 from sandbox.api import customers, listing
 from sandbox.api.operation import LISTED, Call, Operation
-from sandbox.engine import subscriptions, time
+from sandbox.engine import removal, subscriptions, time
 from sandbox.errors import request_error, required
-from sandbox.events import emit
 from sandbox.house import db
 
 Json = dict[str, Any]
@@ -78,11 +77,7 @@ def _furthest(test_clock: Json) -> int:
 def delete(call: Call) -> Json:
     """Its customers go with it, and their subscriptions end."""
     test_clock = retrieve(call)
-    for customer in db().all("customer", test_clock=test_clock["id"]):
-        if not customer.get("_deleted"):
-            customers.delete(Call("DELETE", "", (customer["id"],), call.params))
-    db().delete(test_clock["id"])
-    emit("test_helpers.test_clock.deleted", test_clock)
+    removal.remove_clock(test_clock)
     return {"id": test_clock["id"], "object": "test_helpers.test_clock", "deleted": True}
 
 

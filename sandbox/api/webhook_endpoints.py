@@ -9,9 +9,9 @@ from sandbox import clock
 from sandbox.api import listing
 from sandbox.api.form import Params
 from sandbox.api.operation import LISTED, Call, Operation
-from sandbox.errors import not_built, request_error, required
+from sandbox.errors import request_error, required
 from sandbox.events import change
-from sandbox.house import API_VERSION, db
+from sandbox.house import API_VERSIONS, db
 from sandbox.objects import account
 
 Json = dict[str, Any]
@@ -26,12 +26,13 @@ def create(call: Call) -> Json:
         raise required("enabled_events")
     if len(db().all("webhook_endpoint")) >= MOST:
         raise request_error(f"You have reached the maximum of {MOST} test webhook endpoints.")
-    if params.text("api_version") not in (None, API_VERSION):
-        raise not_built("events of another API version", "api_version")
+    version = params.text("api_version")
+    if version is not None and version not in API_VERSIONS:
+        raise request_error(f"Invalid Stripe API version: {version}", param="api_version")
     given = {
         "url": _url(params),
         "enabled_events": params.texts("enabled_events"),
-        "api_version": params.text("api_version"),
+        "api_version": version,
         "description": params.text("description"),
         "metadata": params.metadata(),
     }
@@ -71,6 +72,21 @@ def delete(call: Call) -> Json:
     endpoint = retrieve(call)
     db().delete(endpoint["id"])
     return {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
+
+
+def roll(endpoint_id: str, keep_old_seconds: float) -> str:
+    """Give an endpoint another secret; the old one signs too for so long (Stripe: up to a day). The new one.
+
+    Stripe's dashboard does this; its API has no operation for it.
+    """
+    endpoint = db().get("webhook_endpoint", endpoint_id)
+    endpoint |= {
+        "_old_secret": endpoint["_secret"],
+        "_old_until": clock.exact() + keep_old_seconds,
+        "_secret": account.new_secret(),
+    }
+    db().put(endpoint)
+    return str(endpoint["_secret"])
 
 
 def list_(call: Call) -> Json:

@@ -31,10 +31,13 @@ def debit(kind: str, source: str, charge: Json, amount: int, fee_: int = 0) -> J
 
 
 def fee(charge: Json, amount: int) -> int:
-    """Stripe's list price: cards 2.9 % + 30 minor units, SEPA 35, ACH 0.8 % up to 500; halves go up."""
+    """Stripe's list price: cards 2.9 % + 30 minor units, SEPA 35, ACH 0.8 % up to 500,
+    transfers 1.5 %; halves go up."""
     kind = charge["payment_method_details"]["type"]
     if kind == "sepa_debit":
         return SEPA_FEE
+    if kind == "customer_balance":
+        return (amount * 15 + 500) // 1000
     if kind == "us_bank_account":
         return min((amount * 8 + 500) // 1000, ACH_MOST)
     return (amount * 29 + 500) // 1000 + CARD_FIXED

@@ -14,6 +14,7 @@ from sandbox.objects import mandate as mandates
 Json = dict[str, Any]
 
 CURRENCY = {"sepa_debit": "eur", "us_bank_account": "usd"}
+BY_TRANSFER = {"customer_balance": "jpy"}  # only where it is asked for by name
 ROUTING_NUMBER = "110000000"
 
 
@@ -87,6 +88,11 @@ def create_us_bank_account(account: Json, billing: Json, created: int) -> Json:
         number, routing, account["account_holder_type"], account["account_type"]
     )
     return _keep(bank_method.payment_method(created, "us_bank_account", shape, billing), number)
+
+
+def create_customer_balance(billing: Json, created: int) -> Json:
+    """The customer's own transfers as a payment method."""
+    return _keep(bank_method.payment_method(created, "customer_balance", {}, billing), "")
 
 
 def _keep(method: Json, number: str) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from sandbox import cards, ids
+from sandbox import cards, clock, ids
 from sandbox.engine import invoicing, items, methods, pausing, payments, proration, totals
 from sandbox.errors import ApiError, card_error, doc_url, request_error
 from sandbox.events import emit
@@ -14,6 +14,7 @@ Json = dict[str, Any]
 Behavior = Literal["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"]
 
 DAY = 86400
+EXPIRED = cards.Decline("expired_card", None, "Your card has expired.")
 
 
 def lines(sub: Json) -> list[Json]:
@@ -50,7 +51,15 @@ def add_prorations(customer: Json, prorations: list[Json]) -> list[Json]:
 
 def terms(sub: Json, reason: str, period: tuple[int, int], **more: Any) -> Json:
     """What `invoicing.compose` is given for an invoice of this subscription."""
-    return {"billing_reason": reason, "period": period, "collection_method": sub["collection_method"], **more}
+    given = {
+        "billing_reason": reason,
+        "period": period,
+        "collection_method": sub["collection_method"],
+        **more,
+    }
+    if sub["collection_method"] == "send_invoice":
+        given["due_date"] = clock.now(sub["customer"]) + sub["days_until_due"] * DAY
+    return given
 
 
 def new_id() -> str:
@@ -88,19 +97,6 @@ def bill(sub: Json, invoice: Json, behavior: str) -> Json | None:
     return invoicing.collect(invoice, method, automatic=False, updated=False)
 
 
-def send(invoice: Json) -> None:
-    """An invoice that the customer is asked to pay until a date."""
-    sub = invoicing.subscription_of(invoice)
-    days = (sub or {}).get("days_until_due")
-    if invoice["due_date"] is None and days is not None:
-        invoice["due_date"] = invoice["effective_at"] + days * DAY
-        db().put(invoice)
-    if invoice["amount_remaining"] == 0:
-        invoicing.mark_paid(invoice)
-        return
-    emit("invoice.sent", invoice)
-
-
 def obstacle(sub: Json, customer: Json) -> Literal["no_method", "declined", "action"] | None:
     """Why the card that would be charged now would not pay, or None."""
     method = methods.of(sub, customer)
@@ -120,9 +116,7 @@ def refusal(sub: Json, customer: Json, why: str) -> ApiError:
         code = "subscription_payment_intent_requires_action"
         message = "Payment for this subscription requires additional user action before it can be completed."
         return card_error({"code": code, "doc_url": doc_url(code), "message": message})
-    decline = cards.known(method["_number"]).decline
-    if decline is None:
-        raise RuntimeError(f"{method['id']} is refused without a reason")
+    decline = cards.known(method["_number"]).decline or EXPIRED
     return card_error(methods.refusal(decline, None, method))
 
 

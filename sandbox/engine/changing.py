@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox import clock, periods
 from sandbox.agenda import period_end
-from sandbox.engine import billing, invoicing, items, proration, subscriptions
+from sandbox.engine import billing, discounts, invoicing, items, pausing, proration, subscriptions
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db
@@ -18,6 +18,7 @@ from sandbox.objects import subscription as shapes
 
 Json = dict[str, Any]
 
+BILLED = ("trialing", "active", "past_due", "unpaid")
 PENDING_LIFE = 23 * 3600  # how long a pending update waits to be paid: ours, Stripe's is not published
 
 
@@ -28,6 +29,7 @@ class Wanted:
     `items`: the subscription's items as they shall be. `reset`: the billing cycle begins anew now. `trial_end`:
     UTC seconds, now or before to end the trial. `proration`: create_prorations, always_invoice or none. `at`: the
     proration_date. `payment`: the payment_behavior. `extras`: more invoice items, as items.add takes them.
+    `offers`: what is redeemed for the subscription, `dropped`: the ids of its discounts that end.
     """
 
     fields: Json = field(default_factory=dict)
@@ -38,6 +40,8 @@ class Wanted:
     at: int | None = None
     payment: str = "allow_incomplete"
     extras: list[Json] = field(default_factory=list)
+    offers: list[discounts.Offer] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,14 @@ def plan(sub: Json, wanted: Wanted) -> Plan:
     """What the change will do; nothing is stored."""
     now = clock.now(sub["customer"])
     at = wanted.at if wanted.at is not None else now
+    after = dict(wanted.fields)
+    if sub["status"] not in BILLED:
+        return Plan(after, [], [], False)
     item = sub["items"]["data"][0]
     if not item["current_period_start"] <= at <= item["current_period_end"]:
         raise request_error(
             "The proration date must lie within the current billing period.", param="proration_date"
         )
-    after = dict(wanted.fields)
     if wanted.items is not None:
         after["items"] = sub["items"] | {"data": wanted.items, "total_count": len(wanted.items)}
     going = sub | after
@@ -173,6 +179,10 @@ def carry_out(sub: Json, wanted: Wanted) -> Json:
     """Do it: one customer.subscription.updated, the prorations, and an invoice where one is due now."""
     planned = plan(sub, wanted)
     customer = db().get("customer", sub["customer"])
+    if sub["status"] == "trialing" and planned.after.get("status") == "active":
+        fields = planned.after | {"status": "trialing", "items": sub["items"]}
+        if pausing.stops_after_trial(sub | fields):
+            return db().get("subscription", sub["id"])
     if planned.bills and wanted.payment in ("error_if_incomplete", "pending_if_incomplete"):
         why = (
             billing.obstacle(sub | planned.after, customer) if _due(sub, customer, planned, wanted) else None
@@ -184,6 +194,8 @@ def carry_out(sub: Json, wanted: Wanted) -> Json:
     fields = dict(planned.after)
     if planned.bills:
         fields["latest_invoice"] = billing.new_id()
+    if wanted.offers or wanted.dropped:
+        fields["discounts"] = _discounts(sub, wanted)
     retried = "trial_end" in fields and fields["trial_end"] != sub["trial_end"]
     change(sub, subscriptions.UPDATED, **fields)
     _invoice(sub, customer, planned, wanted, wanted.payment)
@@ -191,6 +203,14 @@ def carry_out(sub: Json, wanted: Wanted) -> Json:
     if retried:
         subscriptions.notice_of_trial(sub)
     return db().get("subscription", sub["id"])
+
+
+def _discounts(sub: Json, wanted: Wanted) -> list[str]:
+    for id_ in wanted.dropped:
+        discounts.end(db().get("discount", id_))
+    target = {"customer": sub["customer"], "subscription": sub["id"]}
+    kept = [id_ for id_ in sub["discounts"] if id_ not in wanted.dropped]
+    return [*kept, *(discounts.redeem(each, target)["id"] for each in wanted.offers)]
 
 
 def _due(sub: Json, customer: Json, planned: Plan, wanted: Wanted) -> bool:

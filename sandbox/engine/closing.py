@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import billing, dunning, invoicing, payments
+from sandbox.engine import dunning, invoicing, payments
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db
@@ -18,10 +18,10 @@ CHARGE_SECONDS = 3600
 def advance(invoice: Json) -> None:
     """The draft's time has come: open it and, where Stripe collects, charge or send it at once."""
     invoicing.finalize(invoice)
-    if invoice["collection_method"] == "send_invoice":
-        billing.send(invoice)
-    elif invoice["amount_remaining"] == 0:
+    if invoice["amount_remaining"] == 0:
         invoicing.mark_paid(invoice)
+    elif invoice["collection_method"] == "send_invoice":
+        emit("invoice.sent", invoice)
     elif invoice["auto_advance"]:
         invoicing.collect(invoice, invoicing.default_method(invoice), automatic=True)
 

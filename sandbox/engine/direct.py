@@ -54,6 +54,8 @@ def _fits(intent: Json, method: Json) -> None:
             "payment_intent_incompatible_payment_method",
             "payment_method",
         )
+    if method["type"] in banks.BY_TRANSFER and not intent["customer"]:
+        raise request_error("A bank transfer needs a customer who sends it.", "parameter_missing", "customer")
     if method["customer"] not in (None, intent["customer"]):
         raise request_error(
             f"The payment method {method['id']} belongs to the customer {method['customer']}. Include that"
@@ -74,7 +76,7 @@ def confirm(intent: Json, given: Confirmation) -> Json:
             " with a payment method or ConfirmationToken.",
         )
     _fits(intent, method)
-    if method["type"] != "card":
+    if method["type"] in banks.CURRENCY:
         method = banks.accept(method, given.acceptance, clock.now(intent["customer"]))
     authenticated = intent.pop("_authenticated", None) == method["id"]
     wanted = payments.requested(intent)
@@ -86,7 +88,7 @@ def confirm(intent: Json, given: Confirmation) -> Json:
     url = f"{house().base_url}/3ds/{token}"
     action = payments.next_action(url, given.return_url, given.sdk or not given.return_url)
     attempt = payments.confirm(intent, method, given.off_session, authenticated, action=action)
-    if attempt.result == "action":
+    if attempt.result == "action" and method["type"] == "card":
         kept = {"intent": intent["id"], "method": method["id"], "return_url": given.return_url}
         db().set_token(token, {"kind": "payment_intent"} | kept)
         return intent

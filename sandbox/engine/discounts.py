@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sandbox import clock, money, periods
 from sandbox.engine.totals import Rule
 from sandbox.errors import missing, request_error
-from sandbox.events import change, emit
+from sandbox.events import change, difference, emit
 from sandbox.house import db
 from sandbox.objects import discount as shapes
 from sandbox.store import public
@@ -123,7 +123,7 @@ def unsaved(offered: Offer, target: Json) -> Json:
     coupon = offered.coupon
     start = clock.now(target.get("customer"))
     end = None
-    if coupon["duration"] == "repeating":
+    if coupon["duration"] == "repeating" and lasting(target):
         months = {"interval": "month", "interval_count": 1}
         end = periods.boundary(start, months, coupon["duration_in_months"])
     return shapes.discount(start, end, coupon, offered.code["id"] if offered.code else None, target)
@@ -151,8 +151,8 @@ def _count(obj: Json, flag: str) -> None:
 
 
 def lasting(discount: Json) -> bool:
-    """Whether it is a customer's or a subscription's, and so can reduce more than one invoice."""
-    return not (discount["invoice"] or discount["invoice_item"] or discount["checkout_session"])
+    """Whether a discount, or its target, is a customer's or a subscription's, and so can reduce many invoices."""
+    return not any(discount.get(name) for name in ("invoice", "invoice_item", "checkout_session"))
 
 
 def alive(ids: list[str], now: int) -> list[Json]:
@@ -260,6 +260,6 @@ def give_customer(customer: Json, coupon_id: str | None) -> Json:
         made = db().put(unsaved(offered, {"customer": customer["id"]}))
         _count(db().get("coupon", coupon_id), "valid")
         db().put(known | {"_spent": "ended"})
-        previous = {key: known[key] for key in ("id", "source", "start", "end") if known[key] != made[key]}
+        previous = difference(public(known), public(made))
         emit("customer.discount.updated", made, previous)
     return change(db().get("customer", customer["id"]), None, discount=public(made))

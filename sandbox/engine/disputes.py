@@ -46,7 +46,7 @@ def _open(charge: Json, status: str, reason: str, amount: int, eligible: str | N
 
 def _withdraw(made: Json, charge: Json) -> None:
     fee = account_balance.DISPUTE_FEE
-    entry = account_balance.debit("adjustment", charge["id"], charge, -made["amount"], fee)
+    entry = account_balance.debit("adjustment", made["id"], charge, -made["amount"], fee)
     change(made, None, balance_transactions=[*made["balance_transactions"], _plain(entry)])
     emit("charge.dispute.funds_withdrawn", made)
 
@@ -114,7 +114,7 @@ def close(made: Json, status: str) -> Json:
     change(made, "charge.dispute.closed", status=status)
     if status == "won":
         charge = db().get("charge", made["charge"])
-        entry = account_balance.debit("adjustment", charge["id"], charge, made["amount"])
+        entry = account_balance.debit("adjustment", made["id"], charge, made["amount"])
         change(made, None, balance_transactions=[*made["balance_transactions"], _plain(entry)])
         emit("charge.dispute.funds_reinstated", made)
     return made

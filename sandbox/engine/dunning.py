@@ -15,14 +15,21 @@ DAY = 86400
 
 
 def failed(invoice: Json, error: Json, automatic: bool) -> None:
-    """Count a failed attempt, plan the next, and let the subscription fall behind or end."""
+    """Count a failed attempt, plan the next, and let the subscription fall behind or end.
+
+    Without any payment method no attempt is planned, so none is the last (docs.stripe.com, smart retries).
+    """
     before = _shot(invoice)
     first = invoice["auto_advance"] and not invoice["attempted"]
     planned = automatic or (first and not _decides(invoice))
     invoicing.count_attempt(invoice, automatic)
-    over = automatic and invoice["attempt_count"] > len(house().settings()["retry_days"])
+    nothing_to_try = error.get("code") == "resource_missing"  # Stripe does not retry without a payment method
+    over = (
+        automatic and not nothing_to_try and invoice["attempt_count"] > len(house().settings()["retry_days"])
+    )
     if planned:
-        invoice["next_payment_attempt"] = None if over else _next(invoice, invoice["attempt_count"])
+        stops = over or nothing_to_try
+        invoice["next_payment_attempt"] = None if stops else _next(invoice, invoice["attempt_count"])
     if error.get("charge"):
         hard = error.get("decline_code") or error.get("code")
         charged = db().get("charge", error["charge"])["payment_method"]
@@ -125,7 +132,7 @@ def fall_behind(invoice: Json, over: bool = False) -> None:
     """An invoice was not paid: so is its subscription past due and its customer delinquent."""
     customer = db().get("customer", invoice["customer"])
     sub = invoicing.subscription_of(invoice)
-    if (sub is not None and sub["status"] in subscriptions.ENDED) or _decides(invoice):
+    if sub is not None and (sub["status"] in subscriptions.ENDED or _decides(invoice)):
         return
     if sub is not None and sub["status"] == "active":
         change(sub, subscriptions.UPDATED, status="past_due")

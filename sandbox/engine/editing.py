@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import discounts, invoicing, items
+from sandbox.engine import discounts, invoicing, items, reckoning
 from sandbox.errors import request_error
 from sandbox.events import change, emit
 from sandbox.house import db
@@ -73,7 +73,7 @@ def item_of(line: Json) -> str | None:
 
 def _relist(invoice: Json, lines: list[Json]) -> None:
     invoice["lines"] = invoice["lines"] | {"data": lines, "total_count": len(lines)}
-    invoicing.reckon(invoice)
+    reckoning.reckon(invoice)
 
 
 def save(invoice: Json, edit: Any = None, **fields: Any) -> Json:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sandbox import clock, ids, money
 from sandbox.engine import (
+    amounts,
     balance,
     customers,
     discounts,
@@ -13,9 +14,8 @@ from sandbox.engine import (
     items,
     methods,
     payments,
-    prices,
+    reckoning,
     states,
-    totals,
 )
 from sandbox.errors import request_error
 from sandbox.events import change, emit
@@ -47,7 +47,7 @@ def compose(customer: Json, sub: Json | None, lines: list[Json], given: Json) ->
     }
     lines = [*(shapes.item_line(item) for item in waiting), *lines]
     invoice = shapes.invoice(clock.now(customer["id"]), customer, sub, lines, fields)
-    reckon(invoice, rules)
+    reckoning.reckon(invoice, rules)
     return invoice
 
 
@@ -57,29 +57,6 @@ def _waiting(customer: Json, sub: Json | None, given: Json) -> list[Json]:
         [] if which == "none" else items.pending(customer["id"], sub["id"] if sub else None, which == "own")
     )
     return items.newest_first([*found, *given.get("items", [])])
-
-
-def reckon(invoice: Json, rules: list[Json] | None = None) -> None:
-    """Write what the lines, discounts and the customer's balance amount to, in place.
-
-    `rules` are the discounts of the whole invoice, where they are not stored yet.
-    """
-    if rules is None:
-        rules = [db().get("discount", id_) for id_ in invoice["discounts"]]
-    by_line = {line["id"]: _rules(line["discounts"], invoice) for line in invoice["lines"]["data"]}
-    totals.apply(invoice, by_line, [discounts.rule(each, invoice["currency"]) for each in rules])
-    asked = _due(invoice)
-    invoice.update(amount_due=asked.amount_due, amount_remaining=asked.amount_due)
-
-
-def _rules(ids_: list[str], invoice: Json) -> list[totals.Rule]:
-    return [discounts.rule(db().get("discount", id_), invoice["currency"]) for id_ in ids_]
-
-
-def _due(invoice: Json) -> totals.Due:
-    currency = invoice["currency"]
-    least, step = money.minimum(currency), money.step(currency)
-    return totals.due(invoice["total"], invoice["starting_balance"], least, step)
 
 
 def draft(customer: Json, sub: Json | None, lines: list[Json], given: Json) -> Json:
@@ -105,13 +82,14 @@ def _take(line: Json, invoice_id: str) -> None:
 
 
 def period_lines(sub: Json, free: bool = False) -> list[Json]:
-    """One line per item for its current period; at no charge during a trial."""
+    """One line per item for its current period, in the subscription's currency; at no charge during a trial."""
     lines, now = [], clock.now(sub["customer"])
     for item in sub["items"]["data"]:
-        unit = prices.unit_amount(item["price"], sub["currency"]) or 0
-        amount = 0 if free else unit * item["quantity"]
+        unit = amounts.unit_amount(item["price"], sub["currency"]) or 0
+        priced = item | {"price": item["price"] | {"unit_amount": unit, "currency": sub["currency"]}}
         period = (item["current_period_start"], item["current_period_end"])
-        line = shapes.line(sub, item, _describe(item, free), amount, period)
+        amount = 0 if free else unit * item["quantity"]
+        line = shapes.line(sub, priced, _describe(priced, free), amount, period)
         line["discounts"] = [each["id"] for each in discounts.alive(item["discounts"], now)]
         lines.append(line)
     return lines
@@ -136,7 +114,7 @@ def finalize(invoice: Json, intent: Json | None = None) -> Json:
     """
     now = clock.now(invoice["customer"])
     if intent is None:
-        _apply_balance(invoice)
+        reckoning.apply_balance(invoice)
     else:
         invoice.update(amount_due=invoice["total"], amount_remaining=invoice["total"])
         invoice["ending_balance"] = invoice["starting_balance"]
@@ -164,17 +142,6 @@ def finalize(invoice: Json, intent: Json | None = None) -> Json:
     if invoice["amount_remaining"] > 0:
         _bind(invoice, intent or _open_intent(invoice), now)
     return invoice
-
-
-def _apply_balance(invoice: Json) -> None:
-    customer = db().get("customer", invoice["customer"])
-    invoice["starting_balance"] = balance.of(customer, invoice["currency"])
-    asked = _due(invoice)
-    invoice.update(
-        amount_due=asked.amount_due, amount_remaining=asked.amount_due, ending_balance=asked.ending_balance
-    )
-    for type_, amount in asked.moves:
-        balance.move(customer["id"], amount, invoice["currency"], type_, {"invoice": invoice["id"]})
 
 
 def _open_intent(invoice: Json) -> Json:
@@ -306,7 +273,7 @@ def void(invoice: Json) -> Json:
             "status_transition_invalid",
         )
     _stop(invoice, "void", "voided_at", "invoice.voided", "void_invoice")
-    _give_back(invoice)
+    reckoning.give_back(invoice)
     dunning.recovered(invoice)
     return invoice
 
@@ -345,14 +312,6 @@ def cancel_payments(invoice: Json) -> None:
         payment["status"] = "canceled"
         payment["status_transitions"]["canceled_at"] = clock.now(invoice["customer"])
         db().put(payment)
-
-
-def _give_back(invoice: Json) -> None:
-    """A void invoice leaves the customer's balance as if it had never been."""
-    applied = (invoice["ending_balance"] or 0) - invoice["starting_balance"]
-    if applied:
-        given = {"invoice": invoice["id"]}
-        balance.move(invoice["customer"], -applied, invoice["currency"], "unapplied_from_invoice", given)
 
 
 def subscription_of(invoice: Json) -> Json | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock, periods
-from sandbox.engine import billing, invoicing, proration, subscriptions
+from sandbox.engine import billing, invoicing, methods, proration, subscriptions
 from sandbox.errors import not_built, request_error
 from sandbox.events import change, difference, emit
 from sandbox.house import db
@@ -52,9 +52,18 @@ def end_collection_pause(subscription_id: str) -> None:
     change(db().get("subscription", subscription_id), subscriptions.UPDATED, pause_collection=None)
 
 
-def after_trial(sub: Json) -> None:
-    """A trial ended without a card, and its settings say to pause."""
-    _pause(sub, "trial_end_without_payment_method")
+def stops_after_trial(sub: Json) -> bool:
+    """A trial is over: without a card its trial_settings may end or pause the subscription. False when it goes on."""
+    customer = db().get("customer", sub["customer"])
+    missing = sub["trial_settings"]["end_behavior"]["missing_payment_method"]
+    sent = sub["collection_method"] == "send_invoice"
+    if missing == "create_invoice" or sent or methods.of(sub, customer) is not None:
+        return False
+    if missing == "cancel":
+        subscriptions.end_for(sub, None)
+    else:
+        _pause(sub, "trial_end_without_payment_method")
+    return True
 
 
 def pause(sub: Json, unused_from: str = "now", invoicing_behavior: str = "pending_invoice_item") -> Json:
@@ -88,11 +97,11 @@ def pause(sub: Json, unused_from: str = "now", invoicing_behavior: str = "pendin
 
 
 def _pause(sub: Json, reason: str) -> None:
-    before = sub["status"]
+    before = public(db().get("subscription", sub["id"]))
     details = shapes.paused(reason, clock.now(sub["customer"]))
     change(sub, None, status="paused", status_details=details)
     emit(PAUSED, sub)
-    emit(subscriptions.UPDATED, sub, {"status": before, "status_details": None})
+    emit(subscriptions.UPDATED, sub, difference(before, public(sub)))
 
 
 def resume(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sandbox import cards, clock
-from sandbox.engine import banks, captures, charging, debits, methods, states
+from sandbox.engine import banks, captures, charging, debits, methods, states, transfers
 from sandbox.events import change, emit
 from sandbox.house import db
 from sandbox.objects import intents
@@ -83,6 +83,9 @@ def confirm(
 ) -> Attempt:
     """One attempt. `url` is the challenge page where a person is there to answer it, `action` a whole
     next_action in its stead."""
+    if method["type"] == transfers.KIND:
+        transfers.begin(intent, method)
+        return Attempt("paid" if intent["status"] == "succeeded" else "action")
     if method["type"] != "card":
         debits.begin(intent, method)
         return Attempt("processing")

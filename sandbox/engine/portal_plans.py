@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 
 from sandbox import clock, periods
-from sandbox.engine import changing, discounts, pausing, portal, prices, schedules, subscriptions
+from sandbox.engine import amounts, changing, discounts, pausing, portal, schedules, subscriptions
 from sandbox.errors import ApiError
 from sandbox.events import change
 from sandbox.house import db
@@ -114,7 +114,7 @@ def choices(session: Json, sub: Json) -> list[Json]:
         product = db().get("product", row["product"])
         for id_ in row["prices"]:
             price = db().get("price", id_)
-            amount = prices.unit_amount(price, sub["currency"])
+            amount = amounts.unit_amount(price, sub["currency"])
             current = id_ == item["price"]["id"]
             if (
                 amount is None
@@ -184,8 +184,8 @@ def is_later(session: Json, sub: Json, price_id: str, quantity: int) -> bool:
     feature = portal.features(session)["subscription_update"]
     conditions = {each["type"] for each in feature["schedule_at_period_end"]["conditions"]}
     item, price = sub["items"]["data"][0], db().get("price", price_id)
-    old_unit = prices.unit_amount(db().get("price", item["price"]["id"]), sub["currency"]) or 0
-    smaller = (prices.unit_amount(price, sub["currency"]) or 0) * quantity < old_unit * item["quantity"]
+    old_unit = amounts.unit_amount(db().get("price", item["price"]["id"]), sub["currency"]) or 0
+    smaller = (amounts.unit_amount(price, sub["currency"]) or 0) * quantity < old_unit * item["quantity"]
     shorter = _days(price) < _days(item["price"])
     return ("decreasing_item_amount" in conditions and smaller) or (
         "shortening_interval" in conditions and shorter

@@ -18,7 +18,6 @@ from sandbox.engine import (
     disputes,
     dunning,
     invoicing,
-    methods,
     pausing,
     previewing,
     refunds,
@@ -41,16 +40,8 @@ def renew(subscription_id: str) -> None:
 def end_trial(subscription_id: str) -> None:
     """With a card it becomes active before it is charged; without, as its trial_settings say."""
     sub = db().get("subscription", subscription_id)
-    customer = db().get("customer", sub["customer"])
-    missing = sub["trial_settings"]["end_behavior"]["missing_payment_method"]
-    if sub["collection_method"] == "charge_automatically" and methods.of(sub, customer) is None:
-        if missing == "cancel":
-            subscriptions.end_for(sub, None)
-            return
-        if missing == "pause":
-            pausing.after_trial(sub)
-            return
-    _move_on(sub)
+    if not pausing.stops_after_trial(sub):
+        _move_on(sub)
 
 
 def _move_on(sub: Json) -> None:
@@ -80,7 +71,7 @@ def _move_on(sub: Json) -> None:
 
 
 def finalize(invoice_id: str) -> None:
-    """The hour of the draft is over: open it and charge."""
+    """The hour of the draft is over: open it, and charge or send it."""
     closing.advance(db().get("invoice", invoice_id))
 
 

@@ -102,7 +102,10 @@ def of(sub: Json) -> Json | None:
 
 
 def begin(schedule: Json) -> None:
-    """The time of the first phase has come."""
+    """The time of the first phase has come; a customer who was deleted gets no subscription."""
+    if db().get("customer", schedule["customer"]).get("_deleted"):
+        cancel(schedule)
+        return
     _begin(schedule)
     emit(UPDATED, schedule, {"current_phase": None, "status": "not_started", "subscription": None})
 

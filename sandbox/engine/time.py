@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox import agenda, clock
-from sandbox.engine.renewals import HANDLERS
+from sandbox.engine import removal
+from sandbox.engine.renewals import HANDLERS as RENEWALS
+from sandbox.errors import request_error
 from sandbox.events import emit
 from sandbox.house import db
 from sandbox.objects import account
@@ -15,7 +17,19 @@ from sandbox.objects import account
 Json = dict[str, Any]
 
 CLOCK = "test_helpers.test_clock"
+MOST_CUSTOMERS, MOST_SUBSCRIPTIONS = 3, 3  # of one clock, of one of its customers (facts 6)
+HANDLERS = {**RENEWALS, "delete_clock": removal.clock_is_old}
 log = logging.getLogger("sandbox.time")
+
+
+class Repeats(Protocol):
+    """What repeats failed deliveries."""
+
+    def next_repeat(self) -> float | None: ...
+
+    def repeat(self) -> None: ...
+
+
 _advancing = threading.Lock()  # one advancement at a time, though requests go on in between
 
 
@@ -30,28 +44,83 @@ def clock_for(customer: Json) -> Json:
     """The customer's test clock, made now and frozen at the present if there is none."""
     if customer["test_clock"]:
         return db().get(CLOCK, customer["test_clock"])
-    made = create_clock(clock.now(customer["id"]), None)
+    made = create_clock(clock.now(customer["id"]), None, panel=True)
     join(customer, made["id"])
     return made
 
 
-def create_clock(frozen_time: int, name: str | None) -> Json:
-    made = db().put(account.test_clock(clock.wall(), frozen_time, name))
+def create_clock(frozen_time: int, name: str | None, panel: bool = False) -> Json:
+    """A clock that stands still. One that the control panel makes for somebody is kept for good."""
+    made = db().put(account.test_clock(clock.wall(), frozen_time, name) | {"_panel": panel})
     emit("test_helpers.test_clock.created", made)
     return made
+
+
+def check_room(clock_id: str) -> None:
+    """400 when the clock has as many customers as it may have."""
+    if len(db().all("customer", test_clock=clock_id)) >= MOST_CUSTOMERS:
+        raise request_error(f"A test clock can have up to {MOST_CUSTOMERS} customers.", param="test_clock")
+
+
+def check_subscriptions(customer: Json) -> None:
+    """400 when a customer on a test clock has as many subscriptions as it may have there."""
+    test_clock = db().find(CLOCK, customer["test_clock"])
+    if test_clock is None or test_clock["_panel"]:
+        return
+    if len(db().all("subscription", customer=customer["id"])) >= MOST_SUBSCRIPTIONS:
+        raise request_error(
+            f"A customer on a test clock can have up to {MOST_SUBSCRIPTIONS} subscriptions.", param="customer"
+        )
 
 
 def join(customer: Json, clock_id: str) -> None:
     """Put a customer, and everything that it has, on a clock."""
     customer["test_clock"] = clock_id
     db().put(customer)
-    for kind in ("subscription", "invoice"):
+    for kind in ("subscription", "subscription_schedule", "invoice", "invoiceitem"):
         for obj in db().all(kind, customer=customer["id"]):
             db().put(obj | {"test_clock": clock_id})
     for row in db().rows("SELECT subject, kind FROM agenda WHERE customer=?", (customer["id"],)):
         if row["kind"] not in agenda.BY_WALL:
             sql = "UPDATE agenda SET clock=? WHERE subject=? AND kind=?"
             db().write(sql, (clock_id, row["subject"], row["kind"]))
+
+
+def wall_moments() -> list[tuple[int, str, str]]:
+    """What comes next on the wall, soonest first: (UTC seconds, kind, object), at most a thousand."""
+    rows = db().rows("SELECT at, kind, subject FROM agenda WHERE clock IS NULL ORDER BY at LIMIT 1000")
+    return [(row["at"], row["kind"], row["subject"]) for row in rows]
+
+
+def advance_wall(to: int, deliverer: Repeats) -> None:
+    """Move everybody without a test clock to `to`, doing what falls due in its order, repeated deliveries too.
+
+    ValueError when that is not ahead. What an advance was interrupted in goes on at the next step of the wall.
+    """
+    with _advancing:
+        if to <= clock.wall():
+            raise ValueError(f"The time is already {clock.wall()}: choose a later one.")
+        while _wall_step(to, deliverer):
+            pass
+        with db().transaction():
+            clock.move_wall(to)
+
+
+def _wall_step(to: int, deliverer: Repeats) -> bool:
+    """Do the next thing by `to`, at its time; False when nothing is left."""
+    coming = db().one("SELECT min(at) AS at FROM agenda WHERE clock IS NULL")
+    due = coming["at"] if coming and coming["at"] is not None else None
+    again = deliverer.next_repeat()
+    if again is not None and again <= to and (due is None or again < due):
+        with db().transaction():
+            clock.move_wall(again)
+        deliverer.repeat()
+        return True
+    if due is None or due > to:
+        return False
+    with db().transaction():
+        clock.move_wall(due)
+    return _step(None, due)
 
 
 def announce(test_clock: Json, target: int) -> Json:
@@ -148,5 +217,6 @@ class WallClock:
         for interrupted in db().all(CLOCK, status="advancing"):
             run(interrupted["id"])
         while not self._stop.wait(self._seconds):
-            while not self._stop.is_set() and _step(None, clock.wall()):
-                pass
+            with _advancing:
+                while not self._stop.is_set() and _step(None, clock.wall()):
+                    pass

@@ -40,8 +40,13 @@ def webhook_endpoint(created: int, given: Json) -> Json:
         "metadata": given.get("metadata", {}),
         "status": "enabled",
         "url": given["url"],
-        "_secret": "whsec_" + ids.random_text(32),
+        "_secret": new_secret(),
     }
+
+
+def new_secret() -> str:
+    """What an endpoint's deliveries are signed with."""
+    return "whsec_" + ids.random_text(32)
 
 
 def test_clock(created: int, frozen_time: int, name: str | None) -> Json:

@@ -54,7 +54,11 @@ def refund(created: int, charge: Json, amount: int, given: Json) -> Json:
     }
 
 
-DESTINATION_TYPES = {"sepa_debit": "eu_bank_transfer", "us_bank_account": "us_bank_transfer"}
+DESTINATION_TYPES = {
+    "customer_balance": "customer_cash_balance",
+    "sepa_debit": "eu_bank_transfer",
+    "us_bank_account": "us_bank_transfer",
+}
 _NUMBERED: Json = {"reference": None, "reference_status": "pending"}
 DESTINATIONS: dict[str, Json] = {
     "card": {
@@ -64,6 +68,7 @@ DESTINATIONS: dict[str, Json] = {
             "type": "refund",
         }
     },
+    "customer_balance": {"customer_cash_balance": {}},
     "sepa_debit": {"eu_bank_transfer": _NUMBERED},
     "us_bank_account": {"us_bank_transfer": _NUMBERED},
 }

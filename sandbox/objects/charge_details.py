@@ -16,6 +16,8 @@ def details(created: int, method: Json, amount: int, held: bool) -> Json:
     kind = method["type"]
     if kind == "card":
         return {"card": _card(created, method, amount, held), "type": "card"}
+    if kind == "customer_balance":
+        return {kind: {}, "type": kind}
     expected = datetime.fromtimestamp(created + DEBIT_DAYS * 86400, UTC).date().isoformat()
     own = {key: value for key, value in method[kind].items() if key in DEBIT[kind]}
     return {

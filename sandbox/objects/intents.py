@@ -72,6 +72,10 @@ def options(types: list[str], *more: str) -> Json:
         },
         "sepa_debit": {},
         "us_bank_account": {"verification_method": "automatic"},
+        "customer_balance": {
+            "bank_transfer": {"type": "jp_bank_transfer"},
+            "funding_type": "bank_transfer",
+        },
     }
     return {kind: shapes[kind] for kind in types}
 

@@ -13,7 +13,18 @@ from typing import Any
 from flask import Blueprint
 
 from sandbox import actions
-from sandbox.pages import answers, challenge, checkout, guards, invoice, panel, portal, portal_plans, wording
+from sandbox.pages import (
+    answers,
+    challenge,
+    checkout,
+    guards,
+    invoice,
+    panel,
+    panel_wire,
+    portal,
+    portal_plans,
+    wording,
+)
 
 bp = Blueprint(
     "pages",
@@ -56,11 +67,16 @@ ROUTES: tuple[tuple[str, str, View, str], ...] = (
     ("GET", "/clock", panel.clock, "clock"),
     ("POST", "/clock/advance", panel.advance, "clock_advance"),
     ("POST", "/clock/card", panel.use_card, "clock_card"),
-    ("GET", "/deliveries", panel.deliveries, "deliveries"),
-    ("POST", "/deliveries/flush", panel.flush, "deliveries_flush"),
-    ("GET", "/trouble", panel.trouble, "trouble"),
-    ("POST", "/trouble", panel.set_trouble, "trouble_set"),
-    ("POST", "/trouble/settings", panel.set_settings, "settings_set"),
+    ("POST", "/clock/everybody", panel_wire.advance, "clock_everybody"),
+    ("GET", "/deliveries", panel_wire.deliveries, "deliveries"),
+    ("POST", "/deliveries/flush", panel_wire.flush, "deliveries_flush"),
+    ("POST", "/deliveries/resend", panel_wire.resend, "deliveries_resend"),
+    ("POST", "/deliveries/roll", panel_wire.roll, "deliveries_roll"),
+    ("GET", "/trouble", panel_wire.trouble, "trouble"),
+    ("POST", "/trouble", panel_wire.set_trouble, "trouble_set"),
+    ("POST", "/trouble/settings", panel_wire.set_settings, "settings_set"),
+    ("GET", "/state", panel_wire.state, "state"),
+    ("POST", "/state", panel_wire.change_state, "state_change"),
 )
 
 for _method, _path, _view, _name in ROUTES:

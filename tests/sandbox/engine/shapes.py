@@ -22,6 +22,8 @@ FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "stripe-openapi" / "
 OBSOLETE = {("invoice", "subscription")}
 ON_EXPAND = {("charge", "refunds")}
 PARTIAL = {"account"}  # answered only as far as a billing desk reads it
+# Kinds with a part named after their `type`, and which one Stripe's sample is of.
+NAMED_PARTS = {"payment_method": "card", "customer_cash_balance_transaction": "funded"}
 LIST_KEYS = {"object", "data", "has_more", "total_count", "url"}
 
 
@@ -43,8 +45,8 @@ def problems(obj: Json, sample: Json | None = None, without: frozenset[str] = fr
     kind = obj["object"]
     found = _object(obj, class_of(kind), kind, without)
     wanted = set(sample or {}) - without
-    if kind == "payment_method":  # the sample is a card; each type has a part of its own name
-        wanted = wanted - {"card"} | {obj["type"]}
+    if kind in NAMED_PARTS:
+        wanted = wanted - {NAMED_PARTS[kind]} | {obj["type"]}
     for key in sorted(wanted - set(obj)):
         if (kind, key) not in OBSOLETE | ON_EXPAND and kind not in PARTIAL:
             found.append(f"{kind}.{key}: Stripe's sample has it")

@@ -17,9 +17,7 @@ def refused(call: Any, *args: Any) -> Any:
     return caught.value
 
 
-@pytest.mark.parametrize(
-    "key", ["", "sk_live_0123456789abcdefghij", "sk_test_short", "pk_test_0123456789abcdef"]
-)
+@pytest.mark.parametrize("key", ["", "sk_live_0123456789abcdefghij", "sk_test_short"])
 def test_only_a_test_key_is_let_in(sandbox: Sandbox, key: str) -> None:
     answer = sandbox.raw("GET", "/v1/account", Authorization=f"Bearer {key}")
     assert answer.status == 401
@@ -182,9 +180,10 @@ def test_lists_come_newest_first_in_pages_both_ways(sandbox: Sandbox) -> None:
 def test_lists_are_filtered_by_time(sandbox: Sandbox) -> None:
     clock = sandbox.api.test_helpers.test_clocks.create({"frozen_time": 1_950_000_000})
     customer = sandbox.api.customers.create({"test_clock": clock.id})
-    later = sandbox.api.customers.list({"created": {"gte": 1_950_000_000}}).data
+    there = {"test_clock": clock.id}
+    later = sandbox.api.customers.list({"created": {"gte": 1_950_000_000}, **there}).data
     assert [each.id for each in later] == [customer.id]
-    assert sandbox.api.customers.list({"created": {"gt": 1_950_000_000}}).data == []
+    assert sandbox.api.customers.list({"created": {"gt": 1_950_000_000}, **there}).data == []
 
 
 def test_expansion_follows_ids_and_adds_what_is_left_out(sandbox: Sandbox) -> None:

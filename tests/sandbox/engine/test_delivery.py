@@ -41,11 +41,11 @@ def test_the_secret_is_told_once(sandbox: Sandbox, endpoint: Endpoint) -> None:
     assert (again.status, again.enabled_events) == ("enabled", ["*"])
 
 
-def test_an_endpoint_of_another_api_version_is_refused_since_no_event_would_have_it(sandbox: Sandbox) -> None:
-    given: Any = {"url": "http://127.0.0.1:9/", "enabled_events": ["*"], "api_version": "2025-03-31.basil"}
+def test_an_endpoint_of_a_version_that_there_is_not_is_refused(sandbox: Sandbox) -> None:
+    given: Any = {"url": "http://127.0.0.1:9/", "enabled_events": ["*"], "api_version": "2030-01-01.fern"}
     with pytest.raises(stripe.InvalidRequestError) as caught:
         sandbox.api.webhook_endpoints.create(given)
-    assert (caught.value.code, caught.value.param) == ("sandbox_not_built", "api_version")
+    assert (caught.value.http_status, caught.value.param) == (400, "api_version")
 
 
 def test_an_endpoint_gets_only_what_it_asked_for(sandbox: Sandbox) -> None:
@@ -200,3 +200,85 @@ def test_a_taken_port_is_said_in_one_sentence_and_no_data_are_touched(
     assert second.returncode == 1
     assert second.stderr == f"Port {sandbox.port} is taken: choose another with --port or SANDBOX_PORT.\n"
     assert not data.exists()
+
+
+def test_a_rolled_secret_signs_beside_the_old_one_for_as_long_as_was_asked(
+    sandbox: Sandbox, endpoint: Endpoint
+) -> None:
+    old = endpoint.secret  # type: ignore[attr-defined]
+    path = f"endpoints/{endpoint.id}/roll"  # type: ignore[attr-defined]
+    new = sandbox.control(path, keep_old_seconds=3600)["secret"]
+    sandbox.customer()
+    flushed(sandbox, endpoint)
+    signature, body = endpoint.got[0]
+    assert signature.count("v1=") == 2
+    for secret in (old, new):
+        assert stripe.Webhook.construct_event(body, signature, secret)
+    newest = sandbox.control(path, keep_old_seconds=0)["secret"]
+    sandbox.customer()
+    flushed(sandbox, endpoint)
+    signature, body = endpoint.got[1]
+    assert signature.count("v1=") == 1
+    assert stripe.Webhook.construct_event(body, signature, newest)
+    for secret in (old, new):
+        with pytest.raises(stripe.SignatureVerificationError):
+            stripe.Webhook.construct_event(body, signature, secret)
+
+
+def test_a_retry_is_the_same_event_signed_anew(sandbox: Sandbox, endpoint: Endpoint) -> None:
+    endpoint.answers = 500
+    sandbox.control("trouble", delivery="hold")
+    sandbox.customer()
+    flushed(sandbox, endpoint)
+    sandbox.control(f"endpoints/{endpoint.id}/roll", keep_old_seconds=0)  # type: ignore[attr-defined]
+    endpoint.answers = 200
+    flushed(sandbox, endpoint)
+    (first, body), (second, again) = endpoint.got
+    assert json.loads(body) == json.loads(again)
+    assert first != second
+
+
+def test_a_resent_event_comes_at_once_and_what_is_owed_stays_owed(
+    sandbox: Sandbox, endpoint: Endpoint
+) -> None:
+    sandbox.control("trouble", delivery="hold")
+    customer = sandbox.customer()
+    (event,) = sandbox.events(about=customer.id)
+    path = f"events/{event['id']}/resend"
+    answer = sandbox.control(path, endpoint=endpoint.id)  # type: ignore[attr-defined]
+    assert answer == {"http_status": 200, "error": None}
+    assert [each["id"] for each in endpoint.events()] == [event["id"]]
+    (row,) = sandbox.look(f"deliveries?event={event['id']}")["deliveries"]
+    assert (row["status"], row["attempts"]) == ("pending", 0)
+    flushed(sandbox, endpoint)
+    assert [each["id"] for each in endpoint.events()] == [event["id"]] * 2
+    gone = sandbox.http("POST", f"/sandbox/{path}", '{"endpoint": "we_nobody"}')
+    assert gone.status == 404
+
+
+def test_pending_webhooks_counts_the_endpoints_that_are_still_owed(
+    sandbox: Sandbox, endpoint: Endpoint
+) -> None:
+    other = Endpoint()
+    made = sandbox.api.webhook_endpoints.create({"url": other.url, "enabled_events": ["*"]})
+    sandbox.control("trouble", delivery="hold")
+    other.answers = 500
+    customer = sandbox.customer()
+    (event,) = sandbox.events(about=customer.id)
+    assert event["pending_webhooks"] == 2
+    flushed(sandbox, endpoint)
+    assert sandbox.api.events.retrieve(event["id"]).pending_webhooks == 1
+    assert {each["pending_webhooks"] for each in endpoint.events() + other.events()} <= {1, 2}
+    sandbox.api.webhook_endpoints.delete(made.id)
+    other.close()
+
+
+def test_a_redirect_is_a_failure_and_not_followed(sandbox: Sandbox, endpoint: Endpoint) -> None:
+    endpoint.answers = 302
+    sandbox.control("trouble", delivery="hold")
+    customer = sandbox.customer()
+    flushed(sandbox, endpoint)
+    (event,) = sandbox.events(about=customer.id)
+    (row,) = sandbox.look(f"deliveries?event={event['id']}")["deliveries"]
+    assert (row["status"], row["http_status"], row["error"]) == ("pending", 302, "HTTP 302")
+    assert len(endpoint.got) == 1

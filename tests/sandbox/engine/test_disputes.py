@@ -34,6 +34,9 @@ def test_a_dispute_takes_the_money_and_a_fee_at_once(sandbox: Sandbox) -> None:
     assert dispute.evidence_details.due_by == charge.created + 9 * DAY
     (entry,) = dispute.balance_transactions
     assert (entry.amount, entry.fee, entry.net, entry.reporting_category) == (-5000, 1500, -6500, "dispute")
+    assert [each.id for each in sandbox.api.balance_transactions.list({"source": dispute.id}).data] == [
+        entry.id
+    ]
     created, withdrawn = sandbox.events(mark)[-2:]
     assert created["data"]["object"]["balance_transactions"] == []
     assert len(withdrawn["data"]["object"]["balance_transactions"]) == 1

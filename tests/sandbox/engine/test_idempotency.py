@@ -182,6 +182,40 @@ def test_effect_and_record_survive_a_kill_together(own_sandbox: Sandbox) -> None
     assert own_sandbox.card(session.url).status == 303
 
 
+def test_an_effect_whose_answer_a_kill_prevented_is_found_by_its_key(own_sandbox: Sandbox) -> None:
+    own_sandbox.control("trouble", api="slow", slow_seconds=30, api_method="POST")
+    waiting = threading.Thread(target=_ask_in_vain, args=(own_sandbox,))
+    waiting.start()
+    eventually(
+        lambda: own_sandbox.api.customers.list({"email": "vain@example.com"}).data,
+        "the effect, not yet the answer",
+    )
+    own_sandbox.stop(signal.SIGKILL)
+    waiting.join()
+    own_sandbox.start()
+    own_sandbox.control("trouble", api="normal")
+    again = own_sandbox.raw("POST", CUSTOMERS, "email=vain@example.com", "kill-2")
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (200, "true")
+    (only,) = own_sandbox.api.customers.list({"email": "vain@example.com"}).data
+    assert again.json["id"] == only.id
+
+
+def test_a_request_that_met_another_with_its_key_is_not_kept_itself(sandbox: Sandbox) -> None:
+    sandbox.control("trouble", api="slow", slow_seconds=2, times=1)
+    answers: list[Answer] = []
+    first = threading.Thread(
+        target=lambda: answers.append(sandbox.raw("POST", CUSTOMERS, "email=met@example.com", "met-1"))
+    )
+    first.start()
+    eventually(
+        lambda: sandbox.api.customers.list({"email": "met@example.com"}).data, "the first is under way"
+    )
+    assert sandbox.raw("POST", CUSTOMERS, "email=met@example.com", "met-1").status == 409
+    first.join()
+    again = sandbox.raw("POST", CUSTOMERS, "email=met@example.com", "met-1")
+    assert (answers[0].status, again.status, again.json["id"]) == (200, 200, answers[0].json["id"])
+
+
 def _ask_in_vain(sandbox: Sandbox) -> None:
     with pytest.raises(OSError, match=r"."):
         sandbox.raw("POST", CUSTOMERS, "email=vain@example.com", "kill-2")

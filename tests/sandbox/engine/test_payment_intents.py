@@ -468,3 +468,12 @@ def test_confirming_an_invoices_intent_pays_the_invoice(sandbox: Sandbox) -> Non
     )
     assert sandbox.api.invoices.retrieve(sub.latest_invoice).status == "paid"
     assert sandbox.api.subscriptions.retrieve(sub.id).status == "active"
+
+
+def test_a_client_secret_must_be_the_intents_own(sandbox: Sandbox) -> None:
+    intent = made(sandbox)
+    api = sandbox.api.payment_intents
+    assert api.retrieve(intent.id, {"client_secret": intent.client_secret}).id == intent.id
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        api.retrieve(intent.id, {"client_secret": "pi_1_secret_2"})
+    assert caught.value.param == "client_secret"

@@ -121,3 +121,87 @@ def test_held_deliveries_are_listed_and_sent_on_demand(shop: Shop) -> None:
     assert "0 attempts" in page.text
     assert shop.visitor.post("/deliveries/flush").status == 303
     assert "1 attempt" in shop.visitor.get("/deliveries").text  # nobody listens at that port
+
+
+def test_everybodys_time_moves_by_a_button(shop: Shop, subscription: Any) -> None:
+    page = shop.visitor.get("/clock")
+    assert "Everybody’s time" in page.text
+    assert {"renewal", "next"} <= {each["value"] for each in page.document.all("button", name="to")}
+    before = json.loads(shop.visitor.get("/sandbox/clock").body)["now"]
+    done = shop.visitor.post("/clock/everybody", {"step": "hour"})
+    assert (done.status, done.location) == (303, "/clock")
+    assert json.loads(shop.visitor.get("/sandbox/clock").body)["now"] >= before + 3600
+    assert shop.subscription(subscription.id).status == "active"
+
+
+def test_going_to_what_there_is_not_is_explained(shop: Shop) -> None:
+    shop.visitor.post("/state", {"act": "save", "name": "before-nothing"})
+    shop.visitor.post("/state", {"act": "reset"})
+    shop.visitor.post("/clock/everybody", {"to": "renewal"})
+    assert "Nothing of that kind is due." in shop.visitor.get("/clock").text
+    assert shop.visitor.post("/clock/everybody", {"step": "year"}).status == 400
+    shop.visitor.post("/state", {"act": "load", "name": "before-nothing"})
+
+
+def test_a_secret_is_rolled_and_shown_once(shop: Shop) -> None:
+    made = shop.client.v1.webhook_endpoints.create({"url": NOBODY, "enabled_events": ["*"]})
+    assert shop.visitor.post("/deliveries/roll", {"endpoint": made.id}).status == 303
+    first, second = shop.visitor.get("/deliveries"), shop.visitor.get("/deliveries")
+    assert "whsec_" in first.text
+    assert "whsec_" not in second.text
+    assert shop.visitor.post("/deliveries/roll", {"endpoint": "we_nobody"}).status == 404
+
+
+def test_an_event_is_sent_again_from_the_panel(shop: Shop) -> None:
+    made = shop.client.v1.webhook_endpoints.create({"url": NOBODY, "enabled_events": ["*"]})
+    shop.visitor.post("/trouble", {"delivery": "hold", "api": "normal"})
+    shop.customer("again@example.com")
+    (event, *_) = shop.client.v1.events.list({"limit": 1}).data
+    sent = shop.visitor.post("/deliveries/resend", {"event": event.id, "endpoint": made.id})
+    assert sent.status == 303
+    assert f"{event.id} was sent again: ConnectionRefusedError" in shop.visitor.get("/deliveries").text
+
+
+def test_trouble_is_narrowed_and_settings_are_kept_by_the_forms(shop: Shop) -> None:
+    form = {"delivery": "late", "api": "slow", "api_path": "/v1/refunds", "api_method": "POST", "times": "2"}
+    shop.visitor.post("/trouble", form | {"delay_seconds": "9", "slow_seconds": "1"})
+    trouble = json.loads(shop.visitor.get("/sandbox/trouble").body)
+    assert (trouble["api"], trouble["api_path"], trouble["api_method"], trouble["times"]) == (
+        "slow",
+        "/v1/refunds",
+        "POST",
+        2,
+    )
+    assert (trouble["delay_seconds"], trouble["slow_seconds"]) == (9, 1)
+    shop.visitor.post("/trouble", {"delivery": "normal", "api": "normal", "times": "many"})
+    assert "There is a problem" in shop.visitor.get("/trouble").text
+    kept = {
+        "retry_end": "cancel",
+        "delivery_schedule": "live",
+        "api_version": "2025-03-31.basil",
+        "rate_limit": "25",
+    }
+    shop.visitor.post("/trouble/settings", kept)
+    settings = json.loads(shop.visitor.get("/sandbox/settings").body)
+    assert (settings["delivery_schedule"], settings["api_version"], settings["rate_limit"]) == (
+        "live",
+        "2025-03-31.basil",
+        25,
+    )
+    calm = {"delivery_schedule": "fast", "api_version": "2026-10-28.endive", "rate_limit": "0"}
+    shop.visitor.post("/trouble/settings", {"retry_end": "cancel"} | calm)
+    shop.control("trouble", delivery="normal", api="normal", api_path="/v1/")
+
+
+def test_the_state_is_saved_forgotten_and_loaded_by_forms(shop: Shop) -> None:
+    shop.customer("remembered@example.com")
+    assert shop.visitor.post("/state", {"act": "save", "name": "with-people"}).status == 303
+    assert "Saved as with-people." in shop.visitor.get("/state").text
+    shop.visitor.post("/state", {"act": "reset"})
+    assert "remembered@example.com" not in shop.visitor.get("/").text
+    shop.visitor.post("/state", {"act": "load", "name": "with-people"})
+    assert "remembered@example.com" in shop.visitor.get("/").text
+    shop.visitor.post("/state", {"act": "save", "name": "../no"})
+    assert "A name has up to 60" in shop.visitor.get("/state").text
+    assert shop.visitor.post("/state", {"act": "load", "name": "nothing"}).status == 404
+    assert shop.visitor.post("/state", {"act": "burn"}).status == 400
