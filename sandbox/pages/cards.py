@@ -17,13 +17,17 @@ TEST_CARDS = (
     ("4000 0000 0000 0341", "is accepted, then declined when charged"),
 )
 CARD_FIELDS = frozenset({"number", "expiry", "cvc", "name", "email"})
-TEST_ACCOUNTS = (
-    ("AT61 1904 3002 3457 3201", "SEPA, succeeds"),
-    ("AT32 1904 3002 3547 3204", "SEPA, succeeds after three minutes"),
-    ("AT86 1904 3002 3547 3202", "SEPA, fails"),
-    ("110000000 / 000123456789", "US, succeeds"),
-    ("110000000 / 000222222227", "US, fails"),
-)
+TEST_ACCOUNTS = {
+    "sepa_debit": (
+        ("AT61 1904 3002 3457 3201", "succeeds"),
+        ("AT32 1904 3002 3547 3204", "succeeds after three minutes"),
+        ("AT86 1904 3002 3547 3202", "fails"),
+    ),
+    "us_bank_account": (
+        ("110000000 / 000123456789", "succeeds"),
+        ("110000000 / 000222222227", "fails"),
+    ),
+}
 KINDS = {"card": "Card", "sepa_debit": "SEPA debit", "us_bank_account": "US bank account"}
 _FOUR_DIGIT_CVC = ("34", "37")
 _WITH_SEPARATOR = re.compile(r"([0-9]{1,2})\s*[/.\s-]\s*([0-9]{4}|[0-9]{2})")
@@ -99,6 +103,12 @@ def read_means(sent: Mapping[str, str], kinds: Sequence[str]) -> tuple[CardForm,
     """Whatever was chosen of the kinds that are offered; a card where nothing was chosen."""
     chosen = sent.get("pay_with", "")
     return read_bank(sent, chosen) if chosen in kinds and chosen != "card" else read_card(sent)
+
+
+def listed_means(kinds: Sequence[str]) -> list[tuple[str, str]]:
+    """The numbers that are listed beside a form: cards, and the accounts of the bank debits that it takes."""
+    cards = list(TEST_CARDS) if "card" in kinds else []
+    return cards + [row for kind in kinds for row in TEST_ACCOUNTS.get(kind, ())]
 
 
 def parse_expiry(text: str) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from flask import Response, render_template, request, url_for
 from sandbox import actions, checkout_actions
 from sandbox.outcomes import Bank, Card, Typed
 from sandbox.pages.answers import Rendered, explain, onward
-from sandbox.pages.cards import KINDS, TEST_ACCOUNTS, TEST_CARDS, CardForm, read_means
+from sandbox.pages.cards import KINDS, TEST_CARDS, CardForm, listed_means, read_means
 from sandbox.pages.forms import ADDRESS, read_typed
 from sandbox.pages.guards import allow_redirect_to, go
 
@@ -112,7 +112,7 @@ def _page(view: View, form: CardForm, notice: str = "") -> str:
         asks_save=(session["saved_payment_method_options"] or {}).get("payment_method_save") == "enabled",
         kinds=[(kind, KINDS[kind]) for kind in session["payment_method_types"]],
         test_cards=TEST_CARDS,
-        test_accounts=TEST_ACCOUNTS,
+        listed=listed_means(session["payment_method_types"]),
     )
 
 

@@ -7,7 +7,7 @@ from flask import Response, render_template, request, url_for
 from sandbox import actions, invoice_actions
 from sandbox.pages import invoice_words
 from sandbox.pages.answers import Rendered, explain, onward
-from sandbox.pages.cards import KINDS, TEST_ACCOUNTS, TEST_CARDS, CardForm, read_means
+from sandbox.pages.cards import KINDS, TEST_CARDS, CardForm, listed_means, read_means
 from sandbox.pages.guards import go
 
 SAID = {
@@ -65,7 +65,7 @@ def _page(token: str, form: CardForm) -> str:
         form=form,
         kinds=[(kind, KINDS[kind]) for kind in view["kinds"]],
         test_cards=TEST_CARDS,
-        test_accounts=TEST_ACCOUNTS,
+        listed=listed_means(view["kinds"]),
         status=invoice_words.STATUS_WORDS.get(invoice["status"], invoice["status"]),
         title=f"Invoice {invoice.get('number') or '(draft)'}",
     )

@@ -446,3 +446,23 @@ def test_a_bank_debit_completes_the_session_and_pays_it_later(
     if mode == "subscription":
         assert again.invoice.status == ("paid" if status == "paid" else "open")
         assert again.subscription.status == ("active" if status == "paid" else "past_due")
+
+
+def test_renewals_are_charged_in_the_currency_that_the_session_chose(sandbox: Sandbox) -> None:
+    product = sandbox.api.products.create({"name": "Pro"})
+    price = sandbox.api.prices.create(
+        {
+            "product": product.id,
+            "currency": "usd",
+            "unit_amount": 1000,
+            "recurring": {"interval": "month"},
+            "currency_options": {"eur": {"unit_amount": 900}},
+        }
+    )
+    sub = sandbox.subscriber(price=price.id, currency="eur")
+    sandbox.advance(sub.customer, sub.items.data[0].current_period_end + 7200)
+    paid = [
+        (each.currency, each.amount_paid)
+        for each in sandbox.api.invoices.list({"customer": sub.customer}).data
+    ]
+    assert paid == [("eur", 900)] * 2

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Error, Page, expect, sync_playwright
 
 from tests.sandbox.pages.shop import Shop
+from tests.sandbox.pages.test_portal_flows import desk_of
 from tests.sandbox.pages.visitor import ASKS_3DS, DECLINED, GOOD
 
 pytestmark = pytest.mark.browser
@@ -116,3 +117,59 @@ def test_the_panel_fits_a_narrow_screen(shop: Shop, page: Page, path: str) -> No
     # Playwright's own evaluate works with the page's script switched off.
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 0
+
+
+def test_checkout_and_portal_fit_a_narrow_screen(shop: Shop, page: Page) -> None:
+    desk = desk_of(shop)
+    full = shop.session(
+        allow_promotion_codes=True,
+        allowed_payment_method_types=["card", "sepa_debit"],
+        billing_address_collection="required",
+    )
+    home = desk.link()
+    (invoice,) = desk.invoices()
+    paths = (
+        "",
+        "/card",
+        "/details",
+        f"/change/{desk.sub.id}",
+        f"/cancel/{desk.sub.id}",
+        f"/pause/{desk.sub.id}",
+    )
+    for address in (full.url, invoice.hosted_invoice_url, *(home + path for path in paths)):
+        page.goto(address)
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, address
+
+
+def test_only_the_fields_of_the_chosen_kind_are_shown(shop: Shop, page: Page) -> None:
+    page.goto(shop.session(allowed_payment_method_types=["card", "sepa_debit"]).url)
+    expect(page.get_by_label("Card number")).to_be_visible()
+    expect(page.get_by_label("IBAN")).to_be_hidden()
+    page.get_by_label("SEPA debit").check()
+    expect(page.get_by_label("Card number")).to_be_hidden()
+    page.get_by_label("IBAN").fill("AT61 1904 3002 3457 3201")
+    page.get_by_label("Account holder").fill("Alice Ahrens")
+
+
+def test_enter_in_the_code_field_adds_the_code_and_pays_nothing(shop: Shop, page: Page) -> None:
+    coupon = shop.client.v1.coupons.create({"percent_off": 10, "duration": "once"})
+    code = shop.client.v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}})
+    session = shop.session(allow_promotion_codes=True)
+    page.goto(session.url)
+    page.get_by_label("Promotion code").fill(str(code.code))
+    page.get_by_label("Promotion code").press("Enter")
+    expect(page.get_by_text("Your order changed.")).to_be_visible()
+    expect(page.get_by_text("€26.10").last).to_be_visible()
+    assert shop.again(session).status == "open"
+
+
+def test_an_upgrade_is_made_by_hand(shop: Shop, page: Page) -> None:
+    desk = desk_of(shop)
+    page.goto(desk.link())
+    page.get_by_role("link", name="Change plan").click()
+    page.get_by_label("Large").check()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("Due today")).to_be_visible()
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("heading", name="Large")).to_be_visible()

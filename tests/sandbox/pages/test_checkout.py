@@ -133,3 +133,89 @@ def test_an_unknown_session_is_not_found(shop: Shop) -> None:
     assert shop.visitor.get("/c/pay/cs_test_unknown").status == 404
     assert shop.visitor.post("/c/pay/cs_test_unknown", card()).status == 404
     assert shop.visitor.post("/c/pay/cs_test_unknown/expire").status == 404
+
+
+@pytest.fixture
+def code(shop: Shop) -> str:
+    """A promotion code that takes a tenth off."""
+    coupon = shop.client.v1.coupons.create({"percent_off": 10, "duration": "once"})
+    made = shop.client.v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}})
+    return str(made.code)
+
+
+def test_a_promotion_code_is_added_shown_and_removed(shop: Shop, code: str) -> None:
+    session = shop.session(allow_promotion_codes=True)
+    typed = card(do="code", promotion_code=code.lower())
+    page = shop.visitor.post(session.url, typed)
+    for words in ("Subtotal €29.00", f"Discount: {code}", "10% off", "-€2.90", "Total due today €26.10"):
+        assert words in page.text
+    assert page.document.field("number")["value"] == GOOD
+    assert page.document.field("cvc")["value"] == ""
+    removed = shop.visitor.post(session.url, card(do="remove_code"))
+    assert "Total due today €29.00" in removed.text
+    shop.visitor.post(session.url, typed)
+    assert shop.pay(session).status == 303
+    again = shop.again(session)
+    assert (again.amount_total, again.total_details.amount_discount) == (2610, 290)
+
+
+def test_a_wrong_code_is_named_at_its_field_and_nothing_is_paid(shop: Shop) -> None:
+    session = shop.session(allow_promotion_codes=True)
+    page = shop.visitor.post(session.url, card(promotion_code="NOTHING"))
+    assert page.status == 422
+    assert "This code is not valid." in page.text
+    assert page.document.field("promotion_code")["value"] == "NOTHING"
+    assert shop.again(session).status == "open"
+
+
+def test_a_code_typed_and_not_added_is_heeded_before_paying(shop: Shop, code: str) -> None:
+    session = shop.session(allow_promotion_codes=True)
+    page = shop.pay(session, promotion_code=code)
+    assert (page.status, "Your order changed." in page.text) == (200, True)
+    assert shop.again(session).status == "open"
+
+
+def test_a_code_of_a_session_that_takes_none_is_refused(shop: Shop, code: str) -> None:
+    session = shop.session()
+    assert not shop.visitor.get(session.url).document.all("input", name="promotion_code")
+    assert shop.pay(session, promotion_code=code).status == 422
+
+
+def test_an_expired_session_leads_to_its_recovery(shop: Shop) -> None:
+    session = shop.session(after_expiration={"recovery": {"enabled": True}})
+    shop.visitor.post(f"/c/pay/{session.id}/expire")
+    page = shop.visitor.get(f"/c/pay/{session.id}")
+    (link,) = [each for each in page.document.links if "/r/" in each]
+    again = shop.visitor.get(link)
+    assert again.status == 303
+    assert shop.visitor.get(again.location).document.field("number")
+    assert shop.visitor.get("/r/unknown").status == 404
+
+
+def test_setup_mode_asks_for_a_payment_method_and_no_money(shop: Shop) -> None:
+    params = {"mode": "setup", "currency": "eur", "customer": shop.customer(), "success_url": RETURN}
+    session = shop.client.v1.checkout.sessions.create(params)  # type: ignore[arg-type]
+    page = shop.visitor.get(str(session.url))
+    assert "Save a payment method" in page.text
+    assert "€" not in page.text
+    assert shop.pay(session).status == 303
+    assert shop.again(session).setup_intent is not None
+
+
+def test_kinds_of_payment_are_chosen_where_there_are_several(shop: Shop) -> None:
+    session = shop.session(allowed_payment_method_types=["card", "sepa_debit", "us_bank_account"])
+    page = shop.visitor.get(session.url)
+    assert [each["value"] for each in page.document.all("input", name="pay_with")] == ["card", "sepa_debit"]
+    wrong = shop.visitor.post(
+        session.url, {"pay_with": "sepa_debit", "iban": "AT00", "account_name": "Alice"}
+    )
+    assert (wrong.status, "This IBAN is not valid." in wrong.text) == (422, True)
+    assert wrong.document.field("iban")["value"] == "AT00"
+    assert shop.pay(session, pay_with="card").status == 303
+
+
+def test_the_shops_words_are_shown(shop: Shop) -> None:
+    words = {"submit": {"message": "Cancel any time."}, "after_submit": {"message": "See you soon."}}
+    page = shop.visitor.get(shop.session(custom_text=words).url)
+    assert "Cancel any time." in page.text
+    assert "See you soon." in page.text

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.sandbox.pages.shop import Shop
+from tests.sandbox.pages.test_portal_flows import desk_of
 from tests.sandbox.pages.visitor import ASKS_3DS, DECLINED, SHOP, Answer, card
 
 INLINE = re.compile(rb"<style|<script|\sstyle=|\son\w+=|javascript:", re.IGNORECASE)
@@ -27,12 +28,30 @@ def pages(shop: Shop) -> dict[str, Answer]:
     shop.pay(paid)
     declined = shop.pay(session, DECLINED)
     challenge = shop.pay(session, ASKS_3DS).location
+    desk = desk_of(shop)
+    everything = shop.session(
+        allow_promotion_codes=True,
+        allowed_payment_method_types=["card", "sepa_debit"],
+        billing_address_collection="required",
+        phone_number_collection={"enabled": True},
+        consent_collection={"terms_of_service": "required"},
+        custom_fields=[{"key": "a", "label": {"type": "custom", "custom": "Team"}, "type": "text"}],
+    )
+    item = {"id": desk.sub.items.data[0].id, "price": desk.prices[1], "quantity": 2}
+    asked = {"subscription": desk.sub.id, "items": [item]}
+    (charge,) = shop.client.v1.charges.list({"customer": desk.sub.customer}).data
     addresses = {
         "checkout": session.url,
         "trial": trial.url,
         "expired": f"/c/pay/{expired.id}",
         "paid": f"/c/pay/{paid.id}",
         "3ds": challenge,
+        "checkout with everything": everything.url,
+        "portal change": f"{desk.link()}/change/{desk.sub.id}",
+        "portal confirm": desk.link(type="subscription_update_confirm", subscription_update_confirm=asked),
+        "portal pause": f"{desk.link()}/pause/{desk.sub.id}",
+        "portal details": f"{desk.link()}/details",
+        "receipt": str(charge.receipt_url),
         "portal": home,
         "portal card": f"{home}/card",
         "portal cancel": f"{home}/cancel/{subscription.id}",
@@ -81,7 +100,17 @@ def test_the_words_are_plain(pages: dict[str, Answer]) -> None:
 
 
 def test_forms_may_end_at_the_shop_of_their_session_and_nowhere_else(pages: dict[str, Answer]) -> None:
-    for name in ("checkout", "declined", "3ds", "portal", "portal card", "portal cancel"):
+    shown = (
+        "checkout",
+        "declined",
+        "3ds",
+        "portal",
+        "portal card",
+        "portal cancel",
+        "portal change",
+        "portal details",
+    )
+    for name in shown:
         assert pages[name].headers["content-security-policy"].endswith(f"form-action 'self' {SHOP}"), name
     for name in ("invoice", "hub", "clock", "trouble"):
         assert pages[name].headers["content-security-policy"].endswith("form-action 'self'"), name
