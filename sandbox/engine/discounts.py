@@ -32,7 +32,7 @@ class Purchase(NamedTuple):
 
 
 def offer(coupon: str | None, promotion_code: str | None, param: str) -> Offer:
-    """By their ids; 400 when there is no such coupon or code. `param` is the parameter to blame, "" for the outermost."""
+    """By their ids; 400 when there is no such coupon or code, which blames `param` ("" for the outermost)."""
     if promotion_code is not None:
         code = db().find("promotion_code", promotion_code)
         if code is None:
