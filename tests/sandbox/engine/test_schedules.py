@@ -246,3 +246,12 @@ def test_metadata_of_a_schedule_is_its_own(sandbox: Sandbox) -> None:
     assert changed.metadata["foo"] == "bar"
     assert s.told(sandbox, customer.id, mark) == ["subscription_schedule.updated"]
     assert "foo" not in sandbox.api.subscriptions.retrieve(str(made.subscription)).metadata
+
+
+def test_a_schedule_completes_though_nobody_has_a_card(sandbox: Sandbox) -> None:
+    """What `stripe trigger subscription_schedule.completed` does: one month from 2020-01-01, no payment method."""
+    customer = s.payer(sandbox, None, at=1577836800)
+    made = schedule(sandbox, customer.id, [phase(sandbox.price(1500))], start_date=1577836800)
+    sandbox.advance(customer.id, 1580515200)
+    assert sandbox.api.subscription_schedules.retrieve(made.id).status == "completed"
+    assert sandbox.api.subscriptions.retrieve(str(made.subscription)).status == "past_due"
