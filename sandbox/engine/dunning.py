@@ -6,12 +6,14 @@ from typing import Any
 
 from sandbox import cards, clock
 from sandbox.engine import invoicing, pausing, pending, subscriptions
+from sandbox.errors import doc_url
 from sandbox.events import change, emit
 from sandbox.house import db, house
 
 Json = dict[str, Any]
 
 DAY = 86400
+NEEDS_ACTION = "invoice_payment_intent_requires_action"
 
 
 def failed(invoice: Json, error: Json, automatic: bool) -> None:
@@ -69,7 +71,8 @@ def action_required(invoice: Json, automatic: bool) -> Json:
     _updated(invoice, before)
     fall_behind(invoice)
     return {
-        "code": "invoice_payment_intent_requires_action",
+        "code": NEEDS_ACTION,
+        "doc_url": doc_url(NEEDS_ACTION),
         "message": "This payment requires additional user action before it can be completed successfully."
         " Payment can be completed using the PaymentIntent associated with this invoice.",
         "type": "card_error",

@@ -62,10 +62,11 @@ class Traffic:
                 yield from self._answer(each)
         elif body["object"] == "event":
             yield from self._event(body)
-        elif body.get("deleted"):
+        elif body.get("deleted") and body["object"] != "discount":  # which keeps its fields, but for its end
             yield from (f"deleted {body['object']}.{key}: too much" for key in body.keys() - DELETED)
         elif body["object"] not in NO_TYPES:
             without = NOT_YET_KNOWN if body.get("billing_reason") == "upcoming" else frozenset()
+            without = frozenset({"end"}) if body.get("deleted") else without
             yield from self._object(body, without)
 
     def _event(self, event: Json) -> Iterator[str]:

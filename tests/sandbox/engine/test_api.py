@@ -309,4 +309,5 @@ def test_portal_links_are_made_only_for_flows_that_exist_here(sandbox: Sandbox) 
     ended = sandbox.api.subscriptions.retrieve(sub.id)
     assert (ended.cancel_at_period_end, ended.cancellation_details.feedback) == (True, "unused")
     error = refused(create, {"customer": sub.customer, "flow_data": {"type": "subscription_update"}})
-    assert error.code == "sandbox_not_built"
+    assert error.param == "flow_data[type]"
+    assert "feature `subscription_update`" in str(error)
