@@ -14,6 +14,7 @@ run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=810
 # A process for each core, up to four; a file's tests stay together, and share its servers.
 test: venv ## check style and types, run every test, in a real browser too
 	@$(VENV) -m local.browser
+	@$(VENV) -m local.stripe_cli
 	@$(VENV) -m ruff check .
 	@$(VENV) -m mypy
 	@$(VENV) -m pytest -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0

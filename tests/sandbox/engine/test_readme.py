@@ -49,7 +49,7 @@ def test_every_operation_is_in_the_table() -> None:
 
 def test_every_control_is_in_the_table() -> None:
     there = {
-        (method, re.sub(r"<\w+>", "<id>", rule.rule))
+        (method, re.sub(r"<(?:\w+:)?\w+>", "<id>", rule.rule))
         for rule in create_app().url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith("/sandbox/")
