@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import ids
+from sandbox import ids, record
 from sandbox.clock import exact, wall
-from sandbox.house import db, house
+from sandbox.house import API_VERSION, db, house
 from sandbox.store import public
 
 Json = dict[str, Any]
@@ -34,6 +34,7 @@ def emit(type_: str, obj: Json, previous: Json | None = None, late: float = 0) -
         "type": type_,
     }
     db().put(event)
+    record.line("event", API_VERSION, type_, None, event | {"api_version": API_VERSION})
     _owe(event, late)
     return event
 

@@ -1,4 +1,4 @@
-"""The recording of what leaves: each answer of the API and each delivered event, one JSON line each."""
+"""The recording of what leaves: each answer of the API, each event and each delivery of one, one JSON line each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def open_file(path: Path) -> None:
 
 
 def line(kind: str, api_version: str, path: str, status: int | None, body: Any) -> None:
-    """Keep one body: `kind` is `answer` (path `METHOD /v1/…`) or `webhook` (path: the endpoint's URL).
+    """Keep one body: `kind` is `answer` (path `METHOD /v1/…`), `event` (path: its type; in the newest shape,
+    delivered or not) or `webhook` (path: the endpoint's URL; in the endpoint's shape).
 
     `status` is the answer's, for a webhook the endpoint's or None where it gave none.
     """

@@ -324,6 +324,9 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     other = a_subscription(alice)
     tell(session, other)
     tell(session, {**other, "status": "unpaid"})
+    second = a_subscription(alice)
+    tell(session, second)
+    tell(session, {**second, "status": "canceled", "ended_at": START})
     tell(session, {**plan, "status": "canceled", "ended_at": START})
     trial = {**a_subscription(alice), "status": "trialing", "trial_end": START}
     tell(session, trial, types=("customer.subscription.trial_will_end",))

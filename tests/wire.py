@@ -30,8 +30,9 @@ class Sent:
 
     @property
     def fields(self) -> dict[str, str]:
-        """What the form in the body says."""
-        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+        """What the form in the body says; of a DELETE, the query."""
+        said = urlsplit(self.path).query if self.method == "DELETE" else self.body.decode()
+        return dict(parse_qsl(said, keep_blank_values=True))
 
 
 @dataclass(frozen=True)

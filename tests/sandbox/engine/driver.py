@@ -78,6 +78,7 @@ class Sandbox:
 
     def __init__(self, data: Path, port: int | None = None) -> None:
         self.data, self.port = data, port or _free_port()
+        self.begun: str | None = None  # the newest event as the test began, where one sandbox serves many
         self.base = f"http://127.0.0.1:{self.port}"
         self.start()
         self.client = stripe.StripeClient(KEY, base_addresses={"api": self.base})
@@ -196,8 +197,9 @@ class Sandbox:
         return newest[0].id if newest else None
 
     def events(self, since: str | None = None, about: str | None = None) -> list[Json]:
-        """Events in the order of their emission; `about` keeps those of one customer."""
+        """Events of this test in the order of their emission; `about` keeps those of one customer."""
         params: Any = {"limit": 100}
+        since = since or self.begun
         if since:
             params["ending_before"] = since
         found = [each.to_dict(for_json=True) for each in self.api.events.list(params).auto_paging_iter()]
