@@ -106,6 +106,8 @@ class House:
                 raise ValueError(f"{key} is one of {', '.join(CHOICES[key])}.")
             if key in COUNTS and (not isinstance(value, int | float) or value < 0):
                 raise ValueError(f"{key} is a number of 0 or more.")
+            if key == "retry_days" and not _are_days(value):
+                raise ValueError("retry_days is a list of whole numbers of 1 or more.")
             if key == "times" and value is not None and (not isinstance(value, int) or value < 0):
                 raise ValueError("times is a whole number, or null for no limit.")
         with self.store.transaction():
@@ -146,6 +148,10 @@ class House:
                 self.store.set_fact("account_id", known)
                 self.store.set_fact("account_created", int(time.time()))
             return known
+
+
+def _are_days(value: Any) -> bool:
+    return isinstance(value, list) and all(type(each) is int and each > 0 for each in value)
 
 
 _house: House | None = None

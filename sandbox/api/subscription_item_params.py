@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.api import prices
 from sandbox.api.form import Params
-from sandbox.engine import changing
+from sandbox.engine import amounts, changing
 from sandbox.errors import missing, not_built, request_error, required
 from sandbox.house import db
 
@@ -53,7 +53,7 @@ def price(row: Params, currency: str | None, recurring: bool = True) -> Json:
             f" `type={wanted}`.",
             param=row.name("price"),
         )
-    if currency is not None and found["currency"] != currency:
+    if currency is not None and amounts.unit_amount(found, currency) is None:
         raise request_error("The price's currency differs from the subscription's.", param=row.name("price"))
     return found
 
@@ -81,16 +81,18 @@ def _extra(row: Params, currency: str | None, subscription: str | None) -> Json:
     found = price(row, currency, recurring=False)
     quantity = row.integer("quantity", least=1) or 1
     product = db().find("product", found["product"]) or {"name": "Product"}
+    charged_in = currency or found["currency"]
+    unit = amounts.unit_amount(found, charged_in) or 0
     return {
-        "amount": found["unit_amount"] * quantity,
-        "currency": found["currency"],
+        "amount": unit * quantity,
+        "currency": charged_in,
         "description": product["name"],
         "discountable": row.flag("discountable") if row.has("discountable") else True,
         "metadata": row.metadata(),
         "price": found,
         "quantity": quantity,
         "subscription": subscription,
-        "unit_amount_decimal": found["unit_amount_decimal"],
+        "unit_amount_decimal": str(unit),
     }
 
 

@@ -75,6 +75,19 @@ def plan(invoice: Json) -> None:
         invoice["next_payment_attempt"] = due
 
 
+def announce(sub: Json, invoice: Json) -> None:
+    """Tell of a draft, which waits its hour unless collection is paused or nothing is collected any more."""
+    held = pausing.holds(sub, invoice)
+    if sub["status"] == "unpaid":
+        invoice["auto_advance"] = False
+    elif not held:
+        plan(invoice)
+    db().put(invoice)
+    emit("invoice.created", invoice)
+    if held:
+        pausing.hold(sub, invoice)
+
+
 def bill(sub: Json, invoice: Json, behavior: str) -> Json | None:
     """Tell of a draft, finalise and collect it now; why it is not paid, or None.
 

@@ -10,7 +10,18 @@ from typing import Any
 
 from sandbox import clock, periods
 from sandbox.agenda import period_end
-from sandbox.engine import billing, discounts, invoicing, items, pausing, pending, proration, subscriptions
+from sandbox.engine import (
+    amounts,
+    billing,
+    discounts,
+    editing,
+    invoicing,
+    items,
+    pausing,
+    pending,
+    proration,
+    subscriptions,
+)
 from sandbox.errors import request_error
 from sandbox.events import change
 from sandbox.house import db
@@ -59,6 +70,8 @@ def plan(sub: Json, wanted: Wanted) -> Plan:
     now = clock.now(sub["customer"])
     at = wanted.at if wanted.at is not None else now
     after = dict(wanted.fields)
+    if wanted.items is not None:
+        after["items"] = sub["items"] | {"data": wanted.items, "total_count": len(wanted.items)}
     if sub["status"] not in BILLED:
         return Plan(after, [], [], False)
     item = sub["items"]["data"][0]
@@ -66,8 +79,6 @@ def plan(sub: Json, wanted: Wanted) -> Plan:
         raise request_error(
             "The proration date must lie within the current billing period.", param="proration_date"
         )
-    if wanted.items is not None:
-        after["items"] = sub["items"] | {"data": wanted.items, "total_count": len(wanted.items)}
     going = sub | after
     none = wanted.proration == "none"
     if wanted.trial_end is not None:
@@ -89,7 +100,8 @@ def _restarts(sub: Json, going: Json) -> bool:
 
 
 def _price(sub: Json) -> int:
-    return sum(item["price"]["unit_amount"] * item["quantity"] for item in sub["items"]["data"])
+    each = ((item["price"], item["quantity"]) for item in sub["items"]["data"])
+    return sum((amounts.unit_amount(price, sub["currency"]) or 0) * count for price, count in each)
 
 
 def _begins(going: Json, now: int) -> Json:
@@ -247,11 +259,16 @@ def _wait(sub: Json, customer: Json, planned: Plan, wanted: Wanted) -> Json:
 
 
 def end_now(sub: Json, prorate: bool, invoice_now: bool, feedback: str | None, comment: str | None) -> Json:
-    """Cancel at once; `prorate` gives the rest of the period back, `invoice_now` bills what is pending."""
+    """Cancel at once; `prorate` gives the rest of the period back, `invoice_now` bills what is pending.
+
+    With neither, prorations that are pending are dropped (SDK, Subscription.cancel).
+    """
     now = clock.now(sub["customer"])
     customer = db().get("customer", sub["customer"])
     if prorate and sub["status"] in ("active", "past_due", "unpaid"):
         billing.add_prorations(customer, unused(sub, now))
+    if not prorate and not invoice_now:
+        _drop_prorations(sub)
     bills = invoice_now and bool(items.pending(customer["id"], sub["id"], only=True))
     if bills:
         sub["latest_invoice"] = billing.new_id()
@@ -260,3 +277,23 @@ def end_now(sub: Json, prorate: bool, invoice_now: bool, feedback: str | None, c
         given = billing.terms(sub, "subscription_update", (now, now), pending="own", id=sub["latest_invoice"])
         billing.bill(sub, invoicing.draft(customer, sub, [], given), "allow_incomplete")
     return db().get("subscription", sub["id"])
+
+
+def _drop_prorations(sub: Json) -> None:
+    for item in items.pending(sub["customer"], sub["id"], only=True):
+        if item["proration"]:
+            editing.remove_item(item)
+
+
+def end_scheduled(sub: Json) -> Json:
+    """The end that was scheduled has come; what is pending is billed like a renewal (facts 3.10)."""
+    bills = bool(items.pending(sub["customer"], sub["id"]))
+    if bills:
+        sub["latest_invoice"] = billing.new_id()
+    subscriptions.end_scheduled(sub)
+    if bills:
+        customer = db().get("customer", sub["customer"])
+        period = (sub["items"]["data"][0]["current_period_start"], clock.now(sub["customer"]))
+        given = billing.terms(sub, "subscription_cycle", period, id=sub["latest_invoice"])
+        billing.announce(sub, invoicing.draft(customer, sub, [], given))
+    return sub

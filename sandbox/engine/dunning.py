@@ -23,14 +23,13 @@ def failed(invoice: Json, error: Json, automatic: bool) -> None:
     """
     before = _shot(invoice)
     first = invoice["auto_advance"] and not invoice["attempted"]
-    planned = automatic or (first and not _decides(invoice))
+    planned = invoice["auto_advance"] and (automatic or (first and not _decides(invoice)))
     invoicing.count_attempt(invoice, automatic)
     nothing_to_try = error.get("code") == "resource_missing"  # Stripe does not retry without a payment method
-    over = (
-        automatic and not nothing_to_try and invoice["attempt_count"] > len(house().settings()["retry_days"])
-    )
+    last = invoice["attempt_count"] > len(house().settings()["retry_days"])
+    over = automatic and last and not nothing_to_try
     if planned:
-        stops = over or nothing_to_try
+        stops = last or nothing_to_try
         invoice["next_payment_attempt"] = None if stops else _next(invoice, invoice["attempt_count"])
     if error.get("charge"):
         hard = error.get("decline_code") or error.get("code")
@@ -101,7 +100,7 @@ def look_again(invoice: Json) -> bool:
 
 
 def recovered(invoice: Json) -> None:
-    """An invoice is out of the way: what hung on it goes on, if it was the newest one."""
+    """An invoice is out of the way: what hung on it goes on, if it was the newest that was finalised."""
     customer = db().get("customer", invoice["customer"])
     paid = invoice["status"] == "paid"
     if paid:
@@ -114,12 +113,19 @@ def recovered(invoice: Json) -> None:
         return
     if paid and pausing.paid(sub, invoice["id"]):
         return
-    newest = sub["latest_invoice"] == invoice["id"]
+    newest = _is_newest(invoice, sub)
     back = ("past_due", "unpaid", "incomplete") if paid else ("past_due", "unpaid")
     fields: Json = {"status": "active"} if newest and sub["status"] in back else {}
     if paid:
         fields |= _kept_method(sub, invoice)
     change(sub, subscriptions.UPDATED, **fields)
+
+
+def _is_newest(invoice: Json, sub: Json) -> bool:
+    """Later ones that are in draft, or that a pause gave up as drafts, leave the subscription as it is."""
+    made = db().all("invoice", parent__subscription_details__subscription=sub["id"])
+    final = [each["id"] for each in made if each["status_transitions"]["finalized_at"] is not None]
+    return bool(final[-1:] == [invoice["id"]])
 
 
 def _kept_method(sub: Json, invoice: Json) -> Json:
@@ -135,7 +141,11 @@ def fall_behind(invoice: Json, over: bool = False) -> None:
     """An invoice was not paid: so is its subscription past due and its customer delinquent."""
     customer = db().get("customer", invoice["customer"])
     sub = invoicing.subscription_of(invoice)
-    if sub is not None and (sub["status"] in subscriptions.ENDED or _decides(invoice)):
+    if sub is not None and sub["status"] in subscriptions.ENDED:
+        if over:
+            _give_up(invoice, None)
+        return
+    if sub is not None and _decides(invoice):
         return
     if sub is not None and sub["status"] == "active":
         change(sub, subscriptions.UPDATED, status="past_due")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
+from sandbox.agenda import period_end
 from sandbox.engine import invoicing, subscriptions
 from sandbox.events import change, emit
 from sandbox.house import db
@@ -12,12 +13,12 @@ from sandbox.objects import subscription as shapes
 
 Json = dict[str, Any]
 
-LIFE = 23 * 3600  # how long it waits: ours, Stripe's is not published
+LIFE = 23 * 3600  # how long it waits, and never beyond the period: its items are of that one
 
 
 def hold(sub: Json, after: Json, invoice_id: str) -> None:
     """Let the fields `after` wait for that invoice."""
-    expires = clock.now(sub["customer"]) + LIFE
+    expires = min(clock.now(sub["customer"]) + LIFE, period_end(sub))
     update = shapes.pending_update(expires, (sub | after)["items"]["data"], after)
     sub["_pending"] = {"invoice": invoice_id, "fields": after}
     change(sub, subscriptions.UPDATED, pending_update=update, latest_invoice=invoice_id)

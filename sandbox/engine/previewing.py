@@ -44,7 +44,8 @@ def of_change(sub: Json, wanted: changing.Wanted, more: Json) -> Json:
     if planned.bills:
         return shown(changing.preview(sub, customer, planned, wanted.extras, more))
     going = sub | planned.after
-    if not planned.prorations and _ends(going, period_end(going)) and not more.get("items"):
+    left = planned.prorations or more.get("items") or items.pending(sub["customer"], sub["id"])
+    if not left and _ends(going, period_end(going)):
         raise request_error(
             "No upcoming invoices for customer: the subscription ends with its period.",
             "invoice_upcoming_none",

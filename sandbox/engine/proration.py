@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from sandbox import clock, periods
-from sandbox.engine import discounts, totals
+from sandbox.engine import amounts, discounts, totals
 from sandbox.house import db
 
 Json = dict[str, Any]
@@ -81,7 +81,7 @@ def full_amounts(sub: Json, wanted: list[Json]) -> dict[str, int]:
     """What a whole period of each item costs, less the subscription's discounts; by the item's id."""
     customer = db().get("customer", sub["customer"])
     now = clock.now(sub["customer"])
-    lines = [_as_line(item) for item in wanted]
+    lines = [_as_line(item, sub["currency"]) for item in wanted]
     rules = [discounts.rule(each, sub["currency"]) for each in discounts.of(sub, customer)]
     own = [
         [discounts.rule(each, sub["currency"]) for each in discounts.alive(item["discounts"], now)]
@@ -95,10 +95,10 @@ def full_amounts(sub: Json, wanted: list[Json]) -> dict[str, int]:
     }
 
 
-def _as_line(item: Json) -> Json:
+def _as_line(item: Json, currency: str) -> Json:
     price = item["price"]
     return {
-        "amount": price["unit_amount"] * item["quantity"],
+        "amount": (amounts.unit_amount(price, currency) or 0) * item["quantity"],
         "discountable": True,
         "pricing": {"price_details": {"product": price["product"]}},
     }

@@ -10,6 +10,7 @@ from sandbox.agenda import period_end
 from sandbox.engine import (
     billing,
     captures,
+    changing,
     checkout,
     closing,
     debits,
@@ -59,15 +60,7 @@ def _move_on(sub: Json) -> None:
     sub["latest_invoice"] = invoice["id"]
     db().put(sub)
     emit(subscriptions.UPDATED, sub, difference(before, public(sub)))
-    held = pausing.holds(sub, invoice)
-    if sub["status"] == "unpaid":
-        invoice["auto_advance"] = False
-    elif not held:
-        billing.plan(invoice)
-    db().put(invoice)
-    emit("invoice.created", invoice)
-    if held:
-        pausing.hold(sub, invoice)
+    billing.announce(sub, invoice)
 
 
 def finalize(invoice_id: str) -> None:
@@ -88,7 +81,7 @@ def retry(invoice_id: str) -> None:
 
 
 def end(subscription_id: str) -> None:
-    subscriptions.end_scheduled(db().get("subscription", subscription_id))
+    changing.end_scheduled(db().get("subscription", subscription_id))
 
 
 def trial_will_end(subscription_id: str) -> None:

@@ -108,7 +108,7 @@ def turn(sub: Json) -> bool:
         _enter(schedule, following)
         return True
     if schedule["end_behavior"] == "cancel":
-        subscriptions.end_scheduled(sub)
+        changing.end_scheduled(sub)
         return False
     sub["schedule"] = None
     _complete(schedule, released=sub["id"])
@@ -124,7 +124,7 @@ def between(schedule: Json, sub: Json) -> None:
     now = clock.now(sub["customer"])
     following = phases.following(schedule, now)
     if following is None and schedule["end_behavior"] == "cancel":
-        subscriptions.end_scheduled(sub)
+        changing.end_scheduled(sub)
     elif following is None:
         change(sub, subscriptions.UPDATED, schedule=None)
         _complete(schedule, released=sub["id"])

@@ -153,6 +153,7 @@ def stop_collecting(subscription_id: str) -> None:
                 auto_advance=False,
                 next_payment_attempt=None,
                 automatically_finalizes_at=None,
+                _asks_again_at=None,
             )
 
 
