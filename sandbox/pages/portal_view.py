@@ -76,7 +76,7 @@ def plan_row(subscription: dict[str, Any]) -> dict[str, Any]:
         "ended": subscription["status"] in ENDED,
         "ended_at": subscription.get("ended_at"),
         "can_update": subscription["can_update"],
-        "scheduled": subscription["schedule"] is not None,
+        "changes_at": subscription["changes_at"],
     }
 
 
