@@ -281,3 +281,23 @@ def test_an_error_of_the_choice_of_a_plan_leads_to_the_first_choice(desk: Desk) 
     assert "#price" in page.document.links
     assert [each["name"] for each in page.document.all("input", id="price")] == ["price"]
     assert page.document.all("fieldset", **{"aria-describedby": "price-error"})
+
+
+def test_an_expired_link_leads_back_to_the_shop(shop: Shop) -> None:
+    link = shop.portal(shop.customer())
+    shop.visitor.post("/clock/everybody", {"step": "hour"})
+    page = shop.visitor.get(link)
+    assert (page.status, "This link has expired." in page.text) == (410, True)
+    assert f"{SHOP}/billing" in page.document.links
+    assert not page.document.all("input", name="email")
+
+
+def test_an_expired_link_opens_again_for_whoever_knows_the_address(shop: Shop) -> None:
+    params: Any = {"customer": shop.customer(), "after_expiration": {"type": "customer_login"}}
+    link = str(shop.client.v1.billing_portal.sessions.create(params).url)
+    shop.visitor.post("/clock/everybody", {"step": "hour"})
+    assert shop.visitor.get(link).document.field("email")
+    wrong = shop.visitor.post(f"{link}/revive", {"email": "bob@example.com"})
+    assert (wrong.status, "#email" in wrong.document.links) == (422, True)
+    assert shop.visitor.post(f"{link}/revive", {"email": "Alice@example.com"}).status == 303
+    assert "Your billing" in shop.visitor.get(link).text
