@@ -169,7 +169,10 @@ def challenge_view(token: str) -> Json:
     elif body["kind"] == "setup_intent":
         view["return_url"] = body["return_url"]
     else:
-        view["return_url"] = portal.next_url(portal.session_of(body["token"]), body["token"])
+        view |= {
+            "return_url": portal.next_url(portal.session_of(body["token"]), body["token"]),
+            "cancel_url": f"{house().base_url}/p/session/{body['token']}",
+        }
     return view | {
         "business_name": house().settings()["business_name"],
         "card_last4": method["card"]["last4"],

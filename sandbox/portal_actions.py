@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox import clock
 from sandbox.engine import amounts, methods, portal, portal_plans
 from sandbox.house import db, house
 from sandbox.outcomes import Card, Outcome
@@ -13,7 +14,10 @@ Json = dict[str, Any]
 
 
 def portal_view(token: str) -> Json:
-    """What one customer's portal shows; plans carry product_name, amount, can_update; this keeps it alive."""
+    """What one customer’s portal shows; plans carry product_name, amount, can_update, changes_at.
+
+    Looking keeps the session alive.
+    """
     with db().transaction():
         session = portal.session_of(token)
         portal.touch(session)
@@ -51,7 +55,15 @@ def _plan(session: Json, sub: Json) -> Json:
         "product_name": str((product or {}).get("name", "Plan")),
         "amount": amount,
         "can_update": portal_plans.can_update(session, sub),
+        "changes_at": _changes_at(sub),
     }
+
+
+def _changes_at(sub: Json) -> int | None:
+    """When the next phase of the plan's schedule begins."""
+    schedule = db().find("subscription_schedule", sub["schedule"])
+    starts = [phase["start_date"] for phase in schedule["phases"]] if schedule else []
+    return min((start for start in starts if start > clock.now(sub["customer"])), default=None)
 
 
 def _default(customer: Json, subscriptions: list[Json]) -> str | None:

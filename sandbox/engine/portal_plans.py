@@ -244,12 +244,12 @@ def rehearse(token: str, subscription_id: str, chosen: tuple[str, int, str]) -> 
 
     at (the moment that a confirmation must bring), later (UTC seconds when it waits, else None), due (minor units
     charged now), lines (of that invoice, or what the next one will hold), next (those lines' sum where nothing is
-    charged now), problem.
+    charged now), total (of that invoice, below zero where it leaves a credit), problem.
     """
     session = portal.live(token)
     sub = portal.own_subscription(session, subscription_id)
     at = clock.now(sub["customer"])
-    shown: Json = {"at": at, "later": None, "due": 0, "lines": [], "next": 0, "problem": ""}
+    shown: Json = {"at": at, "later": None, "due": 0, "lines": [], "next": 0, "total": 0, "problem": ""}
     if is_later(session, sub, chosen[0], chosen[1]):
         return shown | {"later": sub["items"]["data"][0]["current_period_end"]}
     try:

@@ -68,7 +68,9 @@ def _kind(charge: Json) -> str:
 def _take_back(charge: Json, amount: int) -> None:
     total = charge["amount_refunded"] + amount
     full = total == charge["amount"]
-    change(charge, "charge.refunded", amount_refunded=total, refunded=full, receipt_url=captures.receipt())
+    change(
+        charge, "charge.refunded", amount_refunded=total, refunded=full, receipt_url=captures.receipt(charge)
+    )
     if full:
         disputes.mute_warnings(charge)
 
@@ -100,5 +102,5 @@ def settle(refund_id: str) -> None:
         "charge.updated",
         amount_refunded=charge["amount_refunded"] - made["amount"],
         refunded=False,
-        receipt_url=captures.receipt(),
+        receipt_url=captures.receipt(charge),
     )

@@ -87,6 +87,8 @@ bp.before_app_request(guards.refuse_foreign_host)
 bp.before_app_request(guards.refuse_foreign_origin)
 bp.after_request(guards.set_headers)
 bp.register_error_handler(actions.NotFound, answers.not_found)
+bp.app_errorhandler(404)(answers.not_found)
+bp.app_errorhandler(405)(answers.not_a_page)
 for _filter in (wording.money, wording.moment, wording.day, wording.card_words, wording.every):
     bp.add_app_template_filter(_filter)
 bp.add_app_template_filter(guards.web_link)

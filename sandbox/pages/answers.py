@@ -47,3 +47,15 @@ def not_found(_error: Exception) -> Response:
         ),
         404,
     )
+
+
+def not_a_page(_error: Exception) -> Response:
+    """405 for the address of a form, opened or reloaded as if it were a page."""
+    page = render_template(
+        "notice.html",
+        title="There is no page here",
+        text="This address only takes what a form sends. Go back to the page with the form.",
+        link="",
+        link_text="",
+    )
+    return make_response(page, 405)

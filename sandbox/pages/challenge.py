@@ -14,7 +14,12 @@ def show(token: str) -> str:
     view = checkout_actions.challenge_view(token)
     way_out = _way_out(view.get("cancel_url"))
     allow_redirect_to(view.get("success_url"), way_out, view.get("return_url"))
-    return render_template("challenge.html", view=view, way_out=way_out, title="Confirm this payment")
+    return render_template(
+        "challenge.html",
+        view=view,
+        way_out=way_out,
+        title="Confirm this payment" if view["amount"] else "Confirm this card",
+    )
 
 
 def answer(token: str) -> Response:

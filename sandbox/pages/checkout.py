@@ -76,11 +76,21 @@ def _pay(
     view: View, form: CardForm, means: Card | Bank | None, typed: Typed, here: str
 ) -> Response | Rendered:
     session_id = view["session"]["id"]
-    form.errors = checkout_actions.problems(session_id, typed) | form.errors
+    form.errors = _in_page_order(checkout_actions.problems(session_id, typed) | form.errors)
     if form.errors:
         return _page(view, form), 422
     outcome = checkout_actions.submit_checkout(session_id, means, typed)
     return onward(outcome, here) or (_page(view, explain(form, outcome)), 422)
+
+
+def _in_page_order(errors: dict[str, str]) -> dict[str, str]:
+    """The payment's problems between the person's and those of the fields below it, as the page shows them."""
+    below = {*(name for name, _ in ADDRESS), "save", "consent"}
+    first = [name for name in ("email", "phone") if name in errors]
+    last = [name for name in errors if name in below or name.startswith("field-")]
+    last.sort(key=lambda name: name in ("save", "consent"))
+    between = [name for name in errors if name not in first + last]
+    return {name: errors[name] for name in first + between + last}
 
 
 def expire(session_id: str) -> Response:

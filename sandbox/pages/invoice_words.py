@@ -31,7 +31,8 @@ def sums(view: View) -> list[tuple[str, int, bool]]:
         rows.append(("Applied balance", applied, False))
     if invoice["amount_paid"]:
         rows.append(("Amount paid", -invoice["amount_paid"], False))
-    rows.append(("Amount due", invoice["amount_remaining"], True))
+    if invoice["status"] != "void":
+        rows.append(("Amount due", invoice["amount_remaining"], True))
     return rows
 
 
@@ -45,7 +46,7 @@ def pdf(view: View) -> bytes:
         Row(name, size=18, bold=True),
         Row(),
         Row(f"From: {view['business_name']}"),
-        Row(f"To: {invoice['customer_name'] or ''} {invoice['customer_email'] or ''}".rstrip()),
+        Row(" ".join(["To:", *filter(None, (invoice["customer_name"], invoice["customer_email"]))])),
         Row(f"Date: {day(invoice['effective_at'] or invoice['created'])}"),
         *([Row(f"Due: {day(invoice['due_date'])}")] if invoice["due_date"] else []),
         Row(f"Status: {STATUS_WORDS[invoice['status']]}"),
@@ -55,9 +56,10 @@ def pdf(view: View) -> bytes:
     ]
     for line in view["lines"]:
         first, *more = wrapped(line["description"] or "", DESCRIPTION_WIDTH)
-        rows.append(Row(first, money(line["amount"], currency), rule=True))
+        rows.append(Row(first, _money(line["amount"], currency), rule=True))
         rows += [Row(text) for text in more]
-        rows.append(Row(f"{day(line['period']['start'])} to {day(line['period']['end'])}", size=8))
+        start, end = day(line["period"]["start"]), day(line["period"]["end"])
+        rows.append(Row(start if start == end else f"{start} to {end}", size=8))
     rows += [Row(), *_sums(view, currency), Row()]
     rows += [Row(text) for text in wrapped(invoice["footer"] or "", DESCRIPTION_WIDTH) if text]
     heading = [Row(f"{name}, continued", size=SIZE, bold=True), Row(), head]
@@ -66,5 +68,12 @@ def pdf(view: View) -> bytes:
 
 def _sums(view: View, currency: str) -> list[Row]:
     return [
-        Row(label, money(amount, currency), bold=total, rule=total) for label, amount, total in sums(view)
+        Row(label, _money(amount, currency), bold=total, rule=total) for label, amount, total in sums(view)
     ]
+
+
+def _money(amount: int, currency: str) -> str:
+    """The amount with its sign where the file's letters have it, else with its code: they have no rupee sign."""
+    words = money(amount, currency)
+    plain = words.encode("cp1252", "ignore").decode("cp1252")
+    return words if plain == words else f"{plain} {currency.upper()}"

@@ -76,7 +76,7 @@ def plan_row(subscription: dict[str, Any]) -> dict[str, Any]:
         "ended": subscription["status"] in ENDED,
         "ended_at": subscription.get("ended_at"),
         "can_update": subscription["can_update"],
-        "scheduled": subscription["schedule"] is not None,
+        "changes_at": subscription["changes_at"],
     }
 
 
@@ -88,7 +88,8 @@ def expired(view: View, form: CardForm | None = None) -> Rendered:
         )
         return page, 422 if form else 410
     text = "Portal links work for a short time. Go back to the shop and open the page from there again."
-    return notice("This link has expired.", text, "", ""), 410
+    words = f"Return to {view['business_name']}"
+    return notice("This link has expired.", text, view["return_url"], words), 410
 
 
 def notice(title: str, text: str, link: str, link_text: str) -> str:

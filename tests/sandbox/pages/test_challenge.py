@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.sandbox.pages.shop import CANCEL, RETURN, Shop
-from tests.sandbox.pages.visitor import ASKS_3DS, Answer
+from tests.sandbox.pages.visitor import ASKS_3DS, Answer, card
 
 
 def test_the_bank_says_who_asks_for_how_much(shop: Shop) -> None:
@@ -66,3 +66,13 @@ def _challenge(shop: Shop, answer: Answer) -> Answer:
     page = shop.visitor.get(answer.location)
     assert page.status == 200
     return page
+
+
+def test_a_card_that_is_only_saved_is_confirmed_without_an_amount(shop: Shop) -> None:
+    subscription = shop.subscriber()
+    portal = shop.portal(subscription.customer)
+    asked = shop.visitor.post(f"{portal}/card", card(ASKS_3DS))
+    page = shop.visitor.get(asked.location)
+    assert "Confirm this card" in page.text
+    assert "Amount" not in page.text
+    assert portal in page.document.links

@@ -219,3 +219,35 @@ def test_the_shops_words_are_shown(shop: Shop) -> None:
     page = shop.visitor.get(shop.session(custom_text=words).url)
     assert "Cancel any time." in page.text
     assert "See you soon." in page.text
+
+
+def test_a_trial_of_one_day_counts_rightly_and_names_what_discounts_come_off(shop: Shop, code: str) -> None:
+    session = shop.session(subscription_data={"trial_period_days": 1}, allow_promotion_codes=True)
+    assert "1 day free" in shop.visitor.get(session.url).text
+    page = shop.visitor.post(session.url, {"do": "code", "promotion_code": code})
+    for words in (
+        "Then €29.00 per month, before discounts.",
+        "Total after the trial, before discounts €29.00",
+    ):
+        assert words in page.text
+
+
+def test_the_summary_lists_what_is_wrong_in_the_order_of_the_page(shop: Shop) -> None:
+    field = {"key": "seat", "label": {"type": "custom", "custom": "Seat"}, "type": "text"}
+    session = shop.session(
+        customer=None,
+        billing_address_collection="required",
+        phone_number_collection={"enabled": True},
+        consent_collection={"terms_of_service": "required"},
+        custom_fields=[field],
+    )
+    document = shop.visitor.post(session.url).document
+    wrong = [link[1:] for link in document.links if link.startswith("#") and link != "#main"]
+    names = [each["name"] for tag, each in document.tags if tag == "input" and each.get("name") in wrong]
+    assert wrong == names
+    assert {"email", "phone", "number", "line1", "field-seat", "consent"} <= set(wrong)
+
+
+def test_a_bank_account_alone_is_called_by_its_name(shop: Shop) -> None:
+    session = shop.session(allowed_payment_method_types=["sepa_debit"])
+    assert "Pay with SEPA debit" in shop.visitor.get(session.url).text

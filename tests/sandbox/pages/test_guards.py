@@ -157,3 +157,17 @@ def test_typed_text_is_shown_as_text(shop: Shop) -> None:
     page = shop.visitor.post(shop.session().url, card(name='"><script>x</script>', cvc=""))
     assert page.document.field("name")["value"] == '"><script>x</script>'
     assert not page.document.all("script")
+
+
+def test_an_address_that_there_is_not_has_the_sandboxs_own_page(shop: Shop) -> None:
+    page = shop.visitor.get("/nowhere")
+    assert page.status == 404
+    for words in ("Sandbox. No money moves.", "Page not found"):
+        assert words in page.text
+
+
+def test_the_address_of_a_form_is_explained_when_it_is_opened(shop: Shop) -> None:
+    page = shop.visitor.get("/clock/advance")
+    assert page.status == 405
+    for words in ("Sandbox. No money moves.", "There is no page here"):
+        assert words in page.text

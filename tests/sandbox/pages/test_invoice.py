@@ -138,4 +138,24 @@ def test_a_receipt_shows_what_was_charged_and_given_back(shop: Shop) -> None:
     page = shop.visitor.get(str(charge.receipt_url))
     assert "Partly refunded" in page.text
     assert "Refunded -€9.00" in page.text
+    assert shop.visitor.get(address).text == page.text  # the address that was sent out before
     assert shop.visitor.get("/receipts/unknown").status == 404
+
+
+def test_a_void_invoice_names_no_amount_due(shop: Shop, invoice: Any) -> None:
+    shop.client.v1.invoices.void_invoice(invoice.id)
+    assert "Amount due" not in shop.visitor.get(invoice.hosted_invoice_url).text
+    assert b"(Amount due) Tj" not in shop.visitor.get(invoice.invoice_pdf).body
+
+
+def test_the_pdf_writes_a_currency_without_a_letter_of_its_own_as_its_code(shop: Shop) -> None:
+    product: Any = shop.client.v1.products.create({"name": "Pro"}).id
+    price = shop.client.v1.prices.create(
+        {"product": product, "currency": "inr", "unit_amount": 129900, "recurring": {"interval": "month"}}
+    )
+    subscription = shop.subscriber(line_items=[{"price": price.id, "quantity": 1}])
+    (invoice,) = shop.client.v1.invoices.list({"customer": subscription.customer}).data
+    file = shop.visitor.get(str(invoice.invoice_pdf)).body
+    assert b"(1,299.00 INR) Tj" in file
+    assert b"?1,299" not in file
+    assert b"(To: alice@example.com) Tj" in file

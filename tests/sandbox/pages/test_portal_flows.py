@@ -247,3 +247,57 @@ def test_the_customer_changes_what_the_shop_lets_them(desk: Desk) -> None:
     assert desk.post(f"{link}/details", **filled).status == 303
     customer: Any = desk.shop.client.v1.customers.retrieve(desk.sub.customer)
     assert (customer.email, customer.address.city, customer.phone) == ("new@example.com", "Berlin", None)
+
+
+def test_a_downgrade_names_the_credit_that_it_leaves(desk: Desk) -> None:
+    address = f"{desk.link()}/change/{desk.sub.id}"
+    desk.post(address, desk.post(address, price=desk.prices[1], quantity="1"), do="confirm")
+    page = desk.post(address, price=desk.prices[0], quantity="1")
+    assert due(page) == 0
+    found = re.search(r"Credit for later invoices €([\d]+)\.(\d\d)", page.text)
+    assert found, page.text
+    desk.post(address, page, do="confirm")
+    assert desk.invoices()[0].total == -int(found[1] + found[2])
+
+
+def test_a_scheduled_change_is_told_at_home(shop: Shop) -> None:
+    desk = desk_of(shop, schedule_at_period_end={"conditions": [{"type": "decreasing_item_amount"}]})
+    home = desk.link()
+    address = f"{home}/change/{desk.sub.id}"
+    desk.post(address, desk.post(address, price=desk.prices[1], quantity="1"), do="confirm")
+    assert "The plan changes on" not in shop.visitor.get(home).text
+    desk.post(address, desk.post(address, price=desk.prices[0], quantity="1"), do="confirm")
+    assert "The plan changes on" in shop.visitor.get(home).text
+
+
+def test_a_plan_whose_payment_failed_says_what_to_do(shop: Shop) -> None:
+    invoice = shop.open_invoice()
+    page = shop.visitor.get(shop.portal(str(invoice.customer)))
+    assert "A payment failed. Pay the open invoice, or update the payment method." in page.text
+
+
+def test_an_error_of_the_choice_of_a_plan_leads_to_the_first_choice(desk: Desk) -> None:
+    page = desk.post(f"{desk.link()}/change/{desk.sub.id}", price=desk.prices[0], quantity="1")
+    assert "#price" in page.document.links
+    assert [each["name"] for each in page.document.all("input", id="price")] == ["price"]
+    assert page.document.all("fieldset", **{"aria-describedby": "price-error"})
+
+
+def test_an_expired_link_leads_back_to_the_shop(shop: Shop) -> None:
+    link = shop.portal(shop.customer())
+    shop.visitor.post("/clock/everybody", {"step": "hour"})
+    page = shop.visitor.get(link)
+    assert (page.status, "This link has expired." in page.text) == (410, True)
+    assert f"{SHOP}/billing" in page.document.links
+    assert not page.document.all("input", name="email")
+
+
+def test_an_expired_link_opens_again_for_whoever_knows_the_address(shop: Shop) -> None:
+    params: Any = {"customer": shop.customer(), "after_expiration": {"type": "customer_login"}}
+    link = str(shop.client.v1.billing_portal.sessions.create(params).url)
+    shop.visitor.post("/clock/everybody", {"step": "hour"})
+    assert shop.visitor.get(link).document.field("email")
+    wrong = shop.visitor.post(f"{link}/revive", {"email": "bob@example.com"})
+    assert (wrong.status, "#email" in wrong.document.links) == (422, True)
+    assert shop.visitor.post(f"{link}/revive", {"email": "Alice@example.com"}).status == 303
+    assert "Your billing" in shop.visitor.get(link).text
