@@ -453,6 +453,24 @@ def test_voiding_the_renewal_ends_its_dunning(sandbox: Sandbox) -> None:
     assert told(sandbox, customer.id, mark) == []
 
 
+def test_forgiving_an_invoice_clears_its_customer_but_not_the_subscription(sandbox: Sandbox) -> None:
+    """facts 1.1: delinquent is false after marking any invoice uncollectible, unless dunning did it."""
+    customer = payer(sandbox)
+    sub = subscribe(sandbox, customer.id)
+    give_card(sandbox, customer.id, "pm_card_chargeCustomerFail")
+    sub = renewed(sandbox, sub)
+    assert sandbox.api.customers.retrieve(customer.id).delinquent
+    mark = sandbox.mark()
+    sandbox.api.invoices.mark_uncollectible(str(sub.latest_invoice))
+    assert told(sandbox, customer.id, mark) == [
+        "invoice.updated",
+        "invoice.marked_uncollectible",
+        "customer.updated",
+    ]
+    assert previous(sandbox, customer.id, mark, "customer.updated") == {"delinquent": True}
+    assert sandbox.api.subscriptions.retrieve(sub.id).status == "past_due"
+
+
 # 3.7 and its settings
 
 
@@ -507,6 +525,7 @@ def test_the_end_of_retries_is_told_once_whatever_the_account_chose(
     status = {"cancel": "canceled"}.get(end, end)
     assert sandbox.api.subscriptions.retrieve(sub.id).status == status
     assert newest(sandbox, sub).status == ("uncollectible" if marked else "open")
+    assert sandbox.api.customers.retrieve(customer.id).delinquent
     mark = sandbox.mark()
     sandbox.advance(customer.id, first + 20 * DAY)
     assert told(sandbox, customer.id, mark) == []
