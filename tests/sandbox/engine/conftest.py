@@ -7,17 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sandbox.engine import shapes
-from tests.sandbox.engine.driver import Endpoint, Sandbox
+from tests.sandbox.engine.driver import Endpoint, Json, Sandbox
 
 
 @pytest.fixture(scope="session")
 def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     running = Sandbox(tmp_path_factory.mktemp("sandbox"))
     yield running
-    wrong = wrong_shapes(running)
+    wrong = [*wrong_shapes(running), *wrong_sums(running)]
     code = running.stop()
     assert code == 0
     assert wrong == []
+    undone = [line for line in (running.data / "log").read_text().splitlines() if "is left undone" in line]
+    assert undone == []
 
 
 @pytest.fixture
@@ -54,3 +56,23 @@ def wrong_shapes(running: Sandbox) -> list[str]:
             each for each in shapes.problems(shell, samples.get("event")) if "event.data" not in each
         )
     return sorted(found)
+
+
+def wrong_sums(running: Sandbox) -> list[str]:
+    """Every invoice that an event showed: lines, discounts, balance and payments must add up (facts 1.5)."""
+    shown = [each for each in running.events() if each["data"]["object"]["object"] == "invoice"]
+    return [
+        f"{each['id']} {each['type']}: {what}" for each in shown for what in _sums(each["data"]["object"])
+    ]
+
+
+def _sums(invoice: Json) -> Iterator[str]:
+    lines = invoice["lines"]["data"]
+    off = sum(each["amount"] for line in lines for each in line["discount_amounts"])
+    if not invoice["lines"]["has_more"] and sum(line["amount"] for line in lines) - off != invoice["total"]:
+        yield "the lines less their discounts are not the total"
+    if invoice["amount_paid"] + invoice["amount_remaining"] != invoice["amount_due"]:
+        yield "paid and remaining are not what is due"
+    used = (invoice["ending_balance"] or 0) - invoice["starting_balance"]
+    if invoice["ending_balance"] is not None and invoice["total"] - invoice["amount_due"] != used:
+        yield "total and balance are not what is due"
