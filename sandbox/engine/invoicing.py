@@ -286,6 +286,8 @@ def mark_uncollectible(invoice: Json, reason: str = "user_forgiven") -> Json:
         )
     invoice["status_details"] = {"uncollectible": {"reason": reason}}
     _stop(invoice, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible", None)
+    if reason == "user_forgiven":  # an end of the retries leaves the customer delinquent (facts 1.1)
+        change(db().get("customer", invoice["customer"]), "customer.updated", delinquent=False)
     return invoice
 
 

@@ -134,14 +134,18 @@ def announce(test_clock: Json, target: int) -> Json:
 def run(clock_id: str) -> int:
     """Let an advancing clock reach its target, one due moment after the other; the new time."""
     with _advancing:
-        test_clock = db().get(CLOCK, clock_id)
+        test_clock = db().find(CLOCK, clock_id)
+        if test_clock is None:  # deleted while another clock was advanced
+            return clock.wall()
         if test_clock["status"] != "advancing":
             return int(test_clock["frozen_time"])
         target: int = test_clock["status_details"]["advancing"]["target_frozen_time"]
         while _step(clock_id, target):
             pass
         with db().transaction():
-            test_clock = db().get(CLOCK, clock_id)
+            test_clock = db().find(CLOCK, clock_id)
+            if test_clock is None:
+                return clock.wall()
             test_clock.update(frozen_time=target, status="ready", status_details={})
             db().put(test_clock)
             emit("test_helpers.test_clock.ready", test_clock)

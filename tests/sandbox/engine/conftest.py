@@ -14,6 +14,8 @@ def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox
     running = Sandbox(tmp_path_factory.mktemp("sandbox"))
     yield running
     assert running.stop() == 0
+    undone = [line for line in (running.data / "log").read_text().splitlines() if "is left undone" in line]
+    assert undone == []
 
 
 @pytest.fixture

@@ -113,6 +113,31 @@ def test_who_has_a_test_clock_is_left_alone(fresh: Sandbox) -> None:
     assert fresh.api.subscriptions.retrieve(sub.id).status == "active"
 
 
+def test_the_banks_follow_the_wall_even_for_who_has_a_test_clock(fresh: Sandbox) -> None:
+    """facts 6: a test clock collects no debits; what the bank's answer changes has the customer's own time."""
+    frozen = int(time.time()) - 3 * DAY
+    clock = fresh.api.test_helpers.test_clocks.create({"frozen_time": frozen})
+    customer = fresh.api.customers.create({"email": "b@example.com", "test_clock": clock.id})
+    details: Any = {"name": "Bo", "email": "b@example.com"}
+    debit = fresh.api.payment_methods.create(
+        {"type": "sepa_debit", "sepa_debit": {"iban": "AT321904300235473204"}, "billing_details": details}
+    )
+    fresh.api.payment_methods.attach(debit.id, {"customer": customer.id})
+    sub = fresh.api.subscriptions.create(
+        {
+            "customer": customer.id,
+            "items": [{"price": fresh.price(5000, currency="eur")}],
+            "default_payment_method": debit.id,
+        }
+    )
+    other = fresh.subscriber()
+    move(fresh, "renewal")
+    invoice = fresh.api.invoices.retrieve(str(sub.latest_invoice))
+    assert (invoice.status, invoice.status_transitions.paid_at) == ("paid", frozen)
+    assert fresh.api.subscriptions.retrieve(sub.id).items == sub.items
+    assert fresh.api.subscriptions.retrieve(other.id).latest_invoice != other.latest_invoice
+
+
 def test_a_test_clock_is_deleted_with_its_people_after_thirty_days(fresh: Sandbox) -> None:
     clock = fresh.api.test_helpers.test_clocks.create({"frozen_time": int(time.time())})
     customer = fresh.api.customers.create({"email": "b@example.com", "test_clock": clock.id})

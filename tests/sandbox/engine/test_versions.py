@@ -207,10 +207,11 @@ def test_an_endpoint_is_sent_its_own_version_beside_one_of_the_accounts(sandbox:
 
 
 def test_an_event_is_read_in_the_version_that_it_was_made_in(sandbox: Sandbox, subscribed: Any) -> None:
+    created = sandbox.api.events.list({"type": "customer.subscription.created", "limit": 100})
     (made,) = [
         each
-        for each in sandbox.events(about=subscribed.customer)
-        if each["type"] == "customer.subscription.created"
+        for each in created.to_dict(for_json=True)["data"]
+        if each["data"]["object"]["customer"] == subscribed.customer
     ]
     read = at(sandbox, ACACIA, f"/v1/events/{made['id']}")
     assert read["api_version"] == MODERN
