@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.api.operation import Call, Operation
 from sandbox.engine import checkout, methods
-from sandbox.errors import ApiError, request_error
+from sandbox.errors import ApiError, doc_url, request_error
 
 Json = dict[str, Any]
 
@@ -28,7 +28,8 @@ def confirm(call: Call) -> Json:
         raise request_error(f"This Checkout Session does not take {method['type']}.", param="payment_method")
     outcome = checkout.confirm(session, method)
     if outcome.kind == "declined":
-        error = {"code": "card_declined", "message": outcome.message, "type": "card_error"}
+        code = "card_declined"
+        error = {"code": code, "doc_url": doc_url(code), "message": outcome.message, "type": "card_error"}
         raise ApiError(402, error, executed=True)
     return retrieve(call)
 
