@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -198,5 +198,5 @@ def _words(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)

@@ -13,7 +13,10 @@ from billing.admin import bp
 from billing.admin.events import again, stored
 from billing.errors import StaleLease, StripeError
 from billing.extensions import db
-from billing.rehearsal import Change
+from billing.models import Notice
+from billing.rehearsal import NEW, Change
+
+WORDS = {"True": "yes", "False": "no"}
 
 
 @bp.post("/events/<event_id>/rehearse")
@@ -29,7 +32,7 @@ def rehearse(event_id: str) -> ResponseReturnValue:
     return render_template(
         "admin/rehearse.html",
         event={"id": event_id, "type": kind, "href": own},
-        changes=changes,
+        changes=[_row(change) for change in changes],
         problem=problem,
         run={
             "label": "Run it again",
@@ -45,6 +48,18 @@ def _changes(event_id: str) -> tuple[list[Change], str | None]:
         return rehearsal.of_event(db.session(), event_id) or [], None
     except (StripeError, StaleLease) as problem:
         return [], str(problem)
+
+
+def _row(change: Change) -> dict[str, str]:
+    table, _, name = change.row.partition(" ")
+    if table == Notice.__tablename__ and change.field == NEW:
+        return {"row": "A mail", "field": change.after, "before": "not owed", "after": "owed"}
+    return {
+        "row": name,
+        "field": change.field.replace("_", " "),
+        "before": WORDS.get(change.before, change.before),
+        "after": WORDS.get(change.after, change.after),
+    }
 
 
 def _back(own: str) -> str:
