@@ -18,8 +18,8 @@ def open_file(path: Path) -> None:
 
 
 def line(kind: str, api_version: str, path: str, status: int | None, body: Any) -> None:
-    """Keep one body: `kind` is `answer` (path `METHOD /v1/…`), `event` (path: its type; in the newest shape,
-    delivered or not) or `webhook` (path: the endpoint's URL; in the endpoint's shape).
+    """Keep one body. `kind` is `answer` or, given again, `replay` (path `METHOD /v1/…`); `event` (path: its type; in
+    the newest shape, delivered or not) or `webhook` (path: the endpoint's URL; in the endpoint's shape).
 
     `status` is the answer's, for a webhook the endpoint's or None where it gave none.
     """

@@ -236,7 +236,8 @@ def _answer(visit: Visit, status: int, body: Json) -> Response:
             "error": body["error"] | {"request_log_url": f"{house().base_url}/requests/{visit.request_id}"}
         }
     version = visit.version or versions.known(None)
-    record.line("answer", version, f"{visit.method} {visit.path}", status, body)
+    kind = "replay" if visit.replayed else "answer"  # a replay has the shape that it had
+    record.line(kind, version, f"{visit.method} {visit.path}", status, body)
     answer = Response(json.dumps(body, indent=2), status, content_type="application/json")
     answer.headers["Request-Id"] = visit.request_id
     answer.headers["Stripe-Version"] = version

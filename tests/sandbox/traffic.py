@@ -42,7 +42,7 @@ class Traffic:
         found: set[str] = set()
         for text in record.read_text().splitlines() if record.exists() else []:
             entry = json.loads(text)
-            if entry["api_version"] == API_VERSION:
+            if entry["api_version"] == API_VERSION and entry["kind"] != "replay":
                 found.update(self._entry(entry))
         return sorted(found)
 
