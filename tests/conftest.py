@@ -7,8 +7,6 @@ server that is already there (its user must be allowed to make databases).
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -29,8 +27,9 @@ from billing.extensions import db
 from billing.models import User
 from local.mailsink import MailSink
 from local.ports import free_port
+from tests.histories import sandbox_in
 from tests.sandbox import traffic as left_the_sandbox
-from tests.support import Databases, Sandbox, make_user, wait_until
+from tests.support import Databases, Sandbox, make_user
 from tests.support import sign_in as sign_in_as
 from tests.watching import Underway
 
@@ -86,19 +85,8 @@ def mails(mail_sink: MailSink) -> MailSink:
 @pytest.fixture(scope="session")
 def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The sandbox as its own process, as people run it."""
-    port = free_port()
-    folder = tmp_path_factory.mktemp("sandbox")
-    command = [sys.executable, "-m", "sandbox", "--port", str(port), "--data", str(folder)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-    sandbox = Sandbox(f"http://127.0.0.1:{port}")
-    try:
-        wait_until(lambda: sandbox.answers() or process.poll() is not None, "the sandbox to answer")
-        assert process.poll() is None, (folder / "log").read_text()
+    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
         yield sandbox
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 @pytest.fixture

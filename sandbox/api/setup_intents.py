@@ -15,7 +15,7 @@ from sandbox.api.intent_params import (
     request_3ds,
 )
 from sandbox.api.operation import CREATED, LISTED, Call, Operation
-from sandbox.engine import direct_setups, setups
+from sandbox.engine import direct, direct_setups, setups
 from sandbox.engine.direct import CONFIRMABLE
 from sandbox.events import change
 
@@ -61,7 +61,7 @@ def update(call: Call) -> Json:
         changed |= method_types.read(params, None)
     method = intent_params.method(params)
     if (method is not None or params.has("customer")) and intent["status"] not in CONFIRMABLE:
-        raise direct_setups.unexpected(
+        raise direct.unexpected(
             intent, f"This SetupIntent could not be updated because it has a status of {intent['status']}."
         )
     change(intent, None, **changed)

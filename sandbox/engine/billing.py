@@ -11,7 +11,6 @@ from sandbox.events import emit
 from sandbox.house import db
 
 Json = dict[str, Any]
-Behavior = Literal["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"]
 
 DAY = 86400
 EXPIRED = cards.Decline("expired_card", None, "Your card has expired.")

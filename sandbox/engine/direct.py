@@ -34,8 +34,9 @@ class Confirmation:
 
 def unexpected(intent: Json, message: str) -> ApiError:
     """400: the intent's state does not allow it; the error holds the intent, as at Stripe."""
-    problem = request_error(message, "payment_intent_unexpected_state")
-    problem.error["payment_intent"] = public(intent)
+    kind = intent["object"]  # payment_intent or setup_intent
+    problem = request_error(message, f"{kind}_unexpected_state")
+    problem.error[kind] = public(intent)
     return problem
 
 

@@ -6,20 +6,13 @@ from typing import Any
 
 from sandbox import clock, ids
 from sandbox.engine import banks, methods, payments, setups
-from sandbox.engine.direct import CONFIRMABLE, Confirmation, onward
-from sandbox.errors import ApiError, card_error, request_error
+from sandbox.engine.direct import CONFIRMABLE, Confirmation, onward, unexpected
+from sandbox.errors import card_error, request_error
 from sandbox.house import db, house
 from sandbox.outcomes import Outcome
 from sandbox.store import public
 
 Json = dict[str, Any]
-
-
-def unexpected(intent: Json, message: str) -> ApiError:
-    """400: the intent's state does not allow it; the error holds the intent, as at Stripe."""
-    problem = request_error(message, "setup_intent_unexpected_state")
-    problem.error["setup_intent"] = public(intent)
-    return problem
 
 
 def choose(intent: Json, method: Json) -> None:

@@ -94,7 +94,3 @@ def phase_item(price: str, quantity: int, metadata: Json) -> Json:
         "quantity": quantity,
         "tax_rates": [],
     }
-
-
-def phase_discount(coupon: str | None, promotion_code: str | None) -> Json:
-    return {"coupon": coupon, "discount": None, "promotion_code": promotion_code}

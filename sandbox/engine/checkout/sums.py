@@ -98,8 +98,3 @@ def _first_share(session: Json) -> Fraction:
     every = recurring(session)[0]["price"]["recurring"]
     start = periods.boundary(anchor, every, -1)
     return Fraction(anchor - session["created"], anchor - start)
-
-
-def whole_period(session: Json) -> int:
-    """What every later period costs before discounts, in minor units."""
-    return sum(item["_unit_amount"] * item["quantity"] for item in recurring(session))
