@@ -17,6 +17,7 @@ class StripeEvent(Model):
     ``payload`` is the body exactly as signed; it names the object, and is never read for state.
     ``subject`` is the object to fetch (``sub_``, ``in_``, ``cs_``, ``pi_``, ``ch_``, ``du_``).
     ``source`` says how we learned of it: webhook, events_api or reconciler.
+    ``took_ms`` is what the try that ended it took, from claim to write, in milliseconds.
     """
 
     __tablename__ = "stripe_events"
@@ -49,4 +50,5 @@ class StripeEvent(Model):
     next_attempt_at: Mapped[Made]
     lease_until: Mapped[Moment | None]
     applied_at: Mapped[Moment | None]
+    took_ms: Mapped[int | None]
     user_id: Mapped[Big | None] = mapped_column(index=True)

@@ -10,7 +10,10 @@ from billing.models.columns import Big, Id, Made, Moment, Str
 
 
 class User(Model):
-    """A person. ``stripe_customer_id`` is made by us, once, and never adopted by e-mail address."""
+    """A person. ``stripe_customer_id`` is made by us, once, and never adopted by e-mail address.
+
+    ``mail_refused_at``: when the mail server refused the address for good; None while mail is taken.
+    """
 
     __tablename__ = "users"
     __table_args__ = (Index("uq_users_email_lower", text("lower(email)"), unique=True),)
@@ -22,6 +25,7 @@ class User(Model):
     is_admin: Mapped[bool] = mapped_column(default=False)
     referral_code: Mapped[Str | None]
     stripe_customer_id: Mapped[Str | None] = mapped_column(unique=True)
+    mail_refused_at: Mapped[Moment | None]
     created_at: Mapped[Made]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +12,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from billing.clock import now
 from billing.config import Config
-from billing.models import LoginSession, StripeEvent, User
+from billing.models import Installation, LoginSession, StripeEvent, User
 from tests.conftest import WEBHOOK_SECRET, make_config
 from tests.intake import PATH, REFUSED, another_app, paid
 from tests.story import count
@@ -31,6 +34,16 @@ def live_config(database: Config) -> Config:
     )  # fmt: skip
 
 
+@contextmanager
+def live_database(session: Session) -> Iterator[None]:
+    """The database as one that was set up with a live key."""
+    for livemode in (True, False):
+        session.execute(update(Installation).values(livemode=livemode))
+        session.commit()
+        if livemode:
+            yield
+
+
 def answer_of(config: Config, event: dict[str, Any], secret: str | None = None) -> int:
     """What an application with these settings answers."""
     with another_app(config) as application:
@@ -38,21 +51,35 @@ def answer_of(config: Config, event: dict[str, Any], secret: str | None = None) 
 
 
 @pytest.mark.parametrize("livemode", [True, False])
-def test_test_and_live_events_never_end_in_one_database(app: Flask, config: Config, livemode: bool) -> None:
-    event = paid(livemode=livemode)
-    assert answer_of(live_config(config), event) == (200 if livemode else 400)
+def test_test_and_live_events_never_end_in_one_database(
+    app: Flask, config: Config, db_session: Session, livemode: bool
+) -> None:
+    with live_database(db_session):
+        assert answer_of(live_config(config), paid(livemode=livemode)) == (200 if livemode else 400)
     assert count(StripeEvent) == int(livemode)
-    other = paid(livemode=livemode)
-    assert deliver(app, other).status_code == (400 if livemode else 200)
+    assert deliver(app, paid(livemode=livemode)).status_code == (400 if livemode else 200)
     assert count(StripeEvent) == 1
+
+
+def test_the_database_itself_keeps_no_row_of_the_other_mode(
+    app: Flask, config: Config, db_session: Session
+) -> None:
+    event = paid(livemode=True)
+    assert answer_of(live_config(config), event) == 503, "the settings say live, the database test"
+    assert count(StripeEvent) == 0
+    assert deliver(app, paid()).status_code == 200
+    with pytest.raises(DBAPIError, match="of the other mode"):
+        db_session.execute(update(StripeEvent).values(livemode=True))
+    db_session.rollback()
 
 
 @pytest.mark.parametrize(("account", "status"), [(None, 200), ("acct_ours", 200), ("acct_theirs", 400)])
 def test_only_events_of_the_expected_account_are_taken(
-    app: Flask, config: Config, account: str | None, status: int
+    app: Flask, config: Config, db_session: Session, account: str | None, status: int
 ) -> None:
     event = paid(livemode=True, account=account)
-    assert answer_of(live_config(config), event) == status
+    with live_database(db_session):
+        assert answer_of(live_config(config), event) == status
     assert count(StripeEvent) == (status == 200)
 
 
