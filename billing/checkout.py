@@ -26,20 +26,25 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody wants to buy: a catalogue name, Stripe's price for it, and the days of trial."""
+    """What somebody wants to buy: a catalogue name, Stripe's price for it, and the days of trial.
+
+    ``once``: the token of the form, one for each time the check page was opened; None where it had none.
+    """
 
     mode: Mode
     item: str
     title: str
     price_id: str
     trial_days: int = 0
+    once: str | None = None
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Why no new Session is opened: ``subscribed``, ``confirming``. ``session_id``: the one to look at."""
+    """Why no new Session is opened: ``subscribed``, ``confirming``, or ``sent`` where this very form was paid.
+    ``session_id``: the one to look at."""
 
-    code: Literal["subscribed", "confirming"]
+    code: Literal["subscribed", "confirming", "sent"]
     session_id: str | None = None
 
 
@@ -61,6 +66,9 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
         guard = _guard(session, user.id)
         if guard:
             return guard
+    paid = _paid_by_this_form(session, user.id, order.once)
+    if paid is not None:
+        return Guard("sent", paid)
     row = _open_row(session, user.id, order.mode)
     if row is not None and row.expires_at is not None and row.expires_at <= now():
         row.superseded_at, row = now(), None
@@ -75,6 +83,7 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
             item=order.item,
             price_id=order.price_id,
             trial_days=order.trial_days,
+            once=order.once,
             status=CheckoutSession.CREATING,
         )
         session.add(row)
@@ -228,6 +237,16 @@ def _guard(session: Session, user_id: int) -> Guard | None:
     )
     stripe_id = session.execute(waiting.limit(1)).scalar()
     return Guard("confirming", stripe_id) if stripe_id else None
+
+
+def _paid_by_this_form(session: Session, user_id: int, once: str | None) -> str | None:
+    """The Session that this form opened and that was paid: somebody went back in their browser and sent it again."""
+    found = select(CheckoutSession.stripe_id).where(
+        CheckoutSession.user_id == user_id,
+        CheckoutSession.once == once,
+        CheckoutSession.status == "complete",
+    )
+    return session.execute(found.limit(1)).scalar() if once else None
 
 
 def _open_row(session: Session, user_id: int, mode: str) -> CheckoutSession | None:
