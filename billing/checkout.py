@@ -150,12 +150,14 @@ def expire_request(row: CheckoutSession) -> WriteRequest:
     )
 
 
-def opened(session: Session, write_name: str, answer: Object) -> None:
-    """Keep the id, address and end of the Session that Stripe opened."""
+def opened(session: Session, write_name: str, answer: Object) -> WriteRequest | None:
+    """Keep the id, address and end of the Session that Stripe opened. Returns the write that closes it where the
+    person's place was freed before we heard of it: they may have another one by now, and could pay both."""
     row = session.get_one(CheckoutSession, int(write_name.partition(":")[2]), with_for_update=True)
     if row.status == CheckoutSession.CREATING:
         row.stripe_id, row.url, row.status = answer["id"], answer["url"], answer["status"]
         row.expires_at = from_stripe(answer["expires_at"])
+    return expire_request(row) if row.superseded_at is not None and row.status == "open" else None
 
 
 def expired_by_us(session: Session, answer: Object) -> None:

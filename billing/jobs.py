@@ -21,6 +21,7 @@ from billing import (
     checkout,
     claims,
     clocks,
+    deadline,
     invoices,
     leases,
     outbox,
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 LEASE_WAIT_SECONDS = 5.0
 # Shorter than the job's 90 seconds: an RQ timeout inside a call to Stripe would pass for a network error.
 WORK_SECONDS = 45.0
+# One fetch: shorter than its lease, and with the work before it than the job.
+FETCH_SECONDS = 30.0
 # Objects of waiting events that one fetch looks at: each may take Stripe some seconds of the lease's 60.
 MOST_OBJECTS = 4
 
@@ -158,7 +161,8 @@ def run_again(session: Session, event_id: str) -> StripeEvent | None:
 
 def _apply_group(session: Session, name: str, events: list[Due], stop: float) -> None:
     """Apply one customer's events under one lease, object by object; what there is no time for is put back."""
-    lease = leases.take(session, name, wait=LEASE_WAIT_SECONDS)
+    # The page that somebody waits for has a deadline; the worker has none here.
+    lease = leases.take(session, name, wait=min(LEASE_WAIT_SECONDS, deadline.left()))
     if lease is None:
         claims.put_back(session, events)
         return
@@ -196,7 +200,8 @@ def fetch(session: Session, sync: Sync, subject: str, hints: list[str]) -> Any:
     if sync is SUBSCRIPTION:
         hints = [*hints, *invoices.open_ids(session, subject)]
     session.rollback()
-    return sync.fetch(subject, hints)
+    with deadline.within(FETCH_SECONDS):
+        return sync.fetch(subject, hints)
 
 
 def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float) -> None:

@@ -138,6 +138,8 @@ def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue:
         if row.status == CheckoutSession.CREATING:
             _create(row.id, user_id)
         session.refresh(row)
+        if row.superseded_at is not None:  # freed while we waited: it is being closed, and must not be paid
+            continue
         if (row.price_id, row.trial_days) == (order.price_id, order.trial_days):
             return redirect(row.url or "/billing", 303)
         if not _make_room(row):

@@ -130,6 +130,7 @@ def stopped(app: Flask, wire: Wire, where: str) -> Iterator[Trap]:
 
 def killed(app: Flask, wire: Wire, person: Shopper, where: str) -> None:
     """Start a process that makes the person a customer, and kill it at that place."""
+    db.session.rollback()  # a process takes its time to start: no transaction of ours waits for it
     command = [sys.executable, "-c", CHILD, str(person.id)]
     with stopped(app, wire, where) as trap:
         child = subprocess.Popen(command, cwd=ROOT, env=environ(config_of(app), wire), stderr=subprocess.PIPE)

@@ -32,6 +32,9 @@ TITLES = {
     "write.declined": "Stripe declined a write",
     "write.failed": "Stripe refused a write",
     "write.unknown": "A write has no known outcome",
+    "write.found": "A write of unknown outcome was found at Stripe",
+    "write.conflict": "One name was used for two writes",
+    "stripe.key_refused": "Stripe refused our key",
 }
 ACTORS = {
     "stripe": "by Stripe",
