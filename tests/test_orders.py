@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import delete, select, update
 from werkzeug.test import TestResponse
 
-from billing import jobs
+from billing import jobs, stripe_client
 from billing.clock import now
 from billing.extensions import db
 from billing.models import CheckoutSession, Notice, Payment, PlanPrice
@@ -161,8 +161,10 @@ def test_a_plan_whose_events_are_lost_and_whose_session_is_over_is_not_sold_a_se
 
 
 def test_orders_of_an_outage_are_one_try_and_no_other_order_has_to_wait_for_them(
-    desk: Flask, alice: Shopper
+    desk: Flask, alice: Shopper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Only the pauses are shorter than in production.
+    monkeypatch.setattr(stripe_client, "PAUSES", (0.01, 0.01))
     alice.sandbox.control("trouble", api="error_429")
     for _ in range(12):
         assert alice.post("/checkout", plan="pro", interval="month").status_code == 503
