@@ -28,6 +28,9 @@ def password() -> ResponseReturnValue:
     wait = throttle.hit(db.session(), throttle.bucket("password", str(user.id)), 5)
     if wait:
         return too_many(wait)
+    db.session.refresh(
+        user, with_for_update=True
+    )  # of two presses at once the second sees what the first one did
     if not passwords.matches(user.password_hash, form.current_password.data):
         form.current_password.errors = ["This is not your current password."]
         return _page(form), 422

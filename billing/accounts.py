@@ -157,6 +157,9 @@ def start_reset(session: Session, email: str) -> None:
     user = by_email(session, email)
     if user is None:
         return
+    session.refresh(
+        user, with_for_update=True
+    )  # two requests at once: the later one voids the earlier one's link
     _void(session, user.id, "reset")
     secret = secrets.token_urlsafe(32)
     token = AuthToken(
