@@ -19,7 +19,7 @@ from tests.processes import command, running
 from tests.registry import over_a_wire
 from tests.story import Shopper, apply_all, config_of, count, events, shopper
 from tests.support import deliver, wait_until
-from tests.wire import Reply, Sent, Wire
+from tests.wire import Held, Wire
 
 LOCK = 11
 Place = Callable[[Flask, Wire], AbstractContextManager[Callable[[], bool]]]
@@ -34,6 +34,7 @@ def alice(desk: Flask) -> Shopper:
     found = shopper(desk)
     assert found.pay(found.order()).status == 303
     found.sandbox.flush()
+    db.session.rollback()  # a transaction that waits for another process too long is ended by the server
     return found
 
 
@@ -48,24 +49,6 @@ def pending(**is_: str) -> int:
     found = count(StripeEvent, state=StripeEvent.PENDING, **is_)
     db.session.rollback()
     return found
-
-
-class Held:
-    """The first read of a subscription: its answer is on the way until it is let go."""
-
-    def __init__(self, wire: Wire) -> None:
-        self.arrived, self.go = threading.Event(), threading.Event()
-        self._wire, self._first = wire, True
-        wire.answer = self._answer
-
-    def _answer(self, sent: Sent) -> Reply | None:
-        hold = self._first and sent.path.startswith("/v1/subscriptions/")
-        self._first = self._first and not hold
-        answer = self._wire.pass_on(sent)
-        if hold:
-            self.arrived.set()
-            self.go.wait(60)
-        return answer
 
 
 @contextmanager
