@@ -44,9 +44,13 @@ LOST_SERVER = {"25006", "57P01", "57P02", "57P03"}
 def engine_options(
     *, statement_timeout: str = "5s", pool_size: int = 5, max_overflow: int = 2
 ) -> dict[str, Any]:
-    """Options of a pool: short waits, keepalives, values kept out of error texts."""
+    """Options of a pool: short waits, keepalives, values kept out of error texts.
+
+    What was committed is on disk, whatever the role or the database says: a mail that was sent must not be forgotten.
+    Nothing is prepared on the server, so that a pooler may give each transaction another connection.
+    """
     settings = (
-        f"-c statement_timeout={statement_timeout} -c lock_timeout=2s"
+        f"-c statement_timeout={statement_timeout} -c lock_timeout=2s -c synchronous_commit=on"
         " -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
     )
     return {
@@ -58,6 +62,7 @@ def engine_options(
         "connect_args": {
             "connect_timeout": 3,
             "options": settings,
+            "prepare_threshold": None,
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,

@@ -47,6 +47,8 @@ def grant(connection: Connection, config: Config) -> None:
     role = make_url(config.database_url).username
     if role is None:
         raise ConfigError("DATABASE_URL names no user; beside MIGRATION_DATABASE_URL it must.")
+    if role == make_url(config.migration_database_url or "").username:
+        return  # the same role by another way, past a pooler
     name = connection.dialect.identifier_preparer.quote(role)
     for statement in GRANTS:
         connection.exec_driver_sql(statement.format(name))

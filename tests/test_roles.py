@@ -137,7 +137,7 @@ def test_a_role_that_owns_nothing_adds_to_the_record_and_can_change_neither_it_n
 
 def test_one_ordinary_role_for_everything_has_no_right_to_change_the_record_either(roles: Roles) -> None:
     """Being the owner, it could give itself one: that is what a role of its own is for."""
-    upgrade(make_config(roles.url(roles.owner)))
+    upgrade(make_config(roles.url(roles.owner), MIGRATION_DATABASE_URL=roles.url(roles.owner)))
     with roles.connect(roles.owner) as owner:
         owner.execute("insert into audit (actor, kind, alert) values ('tests', 'made', false)")
         for statement in ("update audit set actor = 'nobody'", "delete from audit", "truncate audit"):
