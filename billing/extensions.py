@@ -46,12 +46,14 @@ def engine_options(
 ) -> dict[str, Any]:
     """Options of a pool: short waits, keepalives, values kept out of error texts.
 
-    What was committed is on disk, whatever the role or the database says: a mail that was sent must not be forgotten.
+    Whatever the role or the database says, what was committed is on disk, since a mail that was sent must not be
+    forgotten, and a second delivery of an event waits for the first and skips, which only READ COMMITTED does.
     Nothing is prepared on the server, so that a pooler may give each transaction another connection.
     """
     settings = (
         f"-c statement_timeout={statement_timeout} -c lock_timeout=2s -c synchronous_commit=on"
         " -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+        " -c default_transaction_isolation=read\\ committed"
     )
     return {
         "pool_pre_ping": True,

@@ -78,10 +78,12 @@ def run(app: Flask, stop: threading.Event) -> None:
             finally:
                 db.session.remove()
         stop.wait(TICK_SECONDS)
+    if lease is not None:
+        _give_back(
+            app, lease
+        )  # at once: the next leader need not wait for our lanes, whose work may be done twice
     for lane in lanes.values():
         lane.join()
-    if lease is not None:
-        _give_back(app, lease)
 
 
 def _begin_lanes(

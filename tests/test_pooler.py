@@ -45,10 +45,18 @@ def test_nothing_is_prepared_on_the_server_however_often_it_is_asked(app: Flask)
             assert connection.execute(text("select count(*) from pg_prepared_statements")).scalar_one() == 0
 
 
-def test_what_is_committed_is_on_disk_whatever_the_database_says(app: Flask) -> None:
+def test_each_connection_has_the_settings_that_promises_rest_on_whatever_the_database_says(
+    app: Flask,
+) -> None:
     name = db.engine.url.database
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f'alter database "{name}" set synchronous_commit = off'))
-    db.engine.dispose()
-    with db.engine.connect() as connection:
-        assert connection.execute(text("show synchronous_commit")).scalar_one() == "on"
+        for setting in ("synchronous_commit = off", "default_transaction_isolation = 'serializable'"):
+            connection.execute(text(f'alter database "{name}" set {setting}'))
+    for engine in db.engines.values():
+        engine.dispose()
+        with engine.connect() as connection:
+            for setting, expected in (
+                ("synchronous_commit", "on"),
+                ("transaction_isolation", "read committed"),
+            ):
+                assert connection.execute(text(f"show {setting}")).scalar_one() == expected

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 import psycopg
 import pytest
 from flask import Flask
+from sqlalchemy.engine import make_url
 
 from billing import claims, jobs, leases
 from billing.extensions import db
@@ -98,6 +99,24 @@ def test_a_worker_that_is_killed_leaves_everything_to_the_next_one(
     apply_all()
     assert (alice.row.status, pending()) == ("active", 0)
     assert (count(Notice), count(AuditEntry, kind="subscription.status")) == (1, 1)
+
+
+def test_no_transaction_is_open_while_stripe_is_asked(desk: Flask, alice: Shopper, wire: Wire) -> None:
+    """The server would end it after some seconds, and it would hold up whoever changes the table."""
+    held, idle = (
+        Held(wire),
+        "select count(*) from pg_stat_activity where datname = %s and state like 'idle in%%'",
+    )
+    url = make_url(config_of(desk).database_url)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(url.set(drivername="postgresql").render_as_string(False)) as c,
+    ):
+        working = pool.submit(apply_elsewhere, desk)
+        assert held.arrived.wait(30)
+        assert c.execute(idle, [url.database]).fetchone() == (0,)
+        held.go.set()
+        assert working.result(timeout=30) > 0
 
 
 def test_a_worker_that_slept_too_long_puts_no_older_state_over_a_newer_one(
