@@ -78,6 +78,7 @@ def web() -> Flask:
     try:
         with app.app_context():
             boot.refuse_foreign_database()
+            boot.tell_of_old_schema()
     except ConfigError as problem:
         sys.exit(f"Dunlin does not start: {problem}")
     return app

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing import payments, stripe_client
-from billing.clock import from_stripe, now
+from billing.clock import database_now, from_stripe
 from billing.config import Config
 from billing.models import CheckoutSession, Subscription, User
 from billing.models.subscriptions import FINAL
@@ -70,8 +70,8 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
     if paid is not None:
         return Guard("sent", paid)
     row = _open_row(session, user.id, order.mode)
-    if row is not None and row.expires_at is not None and row.expires_at <= now():
-        row.superseded_at, row = now(), None
+    if row is not None and row.expires_at is not None and row.expires_at <= database_now(session):
+        row.superseded_at, row = func.now(), None
         session.flush()
     if row is None:
         minutes = _minutes_to_wait(session, user.id)
@@ -96,7 +96,7 @@ def _minutes_to_wait(session: Session, user_id: int) -> int:
     opened = select(CheckoutSession.created_at).where(CheckoutSession.user_id == user_id)
     latest = session.execute(opened.order_by(CheckoutSession.created_at.desc()).limit(MOST_SESSIONS))
     moments = list(latest.scalars())
-    left = moments[-1] + HOUR - now() if len(moments) == MOST_SESSIONS else timedelta(0)
+    left = moments[-1] + HOUR - database_now(session) if len(moments) == MOST_SESSIONS else timedelta(0)
     return max(0, -int(-left.total_seconds() // 60))
 
 
@@ -164,7 +164,7 @@ def expired_by_us(session: Session, answer: Object) -> None:
     """Make room for another Session; what this one came to is still told by its event."""
     found = select(CheckoutSession).where(CheckoutSession.stripe_id == answer["id"])
     row = session.execute(found.with_for_update()).scalar_one()
-    row.superseded_at = row.superseded_at or now()
+    row.superseded_at = row.superseded_at or func.now()
 
 
 def refused(session: Session, write_name: str) -> None:
@@ -172,7 +172,7 @@ def refused(session: Session, write_name: str) -> None:
     kind, _, number = write_name.partition(":")
     if kind == "checkout":
         row = session.get_one(CheckoutSession, int(number), with_for_update=True)
-        row.superseded_at = row.superseded_at or now()
+        row.superseded_at = row.superseded_at or func.now()
 
 
 def own(session: Session, user_id: int, stripe_id: str) -> CheckoutSession | None:

@@ -31,6 +31,7 @@ class Config:
     secret_key: str
     secret_key_fallbacks: tuple[str, ...]
     database_url: str
+    migration_database_url: str | None
     redis_url: str
     stripe_secret_key: str
     stripe_publishable_key: str
@@ -74,6 +75,7 @@ def load(environ: Mapping[str, str]) -> Config:
         secret_key=read("SECRET_KEY", required=True),
         secret_key_fallbacks=tuple(_split(read("SECRET_KEY_FALLBACKS", ""))),
         database_url=database_url(read("DATABASE_URL", required=True)),
+        migration_database_url=_optional_database(read("MIGRATION_DATABASE_URL", "")),
         redis_url=read("REDIS_URL", required=True),
         stripe_secret_key=secret,
         stripe_publishable_key=read("STRIPE_PUBLISHABLE_KEY", ""),
@@ -98,7 +100,7 @@ def load(environ: Mapping[str, str]) -> Config:
     return config
 
 
-def database_url(url: str) -> str:
+def database_url(url: str, name: str = "DATABASE_URL") -> str:
     """The URL with the driver we ship. Heroku still says ``postgres://``."""
     for scheme in ("postgres://", "postgresql://", "postgresql+psycopg://"):
         if url.startswith(scheme):
@@ -106,11 +108,13 @@ def database_url(url: str) -> str:
             try:
                 make_url(url)
             except (ArgumentError, ValueError) as problem:
-                raise ConfigError("DATABASE_URL is not an address; check its host and port.") from problem
+                raise ConfigError(f"{name} is not an address; check its host and port.") from problem
             return url
-    raise ConfigError(
-        "DATABASE_URL must begin with postgres:// or postgresql://; Dunlin runs on PostgreSQL only."
-    )
+    raise ConfigError(f"{name} must begin with postgres:// or postgresql://; Dunlin runs on PostgreSQL only.")
+
+
+def _optional_database(url: str) -> str | None:
+    return database_url(url, "MIGRATION_DATABASE_URL") if url else None
 
 
 def is_live(key: str) -> bool:

@@ -44,10 +44,16 @@ LOST_SERVER = {"25006", "57P01", "57P02", "57P03"}
 def engine_options(
     *, statement_timeout: str = "5s", pool_size: int = 5, max_overflow: int = 2
 ) -> dict[str, Any]:
-    """Options of a pool: short waits, keepalives, values kept out of error texts."""
+    """Options of a pool: short waits, keepalives, values kept out of error texts.
+
+    Whatever the role or the database says, what was committed is on disk, since a mail that was sent must not be
+    forgotten, and a second delivery of an event waits for the first and skips, which only READ COMMITTED does.
+    Nothing is prepared on the server, so that a pooler may give each transaction another connection.
+    """
     settings = (
-        f"-c statement_timeout={statement_timeout} -c lock_timeout=2s"
+        f"-c statement_timeout={statement_timeout} -c lock_timeout=2s -c synchronous_commit=on"
         " -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+        " -c default_transaction_isolation=read\\ committed"
     )
     return {
         "pool_pre_ping": True,
@@ -58,6 +64,7 @@ def engine_options(
         "connect_args": {
             "connect_timeout": 3,
             "options": settings,
+            "prepare_threshold": None,
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,

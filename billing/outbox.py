@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from billing import audit, dunning, mailer
-from billing.clock import now
+from billing.clock import database_now
 from billing.config import Config
 from billing.errors import MailFailed
 from billing.models import Notice, User
@@ -53,7 +53,7 @@ def _start_one(session: Session) -> Notice | None:
     )
     while (notice := session.execute(due).scalar()) is not None:
         if dunning.still_true(session, notice):
-            notice.state, notice.lease_until = "sending", now() + LEASE
+            notice.state, notice.lease_until = "sending", func.clock_timestamp() + LEASE
             notice.attempts += 1
             session.commit()
             return notice
@@ -74,7 +74,7 @@ def _send(session: Session, notice: Notice, config: Config) -> None:
     try:
         mailer.send(message, config)
     except MailFailed as problem:
-        if problem.permanent or now() - notice.created_at > PATIENCE:
+        if problem.permanent or database_now(session) - notice.created_at > PATIENCE:
             _end(session, notice, "suppressed", str(problem))
         else:
             _later(session, notice, str(problem))
@@ -93,13 +93,13 @@ def _address(session: Session, notice: Notice) -> str:
 def _later(session: Session, notice: Notice, reason: str) -> None:
     wait = min(30 * 2 ** min(notice.attempts, 9), 4 * 3600)
     notice.state, notice.lease_until, notice.reason = "queued", None, reason
-    notice.next_attempt_at = now() + timedelta(seconds=wait)
+    notice.next_attempt_at = func.clock_timestamp() + timedelta(seconds=wait)
     session.commit()
 
 
 def _end(session: Session, notice: Notice, state: str, reason: str | None) -> None:
     notice.state, notice.reason, notice.lease_until, notice.secret = state, reason, None, None
-    notice.sent_at = now() if state == "sent" else None
+    notice.sent_at = func.clock_timestamp() if state == "sent" else None
     if state in ("unknown", "suppressed"):
         audit.record(
             session,

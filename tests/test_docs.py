@@ -191,7 +191,7 @@ def test_every_mail_is_documented() -> None:
 
 
 def test_every_red_light_is_explained() -> None:
-    tree = ast.parse((ROOT / "billing" / "health.py").read_text())
+    tree = ast.parse((ROOT / "billing" / "lights.py").read_text())
     function = next(
         node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "conditions"
     )

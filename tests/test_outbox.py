@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, dunning, health, mailer, outbox
+from billing import accounts, dunning, lights, mailer, outbox
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -142,7 +142,7 @@ def test_a_mail_whose_answer_was_lost_is_never_sent_again_and_shows(
     assert (mails.messages, len(mails.refused)) == ([], 1)
     [entry] = audit_of(db_session, "mail.unknown")
     assert (entry.alert, entry.subject, entry.user_id) == (True, row(notice).dedupe_key, alice.id)
-    assert health.conditions(db_session)["mail unknown"]
+    assert lights.conditions(db_session)["mail unknown"]
 
 
 def test_a_sender_that_is_killed_while_sending_leaves_a_mail_that_nobody_sends_again(

@@ -13,7 +13,7 @@ from billing.access import person
 from billing.admin import bp, details, paging, search, timeline
 from billing.admin.because import because
 from billing.admin.standings import standings
-from billing.clock import now
+from billing.clock import database_now
 from billing.errors import StripeError
 from billing.extensions import db
 from billing.models import StripeEvent, Subscription, User
@@ -58,8 +58,9 @@ def subscribers() -> ResponseReturnValue:
 
 
 def _rows(people: list[tuple[User, Subscription | None]]) -> list[dict[str, Any]]:
-    known = standings(db.session(), [row for _, row in people if row], running.config(), now())
-    nobody = standing(Facts(), Policy(), now())
+    session, moment = db.session(), database_now(db.session())
+    known = standings(session, [row for _, row in people if row], running.config(), moment)
+    nobody = standing(Facts(), Policy(), moment)
     return [_row(user, row, _voice(known.get(user.id, nobody))) for user, row in people]
 
 
@@ -82,7 +83,7 @@ def _row(user: User, row: Subscription | None, said: Voice) -> dict[str, Any]:
 def subscriber(user_id: int) -> ResponseReturnValue:
     """One person: what they are told, why they have access or not, and everything that led there."""
     session, user = db.session(), _user(user_id)
-    found = facts.standing_of(session, user.id, running.config(), now())
+    found = facts.standing_of(session, user.id, running.config(), database_now(session))
     subscriptions = details.subscriptions(session, user)
     money = details.money(session, user)
     mails = timeline.mails(session, user)
