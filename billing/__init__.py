@@ -17,5 +17,5 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           declines, mailer, people, accounts, reconcile, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation,
           audit, throttle, passwords, words
-* ground: config, extensions, errors, clock, logs
+* ground: config, signing, extensions, errors, clock, logs
 """

@@ -12,8 +12,9 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from billing import inbox, queues, running, stripe_client
+from billing import inbox, queues, running, signing, stripe_client
 from billing.access import public
+from billing.clock import now
 from billing.config import Config
 from billing.errors import BadEvent
 from billing.extensions import csrf, db
@@ -72,7 +73,8 @@ def _body() -> bytes:
 def _verified(body: bytes, config: Config) -> dict[str, object]:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise BadEvent("content encoding")
-    stripe_client.verify(body, request.headers.get("Stripe-Signature", ""), config.stripe_webhook_secrets)
+    secrets = signing.usable(config.stripe_webhook_secrets, now())
+    stripe_client.verify(body, request.headers.get("Stripe-Signature", ""), secrets)
     event = inbox.parse(body)
     inbox.check_ours(event, livemode=config.livemode, account=config.stripe_account)
     return event

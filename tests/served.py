@@ -70,7 +70,7 @@ def served(config: Config, folder: Path, *, workers: int = 2) -> Iterator[Served
             stderr=output,
             start_new_session=True,
         )
-    web = Served(port, log, config.stripe_webhook_secrets[0])
+    web = Served(port, log, config.stripe_webhook_secrets[0].value)
     try:
         wait_until(lambda: _healthy(web) or process.poll() is not None, "gunicorn to answer")
         assert process.poll() is None, log.read_text()

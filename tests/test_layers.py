@@ -22,7 +22,7 @@ domain: subscriptions second invoices payments checkout clocks standing voice ta
   mailer people accounts reconcile syncing write_request
 nouns: models plans running money stripe_client queues payloads inbox leases installation audit
   throttle passwords words
-ground: config extensions errors clock logs
+ground: config signing extensions errors clock logs
 """
 LAYERS = {layer: names.split() for layer, names in re.findall(r"^(\w+):((?:.|\n  )+)$", HOUSE, re.MULTILINE)}
 RANK = {module: rank for rank, modules in enumerate(reversed(LAYERS.values())) for module in modules}
