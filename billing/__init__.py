@@ -16,6 +16,6 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 * domain: subscriptions, second, invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning,
           declines, mailer, people, accounts, reconcile, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation,
-          audit, throttle, passwords, words
+          audit, throttle, refusals, passwords, words
 * ground: config, signing, extensions, errors, clock, logs
 """

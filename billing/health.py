@@ -10,6 +10,7 @@ from sqlalchemy import exists, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from billing import refusals
 from billing.access import public
 from billing.clock import now
 from billing.extensions import db
@@ -68,6 +69,8 @@ def conditions(session: Session) -> dict[str, bool]:
         "clock stopped": seen is None or seen < moment - timedelta(seconds=90),
         "worker stopped": answered is None or answered < moment - timedelta(minutes=5),
         "reconciler late": reconciled is None or reconciled < moment - timedelta(hours=2),
+        "deliveries refused": refusals.many(),
+        "foreign events": refusals.foreign(session),
         "alerts": _any(session, AuditEntry.alert.is_(True), alerts),
     }
 

@@ -21,7 +21,7 @@ work: boot jobs claims writes outbox timetable refresh healing rehearsal catalog
 domain: subscriptions second invoices payments checkout clocks standing voice tags facts dunning declines
   mailer people accounts reconcile syncing write_request
 nouns: models plans running money stripe_client queues payloads inbox leases installation audit
-  throttle passwords words
+  throttle refusals passwords words
 ground: config signing extensions errors clock logs
 """
 LAYERS = {layer: names.split() for layer, names in re.findall(r"^(\w+):((?:.|\n  )+)$", HOUSE, re.MULTILINE)}
