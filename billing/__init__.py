@@ -11,7 +11,7 @@ Follow one webhook from HTTP to a row and a mail in five files:
 Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
 * edge:   auth, portal, ledger, orders, arrival, access, account, webhooks, health, admin, forms, cli,
-          cli_sync, web
+          cli_sync, web, server
 * work:   boot, jobs, claims, writes, outbox, timetable, refresh, healing, rehearsal, catalogue
 * domain: subscriptions, second, invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning,
           declines, mailer, people, accounts, reconcile, syncing, write_request
