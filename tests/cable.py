@@ -12,13 +12,15 @@ class Cable:
     """A port of this machine that leads to another one. Everything passes until a test says otherwise.
 
     ``delay``: seconds before each answer is passed on. ``hold()``: nothing passes, in either direction, until
-    ``let_go()``. ``lose``: the server gets what contains these bytes and answers it, and then the cable breaks.
+    ``let_go()``; ``hold_at``: so it is from the answer to these bytes on. ``lose``: the server gets what contains
+    these bytes and answers it, and then the cable breaks.
     """
 
     def __init__(self, port: int) -> None:
         self.delay = 0.0
         self.lose: bytes | None = None
         self.lost = 0
+        self.hold_at: bytes | None = None
         self._target = port
         self._flows = threading.Event()
         self._flows.set()
@@ -73,6 +75,8 @@ class Cable:
                 self._flows.wait()
                 if self.lose and self.lose in data:
                     breaks.set()
+                if self.hold_at and self.hold_at in data:
+                    self.hold()
                 far.sendall(data)
         _cut(near, far)
 

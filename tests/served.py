@@ -35,6 +35,17 @@ class Served:
     port: int
     log: Path
     secret: str
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """``kill -9`` of the process that answers; gunicorn starts another one."""
+        [worker] = self._workers()
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: self._workers() not in ([], [worker]), "another process")
+
+    def _workers(self) -> list[int]:
+        tasks = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in tasks.read_text().split()]
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -70,7 +81,7 @@ def served(config: Config, folder: Path, *, workers: int = 2) -> Iterator[Served
             stderr=output,
             start_new_session=True,
         )
-    web = Served(port, log, config.stripe_webhook_secrets[0].value)
+    web = Served(port, log, config.stripe_webhook_secrets[0].value, process)
     try:
         wait_until(lambda: _healthy(web) or process.poll() is not None, "gunicorn to answer")
         assert process.poll() is None, log.read_text()
