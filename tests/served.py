@@ -43,6 +43,11 @@ class Served:
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: self._workers() not in ([], [worker]), "another process")
 
+    def most_memory(self) -> int:
+        """The most bytes that the answering processes have held so far, together."""
+        said = [Path(f"/proc/{pid}/status").read_text() for pid in self._workers()]
+        return sum(int(text.partition("VmHWM:")[2].split()[0]) * 1024 for text in said)
+
     def _workers(self) -> list[int]:
         tasks = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in tasks.read_text().split()]
