@@ -41,6 +41,9 @@ csrf = CSRFProtect()
 LOST_SERVER = {"25006", "57P01", "57P02", "57P03"}
 
 
+INTAKE_CONNECTIONS = 2
+
+
 def engine_options(
     *, statement_timeout: str = "5s", pool_size: int = 5, max_overflow: int = 2
 ) -> dict[str, Any]:
@@ -68,8 +71,20 @@ def engine_options(
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,  # milliseconds; a server that vanished would else be waited for 15 minutes
         },
     }
+
+
+def intake_options() -> dict[str, Any]:
+    """Options of the intake's own pool, which the pages can't starve.
+
+    Its one insert needs no BEGIN and COMMIT around it. What it was told is committed is on disk, whatever
+    the role or the database says of ``synchronous_commit``.
+    """
+    options = engine_options(statement_timeout="4s", pool_size=INTAKE_CONNECTIONS, max_overflow=0)
+    options["connect_args"]["options"] += " -c synchronous_commit=on"
+    return {**options, "isolation_level": "AUTOCOMMIT"}
 
 
 @event.listens_for(Engine, "handle_error")

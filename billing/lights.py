@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from billing import refusals
 from billing.clock import database_now, now
 from billing.installation import current
 from billing.models import AuditEntry, Notice, StripeEvent, StripeWrite
@@ -51,6 +52,8 @@ def conditions(session: Session) -> dict[str, bool]:
         "clock stopped": seen is None or seen < moment - timedelta(seconds=90),
         "worker stopped": answered is None or answered < moment - timedelta(minutes=5),
         "reconciler late": reconciled is None or reconciled < moment - timedelta(hours=2),
+        "deliveries refused": refusals.many(),
+        "foreign events": refusals.foreign(session),
         "clock differs": abs(here - moment) > CLOCKS_APART,
         "alerts": _any(session, AuditEntry.alert.is_(True), alerts),
     }

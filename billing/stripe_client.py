@@ -18,7 +18,7 @@ from flask import Flask, current_app
 from billing import deadline
 from billing.config import Config
 from billing.errors import (
-    BadEvent,
+    BadSignature,
     StripeDeclined,
     StripeError,
     StripeKeyRefused,
@@ -97,18 +97,18 @@ class _Transport(stripe.RequestsClient):
 
 
 def verify(body: bytes, header: str, secrets: tuple[str, ...]) -> None:
-    """Raise BadEvent unless one ``v1`` signature of ``header`` is right for these exact bytes.
+    """Raise BadSignature unless one ``v1`` signature of ``header`` is right for these exact bytes.
 
     The SDK checks the signature and that it is not too old. It accepts any future time, and some
     malformed headers raise TypeError, so those are refused here (Stripe: docs.stripe.com/webhooks).
     """
     if not header or len(header) > LONGEST_HEADER or not header.isascii():
-        raise BadEvent("no usable signature header")
+        raise BadSignature("no usable signature header")
     if not any(_signed_with(body, header, secret) for secret in secrets):
-        raise BadEvent("signature")
+        raise BadSignature("signature")
     stamp = next(part.split("=")[1] for part in header.split(",") if part.startswith("t="))
     if int(stamp) > time.time() + TOLERANCE_SECONDS:
-        raise BadEvent("timestamp in the future")
+        raise BadSignature("timestamp in the future")
 
 
 def _signed_with(body: bytes, header: str, secret: str) -> bool:

@@ -49,6 +49,21 @@ class Served:
         except OSError:
             return False
 
+    def kill(self) -> None:
+        """``kill -9`` of the process that answers; gunicorn starts another one."""
+        [worker] = self._workers()
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: self._workers() not in ([], [worker]), "another process")
+
+    def most_memory(self) -> int:
+        """The most bytes that the answering processes have held so far, together."""
+        said = [Path(f"/proc/{pid}/status").read_text() for pid in self._workers()]
+        return sum(int(text.partition("VmHWM:")[2].split()[0]) * 1024 for text in said)
+
+    def _workers(self) -> list[int]:
+        tasks = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in tasks.read_text().split()]
+
     def ask(
         self,
         method: str,
@@ -88,7 +103,7 @@ def served(config: Config, folder: Path, *, workers: int = 2) -> Iterator[Served
             stderr=output,
             start_new_session=True,
         )
-    web = Served(port, log, config.stripe_webhook_secrets[0], process)
+    web = Served(port, log, config.stripe_webhook_secrets[0].value, process)
     try:
         wait_until(lambda: web.answers(within=30) or process.poll() is not None, "gunicorn to answer")
         assert process.poll() is None, log.read_text()

@@ -258,7 +258,7 @@ def test_gunicorn_knows_the_options_of_the_procfile() -> None:
     line = next(one for one in (ROOT / "Procfile").read_text().splitlines() if one.startswith("web: "))
     words = shlex.split(line.replace("${WEB_CONCURRENCY:-1}", "1").removeprefix("web: gunicorn "))
     given = GunicornConfig().parser().parse_args(words)
-    assert (given.worker_class, given.workers, given.threads) == ("gthread", 1, 8)
+    assert (given.worker_class, given.workers, given.threads) == ("billing.server.Worker", 1, 8)
     assert given.control_socket_disable is True
 
 

@@ -27,8 +27,8 @@ from billing.errors import (
     WriteUnknown,
 )
 from billing.extensions import db
-from billing.health import conditions
 from billing.installation import public_id
+from billing.lights import conditions
 from billing.models import StripeWrite
 from billing.write_request import WriteRequest
 from tests.registry import (

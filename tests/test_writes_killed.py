@@ -71,7 +71,7 @@ def environ(config: Config, wire: Wire) -> dict[str, str]:
         "DATABASE_URL": config.database_url,
         "REDIS_URL": config.redis_url,
         "STRIPE_SECRET_KEY": config.stripe_secret_key,
-        "STRIPE_WEBHOOK_SECRET": config.stripe_webhook_secrets[0],
+        "STRIPE_WEBHOOK_SECRET": config.stripe_webhook_secrets[0].value,
         "STRIPE_API_BASE": wire.url,
         "PUBLIC_URL": config.public_url,
         "SMTP_URL": config.smtp_url,
