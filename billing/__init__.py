@@ -14,7 +14,7 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           cli_sync, web
 * work:   boot, jobs, claims, writes, outbox, timetable, refresh, healing, rehearsal, catalogue
 * domain: subscriptions, second, invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning,
-          declines, mailer, people, accounts, reconcile, syncing, write_request
+          declines, mailer, bounces, people, accounts, reconcile, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation,
           audit, throttle, passwords, words
 * ground: config, extensions, errors, clock, logs

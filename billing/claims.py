@@ -73,8 +73,11 @@ def due(types: Iterable[str]) -> Select[str]:
     )
 
 
-def mark(session: Session, ids: Iterable[str], outcome: Outcome) -> None:
-    """Close the events with what became of them, in the transaction that wrote it. The caller commits."""
+def mark(session: Session, ids: Iterable[str], outcome: Outcome, took_ms: int) -> None:
+    """Close the events with what became of them, in the transaction that wrote it. The caller commits.
+
+    ``took_ms``: milliseconds since the work on them began.
+    """
     session.execute(
         update(StripeEvent)
         .where(StripeEvent.event_id.in_(ids))
@@ -85,6 +88,7 @@ def mark(session: Session, ids: Iterable[str], outcome: Outcome) -> None:
             applied_at=func.clock_timestamp(),
             attempts=StripeEvent.attempts + 1,
             lease_until=None,
+            took_ms=took_ms,
         )
     )
 
@@ -97,14 +101,14 @@ def put_back(session: Session, events: list[Due]) -> None:
     session.commit()
 
 
-def retry_later(session: Session, ids: list[str], problem: Exception) -> None:
+def retry_later(session: Session, ids: list[str], problem: Exception, took_ms: int) -> None:
     """Keep the events, with the reason; park them after a day of failures. Stripe being away parks nothing."""
     passing = isinstance(problem, StripeError) and problem.retry
     reason = str(problem) if isinstance(problem, DunlinError) else type(problem).__name__
     if not isinstance(problem, DunlinError):
         log.error("event not applied", exc_info=problem, extra={"events": ids})
     for event in session.execute(select(StripeEvent).where(StripeEvent.event_id.in_(ids))).scalars():
-        event.lease_until, event.reason = None, reason
+        event.lease_until, event.reason, event.took_ms = None, reason, took_ms
         if passing:
             event.next_attempt_at = now() + AWAY
             continue

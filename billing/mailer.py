@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from flask import current_app
 
+from billing import bounces
 from billing.clock import now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -108,13 +109,11 @@ def send(message: EmailMessage, config: Config) -> None:
         raise MailFailed(type(problem).__name__, permanent=False) from problem
     try:
         _introduce(smtp, sender, to)
-        code, _ = smtp.data(message.as_bytes(policy=message.policy.clone(linesep="\r\n")))
+        code, said = smtp.data(message.as_bytes(policy=message.policy.clone(linesep="\r\n")))
         if code != 250:
-            raise MailFailed(f"data answered {code}", permanent=500 <= code < 600)
+            raise _refusal("data", code, said, to)
     except smtplib.SMTPDataError as problem:
-        raise MailFailed(
-            f"data answered {problem.smtp_code}", permanent=problem.smtp_code >= 500
-        ) from problem
+        raise _refusal("data", problem.smtp_code, problem.smtp_error, to) from problem
     finally:
         smtp.close()
 
@@ -125,13 +124,20 @@ def _introduce(smtp: smtplib.SMTP, sender: str, to: str) -> None:
         code, _ = smtp.mail(sender)
         if code != 250:
             raise MailFailed(f"mail from answered {code}", permanent=False)
-        code, _ = smtp.rcpt(to)
+        code, said = smtp.rcpt(to)
     except UnicodeError as problem:
         raise MailFailed("the address is not ASCII", permanent=True) from problem
     except LOST as problem:
         raise MailFailed(type(problem).__name__, permanent=False) from problem
     if code not in (250, 251):
-        raise MailFailed(f"rcpt to answered {code}", permanent=500 <= code < 600)
+        raise _refusal("rcpt to", code, said, to)
+
+
+def _refusal(step: str, code: int, said: bytes | str, to: str) -> MailFailed:
+    """What a reply other than yes means. Its words are not kept: they may hold an address."""
+    words = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    mailbox = bounces.names_the_mailbox(code, words, to, answers_rcpt=step == "rcpt to")
+    return MailFailed(f"{step} answered {code}", permanent=500 <= code < 600, mailbox=mailbox)
 
 
 def _connect(server: Server) -> smtplib.SMTP:
