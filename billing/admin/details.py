@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -74,6 +75,7 @@ def _in_full(row: Subscription) -> Pairs:
     price = dunning.price(row)
     return [
         ("Subscription", links.stripe_object("subscriptions", row.stripe_id)),
+        ("Timeline", links.timeline(row.stripe_id)),
         ("Stripe’s status", row.status + (f", {row.status_reason}" if row.status_reason else "")),
         ("Plan", dunning.title(row.plan) if row.plan else "not in our catalogue"),
         ("Price", f"{price} a {row.interval}" if price and row.interval else price),
@@ -95,7 +97,7 @@ def _in_full(row: Subscription) -> Pairs:
 def _in_a_line(row: Subscription) -> object:
     plan = dunning.title(row.plan) if row.plan else "not in our catalogue"
     link = links.stripe_object("subscriptions", row.stripe_id)
-    return link + f", {row.status}, {plan}"
+    return Markup("{}, {}, {}, {}").format(link, row.status, plan, links.timeline(row.stripe_id))
 
 
 def _known(pairs: Pairs) -> Pairs:
