@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask import Flask
 from sqlalchemy import delete, text
 
-from billing import audit, jobs
+from billing import jobs
 from billing.extensions import db
 from billing.models import AuditEntry, CheckoutSession, Dispute, Invoice, Payment, PlanPrice, Subscription
 from tests.histories import cursor_at, everything
@@ -16,6 +17,11 @@ from tests.support import make_user
 from tests.test_payments import DISPUTED, WINNING, bought, refund
 
 MIRRORS: tuple[Any, ...] = (Subscription, Invoice, Payment, Dispute, CheckoutSession)
+KEYS: dict[Any, str] = {Payment: "payment_intent"}
+# Not told by an entry: whose and which it is says the entry itself, the rest is when and why it was written.
+OURS = {"id", "user_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"}
+# Of a Checkout Session, what Stripe says became of it.
+STRIPES = {"status", "payment_status", "async_failed", "subscription", "payment_intent", "expires_at"}
 
 
 def written_down() -> list[AuditEntry]:
@@ -36,10 +42,20 @@ def replayed() -> dict[str, dict[str, Any]]:
 
 
 def present() -> dict[str, dict[str, Any]]:
-    """The same of the rows; what has no value is as if it were not there."""
+    """The same of the rows, column by column."""
     db.session.rollback()
-    rows = [row for model in MIRRORS for row in db.session.query(model)]
-    return {getattr(row, audit.NOUNS[row.__tablename__][1]): audit.picture(row) for row in rows}
+    found = {}
+    for model in MIRRORS:
+        names = {column.key for column in model.__table__.columns} - OURS - {KEYS.get(model, "stripe_id")}
+        if model is CheckoutSession:
+            names = STRIPES
+        for row in db.session.query(model):
+            values = {name: getattr(row, name) for name in names}
+            found[getattr(row, KEYS.get(model, "stripe_id"))] = {
+                name: value.isoformat() if isinstance(value, datetime) else value
+                for name, value in values.items()
+            }
+    return found
 
 
 def known(things: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -92,7 +108,7 @@ def a_life(person: Shopper) -> None:
 def test_the_record_of_changes_replayed_is_what_every_row_says_after_a_long_history(desk: Flask) -> None:
     make_user(db.session(), "ada@example.com", is_admin=True)
     a_life(shopper(desk))
-    assert {row.__tablename__ for model in MIRRORS for row in db.session.query(model)} == set(audit.NOUNS)
+    assert all(db.session.query(model).count() for model in MIRRORS)
     assert known(replayed()) == known(present())
     of_rows = [entry for entry in written_down() if entry.subject in present()]
     assert all(entry.user_id and entry.actor for entry in of_rows)

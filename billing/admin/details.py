@@ -21,8 +21,9 @@ MONEY_ROWS = 100
 
 @dataclass(frozen=True)
 class Money:
-    """The newest invoices, one-off payments and disputes of one person."""
+    """The newest invoices, one-off payments and disputes of one person, and the subscriptions that they are about."""
 
+    subscriptions: Sequence[Subscription]
     invoices: Sequence[Invoice]
     payments: Sequence[Payment]
     disputes: Sequence[Dispute]
@@ -35,12 +36,13 @@ def subscriptions(session: Session, user: User) -> list[Subscription]:
     return list(session.execute(found.order_by(*order)).scalars())
 
 
-def money(session: Session, user: User) -> Money:
+def money(session: Session, user: User, subscriptions: Sequence[Subscription]) -> Money:
     """One query for each kind."""
     invoices = select(Invoice).where(Invoice.user_id == user.id).order_by(Invoice.created.desc())
     payments = select(Payment).where(Payment.user_id == user.id).order_by(Payment.created.desc())
     disputes = select(Dispute).where(Dispute.user_id == user.id).order_by(Dispute.created.desc())
     return Money(
+        subscriptions,
         session.execute(invoices.limit(MONEY_ROWS)).scalars().all(),
         session.execute(payments.limit(MONEY_ROWS)).scalars().all(),
         session.execute(disputes.limit(MONEY_ROWS)).scalars().all(),

@@ -84,7 +84,7 @@ def subscriber(user_id: int) -> ResponseReturnValue:
     session, user = db.session(), _user(user_id)
     found = facts.standing_of(session, user.id, running.config(), now())
     subscriptions = details.subscriptions(session, user)
-    money = details.money(session, user)
+    money = details.money(session, user, subscriptions)
     mails = timeline.mails(session, user)
     return render_template(
         "admin/subscriber.html",

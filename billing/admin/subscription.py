@@ -36,7 +36,7 @@ def subscription(subscription_id: str) -> ResponseReturnValue:
         subscription_id=row.stripe_id,
         person={"email": user.email, "href": url_for("admin.subscriber", user_id=user.id)},
         facts=details.subscription([row]),
-        timeline=_story(user, _ids(row)),
+        timeline=_story(user, row, _ids(row)),
     )
 
 
@@ -55,20 +55,19 @@ def _ids(row: Subscription) -> Select[str]:
     return select(union(itself, invoices, paid, disputes, sessions).subquery().c[0])
 
 
-def _story(user: User, ids: Select[str]) -> list[timeline.Entry]:
+def _story(user: User, row: Subscription, ids: Select[str]) -> list[timeline.Entry]:
     session = db.session()
     events = StripeEvent.subject.in_(ids)
     told = select(StripeEvent.event_id).where(events)
     about = or_(AuditEntry.subject.in_(ids), AuditEntry.subject.in_(told))
+    money = details.money(session, user, [row])
     letters = timeline.mails_where(
         session, user, (Notice.user_id == user.id) & Notice.cause_event_id.in_(told)
     )
     return timeline.newest(
         [
             *timeline.events_where(session, events),
-            *timeline.changes_where(
-                session, (AuditEntry.user_id == user.id) & about, details.money(session, user), in_full=True
-            ),
+            *timeline.changes_where(session, (AuditEntry.user_id == user.id) & about, money, in_full=True),
             *timeline.as_moments(letters),
             *_writes(user, ids),
         ]

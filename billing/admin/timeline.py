@@ -115,7 +115,8 @@ def _names(money: Money) -> tuple[dict[str, str], dict[str, str]]:
     rows += [(one.payment_intent, one.product, one.amount, one.currency) for one in money.payments]
     rows += [(one.stripe_id, one.reason, one.amount, one.currency) for one in money.disputes]
     names = {id_: f"{name}, {format_money(amount, currency)}" for id_, name, amount, currency in rows}
-    return names, {id_: currency for id_, _, _, currency in rows}
+    currencies = {one.stripe_id: one.currency for one in money.subscriptions}
+    return names, {**currencies, **{id_: currency for id_, _, _, currency in rows}}
 
 
 def _detail(entry: AuditEntry, names: dict[str, str], admins: dict[int, str]) -> str:
