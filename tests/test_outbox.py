@@ -36,7 +36,9 @@ def owe(session: Session, user: User, kind: str = "admin_alert", **more: Any) ->
     facts = {"what": "Something", "subject": "sub_1", "amount": "€5.00"}
     dunning.owe(session, kind, key, user.email, facts, user_id=user.id, **more)
     session.commit()
-    return session.execute(select(Notice.id).where(Notice.dedupe_key == key)).scalar_one()
+    notice: int = session.execute(select(Notice.id).where(Notice.dedupe_key == key)).scalar_one()
+    session.rollback()  # a test that waits for another process leaves no transaction open meanwhile
+    return notice
 
 
 def row(notice: int) -> Notice:
