@@ -15,7 +15,7 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
           healing, rehearsal, catalogue
 * domain: subscriptions, second, invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning,
-          declines, mailer, people, accounts, reconcile, syncing, write_request
+          declines, mailer, bounces, people, accounts, reconcile, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation, schema,
           roles, audit, throttle, refusals, passwords, words
 * ground: config, signing, extensions, errors, clock, deadline, logs

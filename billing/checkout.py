@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import payments, stripe_client
+from billing import audit, payments, stripe_client
 from billing.clock import database_now, from_stripe
 from billing.config import Config
 from billing.models import CheckoutSession, Subscription, User
@@ -157,6 +157,7 @@ def opened(session: Session, write_name: str, answer: Object) -> WriteRequest | 
     if row.status == CheckoutSession.CREATING:
         row.stripe_id, row.url, row.status = answer["id"], answer["url"], answer["status"]
         row.expires_at = from_stripe(answer["expires_at"])
+        audit.changed(session, row, {}, actor="dunlin")
     return expire_request(row) if row.superseded_at is not None and row.status == "open" else None
 
 
@@ -204,6 +205,7 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     row = session.execute(select_row).scalar() or _by_metadata(session, found, user)
     if user is None or row is None or row.user_id != user.id:
         return Outcome(None, "not ours: no Checkout Session of this installation")
+    before = audit.picture(row) if row.stripe_id else {}
     row.stripe_id, row.status, row.url = found["id"], found["status"], found["url"]
     row.payment_status = found["payment_status"]
     row.async_failed = found["payment_status"] == "unpaid" and (
@@ -211,6 +213,7 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     )
     row.subscription, row.payment_intent = ref(found.get("subscription")), ref(found.get("payment_intent"))
     row.expires_at, row.fetch_no = from_stripe(found["expires_at"]), cause.fence
+    audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     if fetched.payment_intent is not None:
         payments.write_intent(session, fetched.payment_intent, cause)
     return Outcome(user.id)

@@ -100,8 +100,11 @@ def due(types: Iterable[str]) -> Select[str]:
     )
 
 
-def mark(session: Session, ids: Iterable[str], outcome: Outcome) -> None:
-    """Close the events with what became of them, in the transaction that wrote it. The caller commits."""
+def mark(session: Session, ids: Iterable[str], outcome: Outcome, took_ms: int) -> None:
+    """Close the events with what became of them, in the transaction that wrote it. The caller commits.
+
+    ``took_ms``: milliseconds since the work on them began.
+    """
     session.execute(
         update(StripeEvent)
         .where(StripeEvent.event_id.in_(ids))
@@ -112,6 +115,7 @@ def mark(session: Session, ids: Iterable[str], outcome: Outcome) -> None:
             applied_at=func.clock_timestamp(),
             attempts=StripeEvent.attempts + 1,
             lease_until=None,
+            took_ms=took_ms,
         )
     )
 
@@ -124,7 +128,7 @@ def put_back(session: Session, events: list[Due]) -> None:
     session.commit()
 
 
-def retry_later(session: Session, events: list[Due], problem: Exception) -> None:
+def retry_later(session: Session, events: list[Due], problem: Exception, took_ms: int) -> None:
     """Keep the events, with the reason; park them after a day of failures. What passes by itself parks nothing."""
     pause = _passes_after(problem)
     reason = str(problem) if isinstance(problem, DunlinError) else type(problem).__name__
@@ -135,7 +139,7 @@ def retry_later(session: Session, events: list[Due], problem: Exception) -> None
         )
     found = session.execute(select(StripeEvent).where(_ours(events)).with_for_update()).scalars().all()
     for event in found:
-        event.lease_until, event.reason = None, reason
+        event.lease_until, event.reason, event.took_ms = None, reason, took_ms
         if pause is not None:
             event.next_attempt_at = func.clock_timestamp() + pause
             continue

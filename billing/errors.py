@@ -87,8 +87,9 @@ class ForeignEvent(BadEvent):
 
 
 class MailFailed(DunlinError):
-    """The SMTP server said no before it took the message."""
+    """The SMTP server said no before it took the message. ``mailbox``: for good, and because of the address."""
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    def __init__(self, message: str, *, permanent: bool, mailbox: bool = False) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.mailbox = mailbox

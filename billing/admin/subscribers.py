@@ -85,7 +85,7 @@ def subscriber(user_id: int) -> ResponseReturnValue:
     session, user = db.session(), _user(user_id)
     found = facts.standing_of(session, user.id, running.config(), database_now(session))
     subscriptions = details.subscriptions(session, user)
-    money = details.money(session, user)
+    money = details.money(session, user, subscriptions)
     mails = timeline.mails(session, user)
     return render_template(
         "admin/subscriber.html",
@@ -100,6 +100,8 @@ def subscriber(user_id: int) -> ResponseReturnValue:
         payments=details.entries(money),
         checked_at=found.facts.fetched_at,
         refresh=_refresh(user),
+        mail_refused=user.mail_refused_at,
+        try_mail=Action("Try again", url_for("admin.try_mail", user_id=user.id), "post"),
     )
 
 
@@ -107,6 +109,18 @@ def _refresh(user: User) -> Action | None:
     if user.stripe_customer_id is None:
         return None
     return Action("Ask Stripe now", url_for("admin.sync", user_id=user.id), "post")
+
+
+@bp.post("/subscribers/<int:user_id>/mail")
+def try_mail(user_id: int) -> ResponseReturnValue:
+    """Write again to an address that refused mail, as the person may say on their billing page."""
+    session, user = db.session(), _user(user_id)
+    if user.mail_refused_at is not None:
+        user.mail_refused_at = None
+        audit.record(session, "mail.try_again", actor=f"admin:{person().id}", user_id=user.id)
+        session.commit()
+        flash(f"Mail goes to {user.email} again, from the next one on.")
+    return redirect(url_for("admin.subscriber", user_id=user_id), 303)
 
 
 @bp.post("/subscribers/<int:user_id>/sync")
