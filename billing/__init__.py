@@ -12,10 +12,11 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
 * edge:   auth, portal, ledger, orders, arrival, access, account, webhooks, health, admin, forms, cli,
           cli_sync, web
-* work:   boot, jobs, claims, writes, outbox, timetable, refresh, healing, rehearsal, catalogue
+* work:   boot, jobs, claims, writes, outbox, timetable, refresh, sweep, healing, rehearsal,
+           catalogue
 * domain: subscriptions, second, invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning,
-          declines, mailer, people, accounts, reconcile, syncing, write_request
+          declines, mailer, people, accounts, reconcile, comparing, mirrors, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation,
           audit, throttle, passwords, words
-* ground: config, extensions, errors, clock, logs
+* ground: config, extensions, errors, clock, logs, pace
 """

@@ -35,13 +35,11 @@ def apply(
     select_row = select(Invoice).where(Invoice.stripe_id == found["id"]).with_for_update()
     row = session.execute(select_row).scalar()
     if row is None:
-        row = Invoice(stripe_id=found["id"], user_id=user.id, amount_refunded=0)
+        row = Invoice(stripe_id=found["id"], amount_refunded=0)
         session.add(row)
+    row.user_id = user.id
     before = (row.status, row.attempt_count)
-    intent = _intent(found)
-    _copy(row, found, intent, cause)
-    if row.status == "open" and (row.attempt_count or row.needs_action) and row.first_failed_at is None:
-        row.first_failed_at = _first_try(found) or (subscription and subscription.clock_time) or cause.now
+    as_written(row, found, cause, subscription)
     session.flush()
     if before != (row.status, row.attempt_count):
         audit.record(
@@ -56,6 +54,18 @@ def apply(
         )
     dunning.invoice_written(session, user, row, subscription, cause)
     return row
+
+
+def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscription | None = None) -> None:
+    """Bring a row, be it in a session or not, to Stripe's invoice."""
+    _copy(row, found, _intent(found), cause)
+    if row.status == "open" and (row.attempt_count or row.needs_action):
+        row.first_failed_at = (
+            _first_try(found)
+            or row.first_failed_at
+            or (subscription and subscription.clock_time)
+            or cause.now
+        )
 
 
 def _copy(row: Invoice, found: Object, intent: Object, cause: Cause) -> None:

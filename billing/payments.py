@@ -32,7 +32,7 @@ def fetch_intent(stripe_id: str, hints: list[str]) -> FetchedPayment:
     intent = stripe_client.get_payment_intent(stripe_id)
     one_off = "plan" in (intent.get("metadata") or {})
     paid = None if one_off else stripe_client.invoice_of_payment(stripe_id)
-    refunded = stripe_client.get_invoice(paid) if paid and _refunded(intent) else None
+    refunded = stripe_client.get_invoice(paid) if paid and refunded_of(intent) else None
     return FetchedPayment(intent, paid, refunded)
 
 
@@ -49,7 +49,7 @@ def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Ou
         row = _bring_invoice(session, user, fetched.refunded, cause)
     if row is None:
         return Outcome(user.id, "the invoice's own event brings it")
-    refunded = _refunded(fetched.intent)
+    refunded = refunded_of(fetched.intent)
     if refunded != row.amount_refunded:
         _refund_changed(session, user, row.stripe_id, row.amount_refunded, refunded, row.currency, cause)
         row.amount_refunded = refunded
@@ -71,21 +71,13 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
     found = select(Payment).where(Payment.payment_intent == intent["id"]).with_for_update()
     row = session.execute(found).scalar()
     if row is None:
-        row = Payment(
-            payment_intent=intent["id"],
-            user_id=user.id,
-            product=item,
-            created=from_stripe(intent["created"]),
-            amount_refunded=0,
-            cause_event_id=cause.event_id,
-        )
+        row = Payment(payment_intent=intent["id"], amount_refunded=0)
         session.add(row)
-    before = row.status
-    row.status, row.amount, row.currency = intent["status"], intent["amount"], intent["currency"]
-    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+    before, row.user_id = row.status, user.id
+    _copy_intent(row, intent, cause)
     if row.status != before:
         _changed(session, "payment.status", user, intent["id"], before, row.status, cause)
-    refunded = _refunded(intent)
+    refunded = refunded_of(intent)
     if refunded != row.amount_refunded:
         _refund_changed(session, user, intent["id"], row.amount_refunded, refunded, row.currency, cause)
         row.amount_refunded = refunded
@@ -93,6 +85,22 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
         row.fulfilled_at = cause.now
         dunning.one_off_receipt(session, user, row, cause)
     return Outcome(user.id)
+
+
+def _copy_intent(row: Payment, intent: Object, cause: Cause) -> None:
+    row.product, row.created = intent["metadata"]["plan"], from_stripe(intent["created"]) or cause.now
+    row.status, row.amount, row.currency = intent["status"], intent["amount"], intent["currency"]
+    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+    if row.status != "succeeded":
+        row.fulfilled_at = None  # what was not paid was never delivered
+
+
+def payment_as_written(row: Payment, intent: Object, cause: Cause) -> None:
+    """Bring a row that is in no session to what ``write_intent`` would make of it."""
+    _copy_intent(row, intent, cause)
+    row.amount_refunded = refunded_of(intent)
+    if row.status == "succeeded":
+        row.fulfilled_at = row.fulfilled_at or cause.now
 
 
 def fetch_dispute(stripe_id: str, hints: list[str]) -> Object:
@@ -108,21 +116,28 @@ def write_dispute(session: Session, dispute: Object, cause: Cause) -> Outcome:
     found = select(Dispute).where(Dispute.stripe_id == dispute["id"]).with_for_update()
     row = session.execute(found).scalar()
     if row is None:
-        row = Dispute(stripe_id=dispute["id"], user_id=user.id, created=from_stripe(dispute["created"]))
+        row = Dispute(stripe_id=dispute["id"])
         session.add(row)
-    before = row.status
-    row.status, row.reason = dispute["status"], dispute["reason"]
-    row.amount, row.currency = dispute["amount"], dispute["currency"]
-    row.payment_intent = ref(dispute.get("payment_intent"))
-    row.due_by = from_stripe((dispute.get("evidence_details") or {}).get("due_by"))
-    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+    before, row.user_id = row.status, user.id
+    dispute_as_written(row, dispute, cause)
     if row.status != before:
         _changed(session, "dispute.status", user, row.stripe_id, before, row.status, cause)
         dunning.dispute_changed(session, user, row, cause)
     return Outcome(user.id)
 
 
-def _refunded(intent: Object) -> int:
+def dispute_as_written(row: Dispute, dispute: Object, cause: Cause) -> None:
+    """Bring a row, be it in a session or not, to Stripe's dispute."""
+    row.created = from_stripe(dispute["created"]) or cause.now
+    row.status, row.reason = dispute["status"], dispute["reason"]
+    row.amount, row.currency = dispute["amount"], dispute["currency"]
+    row.payment_intent = ref(dispute.get("payment_intent"))
+    row.due_by = from_stripe((dispute.get("evidence_details") or {}).get("due_by"))
+    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+
+
+def refunded_of(intent: Object) -> int:
+    """How much of a PaymentIntent's charge went back, in minor units."""
     charge = intent.get("latest_charge")
     return int(charge.get("amount_refunded") or 0) if isinstance(charge, dict) else 0
 

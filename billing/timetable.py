@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -30,12 +30,15 @@ TICK_SECONDS = 5.0
 
 @dataclass
 class Duty:
-    """Something to do every so many seconds."""
+    """Something to do every so many seconds. ``aside``: in a thread of its own, since it may take minutes; it may be
+    cut off at any instruction when the process ends."""
 
     name: str
     every: float
     work: Callable[[Session, Config], object]
     last: float = field(default=float("-inf"))
+    aside: bool = False
+    thread: threading.Thread | None = None
 
 
 def duties() -> list[Duty]:
@@ -46,8 +49,8 @@ def duties() -> list[Duty]:
         Duty("sweep", 15, lambda session, config: jobs.apply_due(session)),
         Duty("mail", 30, lambda session, config: outbox.send_due(session, config)),
         Duty("writes", 30, lambda session, config: writes.finish_open(session)),
-        Duty("asked", 10, lambda session, config: healing.make_asked(session, config)),
-        Duty("reconcile", 3600, lambda session, config: healing.make(session, config, "clock")),
+        # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
+        Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), aside=True),
         Duty("clean", 3600, lambda session, config: _clean(session)),
     ]
 
@@ -98,11 +101,34 @@ def _work(session: Session, config: Config, plan: list[Duty], stop: threading.Ev
         if stop.is_set() or time.monotonic() - duty.last < duty.every:
             continue
         duty.last = time.monotonic()
-        try:
-            duty.work(session, config)
-        except Exception as problem:  # one duty's error must not end the clock; it will be due again
-            session.rollback()
-            log.error("duty failed", exc_info=problem, extra={"duty": duty.name})
+        if duty.aside:
+            _set_aside(duty, config)
+        else:
+            _do(duty, session, config)
+
+
+def _do(duty: Duty, session: Session, config: Config) -> None:
+    try:
+        duty.work(session, config)
+    except Exception as problem:  # one duty's error must not end the clock; it will be due again
+        session.rollback()
+        log.error("duty failed", exc_info=problem, extra={"duty": duty.name})
+
+
+def _set_aside(duty: Duty, config: Config) -> None:
+    """Do it in a thread, with a session of its own, unless it is still being done."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def work() -> None:
+        with app.app_context():
+            try:
+                _do(duty, db.session(), config)
+            finally:
+                db.session.remove()
+
+    if duty.thread is None or not duty.thread.is_alive():
+        duty.thread = threading.Thread(target=work, name=duty.name, daemon=True)
+        duty.thread.start()
 
 
 def _clean(session: Session) -> None:

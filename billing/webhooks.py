@@ -80,7 +80,7 @@ def _verified(body: bytes, config: Config) -> dict[str, object]:
 
 def _record(event: dict[str, object], body: bytes) -> None:
     """One durable insert on the intake's own small pool, which the pages can't starve; then the bell."""
-    handled = event["type"] in HANDLERS and event["type"] != inbox.REFRESH
+    handled = event["type"] in HANDLERS and not inbox.is_ours(str(event["type"]))
     with db.engines["intake"].connect() as connection:
         new = inbox.store(connection, event, body.decode("utf-8"), source="webhook", handled=handled)
     if event.get("api_version") != stripe_client.API_VERSION:
