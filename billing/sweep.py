@@ -35,8 +35,16 @@ def repair(session: Session, config: Config, *, full: bool) -> tuple[int, int]:
     # Rows of nothing go first: else a second subscription would seem to run beside the real one.
     compared, found = _compared(session, first, full=full)
     looked = _look_at(session, config, sorted(found, key=lambda one: GONE not in one.differs))
-    more, found = _compared(session, [refunds], full=full)
-    return compared + more, looked + _look_at(session, config, found)
+    more, paid = _compared(session, [refunds], full=full)
+    looked += _look_at(session, config, paid)
+    lost = [one for one in found + paid if STRAY in one.differs]
+    given_back = [one for one in lost if _found_again(session, one)]
+    if given_back:  # what they bought is somebody's now
+        again = repair(session, config, full=full)
+        return again[0], looked + again[1]
+    for one in lost:
+        _tell(session, STRAY_KIND, "Bought by a customer that this database does not know", one.stripe_id)
+    return compared + more, looked
 
 
 def findings(session: Session, *, full: bool) -> Iterator[Finding]:
@@ -60,14 +68,10 @@ def _look_at(session: Session, config: Config, found: list[Finding]) -> int:
             found[0].stripe_id,
         )
         found = [one for one in found if GONE not in one.differs]
-    return sum(_look(session, config, one) for one in found)
+    return sum(_look(session, config, one) for one in found if STRAY not in one.differs)
 
 
 def _look(session: Session, config: Config, finding: Finding) -> bool:
-    if STRAY in finding.differs and not _found_again(session, finding):
-        what = "Something was bought by a customer that this database does not know"
-        _tell(session, STRAY_KIND, what, finding.stripe_id)
-        return False
     if comparing.changed_since(session, finding):
         session.rollback()
         return False
