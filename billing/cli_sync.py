@@ -10,6 +10,7 @@ from flask import Flask
 
 from billing import boot, claims, healing, installation, jobs, pace, people, refresh, rehearsal, running
 from billing.cli import Command, same_database, user_of
+from billing.errors import DunlinError
 from billing.extensions import db
 from billing.models import User
 
@@ -64,12 +65,13 @@ def _user_of(who: str) -> User:
 def replay(event_id: str | None, parked: bool, dry_run: bool) -> None:
     """Apply one stored event again, or every parked one. It fetches, so it can do no harm."""
     same_database()
-    if parked == bool(event_id):
-        raise click.UsageError("Name one event, or give --parked.")
-    if event_id:
+    if event_id and not parked:
         _replay(event_id, dry_run)
-    else:
+    elif parked and not event_id:
         _replay_parked(dry_run)
+    else:
+        click.echo("Name one event, or give --parked.", err=True)
+        sys.exit(1)
 
 
 def _replay_parked(dry_run: bool) -> None:
@@ -78,7 +80,10 @@ def _replay_parked(dry_run: bool) -> None:
     for event_id in found:
         if dry_run:
             click.echo(f"{event_id}:")
-        _replay(event_id, dry_run)
+        try:
+            _replay(event_id, dry_run)
+        except DunlinError as problem:
+            click.echo(str(problem))
     if not found:
         click.echo("No event is parked.")
 
