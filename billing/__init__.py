@@ -13,10 +13,10 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 * edge:   auth, portal, ledger, orders, arrival, access, account, webhooks, health, admin, forms, cli,
           cli_sync, web, server
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
-          healing, rehearsal, catalogue
+          sweep, healing, rehearsal, catalogue
 * domain: subscriptions, second, invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning,
-          declines, mailer, bounces, people, accounts, reconcile, syncing, write_request
+          declines, mailer, bounces, people, accounts, reconcile, comparing, mirrors, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation, schema,
           roles, audit, throttle, refusals, passwords, words
-* ground: config, signing, extensions, errors, clock, deadline, logs
+* ground: config, signing, extensions, errors, clock, deadline, logs, pace
 """

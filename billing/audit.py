@@ -30,10 +30,12 @@ NOUNS: dict[str, tuple[str, str]] = {
     "disputes": ("dispute", "stripe_id"),
     "checkout_sessions": ("checkout", "stripe_id"),
 }
-# Columns that name the row or its owner, as the entry itself does, or only say when and why it was written.
-MARKS = frozenset({"id", "user_id", "stripe_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"})
+# Columns that name the row, as the entry itself does, or only say when and why it was written.
+MARKS = frozenset({"id", "stripe_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"})
 # Of a Checkout Session: our own book-keeping, what the person chose before there was one, and the way to pay.
-OURS = frozenset({"created_at", "superseded_at", "mode", "item", "price_id", "trial_days", "url"})
+OURS = frozenset(
+    {"user_id", "once", "created_at", "superseded_at", "mode", "item", "price_id", "trial_days", "url"}
+)
 
 
 def picture(row: Mirror) -> Picture:

@@ -100,6 +100,14 @@ def due(types: Iterable[str]) -> Select[str]:
     )
 
 
+def parked(session: Session) -> list[str]:
+    """Every event that was given up, oldest first. Ends the transaction that read it."""
+    found = select(StripeEvent.event_id).where(StripeEvent.state == StripeEvent.PARKED)
+    ids = list(session.execute(found.order_by(StripeEvent.received_at)).scalars())
+    session.rollback()
+    return ids
+
+
 def mark(session: Session, ids: Iterable[str], outcome: Outcome, took_ms: int) -> None:
     """Close the events with what became of them, in the transaction that wrote it. The caller commits.
 

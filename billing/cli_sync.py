@@ -8,9 +8,11 @@ from collections.abc import Iterable
 import click
 from flask import Flask
 
-from billing import boot, healing, installation, jobs, refresh, rehearsal, running
+from billing import boot, claims, healing, installation, jobs, pace, people, refresh, rehearsal, running
 from billing.cli import Command, same_database, user_of
+from billing.errors import DunlinError
 from billing.extensions import db
+from billing.models import User
 
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would change.")
 NOTHING = "Nothing would change."
@@ -26,28 +28,67 @@ def init_app(app: Flask) -> None:
 @click.argument("who")
 @DRY_RUN
 def sync(who: str, dry_run: bool) -> None:
-    """Look at Stripe again: for one EMAIL, or for all that is stale and every missed event (``all``)."""
+    """Look at Stripe again: for one EMAIL or Stripe customer (cus_…), or for everything (``all``)."""
     boot.refuse_foreign_database()
     installation.public_id(db.session())  # before it is set up nothing here can be Stripe's
     config = running.config()
     if who == "all" and dry_run:
-        _tell(rehearsal.of_everything(db.session(), config))
+        with pace.unhurried():
+            _tell(rehearsal.of_everything(db.session(), config))
     elif who == "all":
-        run = healing.make(db.session(), config, "operator")
-        click.echo(f"{run.missed} missed events, {run.looked} stale subscriptions, {run.healed} rows healed.")
+        run = healing.make(db.session(), config, "operator", full=True)
+        click.echo(
+            f"{run.missed} missed events, {run.compared} objects compared, {run.looked} looked at again,"
+            f" {run.healed} rows healed."
+        )
     elif dry_run:
-        _tell(rehearsal.of_person(db.session(), user_of(who), config))
+        _tell(rehearsal.of_person(db.session(), _user_of(who), config))
     else:
-        count = refresh.person(db.session(), user_of(who), config, "operator")
+        count = refresh.person(db.session(), _user_of(who), config, "operator")
         click.echo(f"{count} subscriptions looked at.")
 
 
+def _user_of(who: str) -> User:
+    if not who.startswith("cus_"):
+        return user_of(who)
+    found = people.of_customer(db.session(), who)
+    if found is None:
+        click.echo(f"Nobody here is the Stripe customer {who}.", err=True)
+        sys.exit(1)
+    return found
+
+
 @click.command(cls=Command)
-@click.argument("event_id")
+@click.argument("event_id", required=False)
+@click.option("--parked", is_flag=True, help="Every event that was given up.")
 @DRY_RUN
-def replay(event_id: str, dry_run: bool) -> None:
-    """Apply one stored event again. It fetches, so it can do no harm."""
+def replay(event_id: str | None, parked: bool, dry_run: bool) -> None:
+    """Apply one stored event again, or every parked one. It fetches, so it can do no harm."""
     same_database()
+    if event_id and not parked:
+        _replay(event_id, dry_run)
+    elif parked and not event_id:
+        _replay_parked(dry_run)
+    else:
+        click.echo("Name one event, or give --parked.", err=True)
+        sys.exit(1)
+
+
+def _replay_parked(dry_run: bool) -> None:
+    """Each by itself: one that fails again is parked again, and stops none of the others."""
+    found = claims.parked(db.session())
+    for event_id in found:
+        if dry_run:
+            click.echo(f"{event_id}:")
+        try:
+            _replay(event_id, dry_run)
+        except DunlinError as problem:
+            click.echo(str(problem))
+    if not found:
+        click.echo("No event is parked.")
+
+
+def _replay(event_id: str, dry_run: bool) -> None:
     if dry_run:
         changes = rehearsal.of_event(db.session(), event_id)
         _tell(changes if changes is not None else _not_stored(event_id))

@@ -15,7 +15,20 @@ from billing.errors import BadEvent, ForeignEvent
 from billing.models import StripeEvent
 from billing.payloads import Object, about, ref
 
+# Our own events, by what they ask to look at. None of them is taken from outside (``is_ours``).
+OWN = "dunlin."
 REFRESH = "dunlin.refresh"
+REFRESHES = {
+    "subscription": REFRESH,
+    "invoice": "dunlin.refresh.invoice",
+    "payment_intent": "dunlin.refresh.payment_intent",
+    "dispute": "dunlin.refresh.dispute",
+}
+
+
+def is_ours(event_type: str) -> bool:
+    """Whether only we may put an event of this type into the inbox."""
+    return event_type.startswith(OWN)
 
 
 def parse(body: bytes) -> Object:
@@ -66,16 +79,29 @@ def store(target: Connection | Session, event: Object, raw: str, *, source: str,
 
 
 def ask_for_refresh(
-    session: Session, subscription: str, customer: str | None, *, livemode: bool, actor: str
+    session: Session,
+    stripe_id: str,
+    customer: str | None,
+    *,
+    livemode: bool,
+    actor: str,
+    kind: str = "subscription",
+    subscription: str | None = None,
 ) -> str:
-    """Put a request to look at a subscription into the inbox, so that its change has a cause. Returns its id."""
+    """Put a request to look at an object into the inbox, so that its change has a cause. Returns its id.
+
+    ``subscription``: of an invoice; it is then looked at with its subscription.
+    """
+    thing: Object = {"id": stripe_id, "object": kind, "customer": customer}
+    if subscription:
+        thing["parent"] = {"subscription_details": {"subscription": subscription}}
     event: dict[str, Any] = {
         "id": f"dunlin_{secrets.token_hex(12)}",
         "object": "event",
-        "type": REFRESH,
+        "type": REFRESHES[kind],
         "livemode": livemode,
         "created": int(now().timestamp()),
-        "data": {"object": {"id": subscription, "object": "subscription", "customer": customer}},
+        "data": {"object": thing},
         "asked_by": actor,
     }
     store(session, event, json.dumps(event), source=actor, handled=True)

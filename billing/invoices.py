@@ -36,16 +36,26 @@ def apply(
     row = session.execute(select_row).scalar()
     before = audit.picture(row) if row else {}
     if row is None:
-        row = Invoice(stripe_id=found["id"], user_id=user.id, amount_refunded=0)
+        row = Invoice(stripe_id=found["id"], amount_refunded=0)
         session.add(row)
-    intent = _intent(found)
-    _copy(row, found, intent, cause)
-    if row.status == "open" and (row.attempt_count or row.needs_action) and row.first_failed_at is None:
-        row.first_failed_at = _first_try(found) or (subscription and subscription.clock_time) or cause.now
+    row.user_id = user.id
+    as_written(row, found, cause, subscription)
     session.flush()
     audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     dunning.invoice_written(session, user, row, subscription, cause)
     return row
+
+
+def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscription | None = None) -> None:
+    """Bring a row, be it in a session or not, to Stripe's invoice."""
+    _copy(row, found, _intent(found), cause)
+    if row.status == "open" and (row.attempt_count or row.needs_action):
+        row.first_failed_at = (
+            _first_try(found)
+            or row.first_failed_at
+            or (subscription and subscription.clock_time)
+            or cause.now
+        )
 
 
 def _copy(row: Invoice, found: Object, intent: Object, cause: Cause) -> None:

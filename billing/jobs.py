@@ -22,8 +22,10 @@ from billing import (
     claims,
     clocks,
     deadline,
+    inbox,
     invoices,
     leases,
+    mirrors,
     outbox,
     payments,
     running,
@@ -31,7 +33,7 @@ from billing import (
     writes,
 )
 from billing.claims import Due
-from billing.errors import StaleLease
+from billing.errors import StaleLease, StripeRefused
 from billing.extensions import db
 from billing.installation import current, public_id
 from billing.models import StripeEvent
@@ -104,7 +106,12 @@ HANDLERS: dict[str, Sync] = {
     "test_helpers.test_clock.ready": CLOCK,
     # Our own: the reconciler, an admin or a stale row asked for a look at the object.
     "dunlin.refresh": SUBSCRIPTION,
+    "dunlin.refresh.invoice": INVOICE,
+    "dunlin.refresh.payment_intent": PAYMENT,
+    "dunlin.refresh.dispute": DISPUTE,
 }
+# A look of ours may find that there is nothing to look at: then our row goes.
+NOTHING = Sync(lambda stripe_id, hints: stripe_id, mirrors.forget, lambda found: None)
 
 
 def answer_bell() -> None:
@@ -210,6 +217,18 @@ def fetch(session: Session, sync: Sync, subject: str, hints: list[str]) -> Any:
         return sync.fetch(subject, hints)
 
 
+def _look(session: Session, sync: Sync, events: list[Due], hints: list[str]) -> tuple[Sync, Any]:
+    """Fetch what the events are about, and say how it is written. Raises what ``fetch`` raises."""
+    subject = events[0].subject or ""
+    try:
+        return sync, fetch(session, sync, subject, hints)
+    except StripeRefused as problem:
+        asked_by_us = all(inbox.is_ours(event.type) for event in events)
+        if problem.status != 404 or not asked_by_us or not mirrors.is_gone(session, subject):
+            raise
+        return NOTHING, subject
+
+
 def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float) -> None:
     """Fetch, then write under the fence; a failure touches these events only."""
     subject, sync = events[0].subject or "", sync_of(events[0])
@@ -220,7 +239,7 @@ def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float
     session.rollback()
     began = time.monotonic()
     try:
-        fetched = fetch(session, sync, subject, hints)
+        sync, fetched = _look(session, sync, events, hints)
         rightful = sync.customer(fetched) or lease.name
         if rightful != lease.name:  # the payload named another customer, or none; Stripe knows better
             _apply_group(session, rightful, events, stop)

@@ -32,7 +32,7 @@ def fetch_intent(stripe_id: str, hints: list[str]) -> FetchedPayment:
     intent = stripe_client.get_payment_intent(stripe_id)
     one_off = "plan" in (intent.get("metadata") or {})
     paid = None if one_off else stripe_client.invoice_of_payment(stripe_id)
-    refunded = stripe_client.get_invoice(paid) if paid and _refunded(intent) else None
+    refunded = stripe_client.get_invoice(paid) if paid and refunded_of(intent) else None
     return FetchedPayment(intent, paid, refunded)
 
 
@@ -49,7 +49,7 @@ def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Ou
         row = _bring_invoice(session, user, fetched.refunded, cause)
     if row is None:
         return Outcome(user.id, "the invoice's own event brings it")
-    before, refunded = audit.picture(row), _refunded(fetched.intent)
+    before, refunded = audit.picture(row), refunded_of(fetched.intent)
     _tell_of_refund(session, user, row, row.stripe_id, refunded, cause)
     row.amount_refunded = refunded
     _note(session, row, before, cause)
@@ -72,18 +72,11 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
     row = session.execute(found).scalar()
     before = audit.picture(row) if row else {}
     if row is None:
-        row = Payment(
-            payment_intent=intent["id"],
-            user_id=user.id,
-            product=item,
-            created=from_stripe(intent["created"]),
-            amount_refunded=0,
-            cause_event_id=cause.event_id,
-        )
+        row = Payment(payment_intent=intent["id"], amount_refunded=0)
         session.add(row)
-    row.status, row.amount, row.currency = intent["status"], intent["amount"], intent["currency"]
-    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
-    refunded = _refunded(intent)
+    row.user_id = user.id
+    _copy_intent(row, intent, cause)
+    refunded = refunded_of(intent)
     _tell_of_refund(session, user, row, intent["id"], refunded, cause)
     row.amount_refunded = refunded
     if row.status == "succeeded" and row.fulfilled_at is None:
@@ -91,6 +84,22 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
         dunning.one_off_receipt(session, user, row, cause)
     _note(session, row, before, cause)
     return Outcome(user.id)
+
+
+def _copy_intent(row: Payment, intent: Object, cause: Cause) -> None:
+    row.product, row.created = intent["metadata"]["plan"], from_stripe(intent["created"]) or cause.now
+    row.status, row.amount, row.currency = intent["status"], intent["amount"], intent["currency"]
+    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+    if row.status != "succeeded":
+        row.fulfilled_at = None  # what was not paid was never delivered
+
+
+def payment_as_written(row: Payment, intent: Object, cause: Cause) -> None:
+    """Bring a row that is in no session to what ``write_intent`` would make of it."""
+    _copy_intent(row, intent, cause)
+    row.amount_refunded = refunded_of(intent)
+    if row.status == "succeeded":
+        row.fulfilled_at = row.fulfilled_at or cause.now
 
 
 def fetch_dispute(stripe_id: str, hints: list[str]) -> Object:
@@ -107,19 +116,27 @@ def write_dispute(session: Session, dispute: Object, cause: Cause) -> Outcome:
     row = session.execute(found).scalar()
     before = audit.picture(row) if row else {}
     if row is None:
-        row = Dispute(stripe_id=dispute["id"], user_id=user.id, created=from_stripe(dispute["created"]))
+        row = Dispute(stripe_id=dispute["id"])
         session.add(row)
-    row.status, row.reason = dispute["status"], dispute["reason"]
-    row.amount, row.currency = dispute["amount"], dispute["currency"]
-    row.payment_intent = ref(dispute.get("payment_intent"))
-    row.due_by = from_stripe((dispute.get("evidence_details") or {}).get("due_by"))
-    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+    row.user_id = user.id
+    dispute_as_written(row, dispute, cause)
     if "status" in _note(session, row, before, cause):
         dunning.dispute_changed(session, user, row, cause)
     return Outcome(user.id)
 
 
-def _refunded(intent: Object) -> int:
+def dispute_as_written(row: Dispute, dispute: Object, cause: Cause) -> None:
+    """Bring a row, be it in a session or not, to Stripe's dispute."""
+    row.created = from_stripe(dispute["created"]) or cause.now
+    row.status, row.reason = dispute["status"], dispute["reason"]
+    row.amount, row.currency = dispute["amount"], dispute["currency"]
+    row.payment_intent = ref(dispute.get("payment_intent"))
+    row.due_by = from_stripe((dispute.get("evidence_details") or {}).get("due_by"))
+    row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+
+
+def refunded_of(intent: Object) -> int:
+    """How much of a PaymentIntent's charge went back, in minor units."""
     charge = intent.get("latest_charge")
     return int(charge.get("amount_refunded") or 0) if isinstance(charge, dict) else 0
 

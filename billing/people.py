@@ -22,6 +22,11 @@ def owner(session: Session, thing: Object, installation: str) -> User | None:
     customer = ref(thing.get("customer"))
     if customer is None or foreign(thing, installation):
         return None
+    return of_customer(session, customer)
+
+
+def of_customer(session: Session, customer: str) -> User | None:
+    """The user whom this Stripe customer is."""
     return session.execute(select(User).where(User.stripe_customer_id == customer)).scalar()
 
 
@@ -55,3 +60,15 @@ def bind_customer(session: Session, user_id: int, customer: str) -> None:
     user = session.get(User, user_id, with_for_update=True)
     if user is not None and user.stripe_customer_id is None:
         user.stripe_customer_id = customer
+
+
+def lost_owner(session: Session, customer: Object, installation: str) -> User | None:
+    """Whom this customer was made for, where our side of it was lost with a database: our own marks say it, and the
+    address must be theirs still, since after a restore a number may belong to somebody else."""
+    marks = customer.get("metadata") or {}
+    number = str(marks.get("user_id", ""))
+    if marks.get("installation") != installation or not number.isdecimal():
+        return None
+    user = session.get(User, int(number))
+    same = user is not None and user.email.lower() == str(customer.get("email")).lower()
+    return user if same and user is not None and user.stripe_customer_id is None else None

@@ -43,8 +43,8 @@ def store_missed(session: Session, events: list[Object]) -> int:
 
 
 def stale(session: Session, now: datetime, limit: timedelta) -> list[tuple[str, str | None]]:
-    """Subscriptions to look at again: (id, customer). Not final, and not fetched for ``limit`` or since
-    their period ended."""
+    """Subscriptions to look at again, oldest first: (id, customer). Not final, and not fetched for ``limit`` or
+    since their period ended."""
     rows = (
         select(Subscription.stripe_id, User.stripe_customer_id)
         .join(User)
@@ -57,7 +57,6 @@ def stale(session: Session, now: datetime, limit: timedelta) -> list[tuple[str, 
             ),
         )
         .order_by(Subscription.fetched_at)
-        .limit(500)
     )
     return [(stripe_id, customer) for stripe_id, customer in session.execute(rows)]
 

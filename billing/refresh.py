@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from billing import inbox, jobs, reconcile, stripe_client
+from billing import inbox, jobs, pace, reconcile, stripe_client, sweep
 from billing.clock import now
 from billing.config import Config
 from billing.installation import current
@@ -17,6 +19,16 @@ from billing.payloads import Object
 
 FRESH = timedelta(hours=24)
 BATCH = 100
+# What is left of old rows after this long is taken up, oldest first, by the next pass.
+PASS_SECONDS = 40 * 60.0
+
+
+class Pass(NamedTuple):
+    """``missed`` events, objects ``compared``, and rows ``looked`` at because they differed or were old."""
+
+    missed: int
+    compared: int
+    looked: int
 
 
 def subscription(
@@ -41,19 +53,34 @@ def person(session: Session, user: User, config: Config, actor: str, *, running_
     return len(ids)
 
 
-def everything(session: Session, config: Config) -> tuple[int, int]:
-    """One pass of the reconciler: missed events, then stale rows. Returns both counts."""
+def everything(session: Session, config: Config, *, full: bool = False) -> Pass:
+    """One pass of the reconciler, in no hurry: missed events, then whatever differs, then rows grown old.
+
+    ``full``: what has ended or is long past is compared too.
+    """
     found = current(session)
     if found is None:
-        return 0, 0
-    caught_up = _catch_up(session, found)
-    jobs.apply_due(session)
-    old = reconcile.stale(session, now(), FRESH)
-    for stripe_id, customer in old:
-        subscription(session, stripe_id, customer, config, "reconciler")
+        return Pass(0, 0, 0)
+    stop = time.monotonic() + PASS_SECONDS
+    with pace.unhurried():
+        missed = _catch_up(session, found)
+        while time.monotonic() < stop and jobs.apply_due(session):
+            pass
+        compared, differed = sweep.repair(session, config, full=full)
+        old = _old(session, config, stop)
     found.reconciled_at = now()
     session.commit()
-    return caught_up, len(old)
+    return Pass(missed, compared, differed + old)
+
+
+def _old(session: Session, config: Config, stop: float) -> int:
+    looked = 0
+    for stripe_id, customer in reconcile.stale(session, now(), FRESH):
+        if time.monotonic() > stop:
+            break
+        subscription(session, stripe_id, customer, config, "reconciler")
+        looked += 1
+    return looked
 
 
 def missed(session: Session) -> Iterator[Object]:
@@ -79,7 +106,7 @@ def _catch_up(session: Session, found: Installation) -> int:
 
 
 def _listed(session: Session, found: Installation, moment: datetime) -> Iterator[Object]:
-    types = [name for name in jobs.HANDLERS if name != inbox.REFRESH]
+    types = [name for name in jobs.HANDLERS if not inbox.is_ours(name)]
     since = reconcile.since(found.events_cursor, moment)
     session.rollback()  # no transaction is open while Stripe is asked
     return stripe_client.list_events(types, since)

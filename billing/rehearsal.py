@@ -16,9 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from billing import inbox, jobs, leases, reconcile, refresh
+from billing import comparing, inbox, jobs, leases, reconcile, refresh, sweep
 from billing.claims import Due
 from billing.clock import now
+from billing.comparing import Finding
 from billing.config import Config
 from billing.errors import StaleLease
 from billing.extensions import Model
@@ -89,13 +90,32 @@ def of_person(session: Session, user: User, config: Config) -> Iterator[Change]:
 
 
 def of_everything(session: Session, config: Config) -> Iterator[Change]:
-    """What one pass of the reconciler would change: by events that never came, then by rows grown old."""
+    """What a full pass would change: by events that never came, by what differs, by rows grown old. A difference
+    that a missed event explains is said twice, since nothing is healed in between."""
     for event in refresh.missed(session):
         yield from of_missed(session, event)
+    for finding in sweep.findings(session, full=True):
+        yield from of_finding(session, finding, config)
     old = reconcile.stale(session, now(), refresh.FRESH)
     session.rollback()
     for stripe_id, customer in old:
         yield from of_subscription(session, stripe_id, customer, config)
+
+
+def of_finding(session: Session, found: Finding, config: Config) -> list[Change]:
+    """What looking at an object that differs from its row would change."""
+    name = f"{found.kind} {found.stripe_id}"
+    if comparing.GONE in found.differs:
+        return [Change(name, "row", "there", f"removed ({comparing.GONE})")]
+    if comparing.STRAY in found.differs:
+        return [Change(name, "alert", "none", comparing.STRAY)]
+
+    def ask() -> str:
+        return sweep.ask(session, found, config, "operator")
+
+    subject = found.subscription or found.stripe_id
+    kind = inbox.REFRESHES[found.kind]
+    return _look(session, Due("", kind, subject, found.stripe_id, found.customer, "operator", now()), ask)
 
 
 def of_missed(session: Session, event: Object) -> list[Change]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import stripe
 from flask import Flask, current_app
 
-from billing import deadline
+from billing import deadline, pace
 from billing.config import Config
 from billing.errors import (
     BadSignature,
@@ -37,6 +37,9 @@ WAIT_FOR_A_PLACE = 1.0
 # Where Stripe says "not so fast" the same call is made again after these seconds, or some more.
 PAUSES = (0.5, 1.0)
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
+
+# A subscription's own card, and its customer's.
+CARDS = ["default_payment_method", "customer.invoice_settings.default_payment_method"]
 
 Object = dict[str, Any]
 # The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.
@@ -126,8 +129,7 @@ def call(operation: str, target: str | None, params: Object, key: str) -> Object
 
 def get_subscription(stripe_id: str) -> Object:
     """The subscription with its card and its customer's card, each expanded."""
-    expand = ["default_payment_method", "customer.invoice_settings.default_payment_method"]
-    return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": expand}))
+    return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": CARDS}))
 
 
 def get_invoice(stripe_id: str) -> Object:
@@ -150,6 +152,11 @@ def get_charge(stripe_id: str) -> Object:
 
 def get_dispute(stripe_id: str) -> Object:
     return _ask(lambda v1: v1.disputes.retrieve(stripe_id, {"expand": ["charge"]}))
+
+
+def get_customer(stripe_id: str) -> Object:
+    """The customer; one that was deleted has little more than its id."""
+    return _ask(lambda v1: v1.customers.retrieve(stripe_id))
 
 
 def get_test_clock(stripe_id: str) -> Object:
@@ -202,6 +209,30 @@ def list_refunds(payment_intent: str) -> Iterator[Object]:
     return _pages(lambda v1, p: v1.refunds.list(p), {"payment_intent": payment_intent})
 
 
+def each_subscription(params: Object) -> Iterator[Object]:
+    """Subscriptions as ``get_subscription`` gives them; canceled ones only where asked for."""
+    return _pages(lambda v1, p: v1.subscriptions.list(p), {**params, **_expanded(CARDS)})
+
+
+def each_invoice(params: Object) -> Iterator[Object]:
+    """Invoices with their payments; what each PaymentIntent says lies deeper than a list can be expanded."""
+    return _pages(lambda v1, p: v1.invoices.list(p), {**params, **_expanded(["payments"])})
+
+
+def each_payment_intent(params: Object) -> Iterator[Object]:
+    """PaymentIntents with their charge."""
+    return _pages(lambda v1, p: v1.payment_intents.list(p), {**params, **_expanded(["latest_charge"])})
+
+
+def each_dispute(params: Object) -> Iterator[Object]:
+    """Disputes with their charge."""
+    return _pages(lambda v1, p: v1.disputes.list(p), {**params, **_expanded(["charge"])})
+
+
+def _expanded(names: list[str]) -> Object:
+    return {"expand": [f"data.{name}" for name in names]}
+
+
 def list_events(types: list[str], since: int) -> Iterator[Object]:
     """Events created at or after ``since`` (Unix seconds), newest first; Stripe keeps them 30 days.
 
@@ -226,6 +257,7 @@ def _page(ask: Callable[[Any, Object], Any], params: Object) -> Object:
     return _ask(lambda v1: ask(v1, params))
 
 
+@pace.kept
 def _ask(send: Callable[[Any], Any]) -> Object:
     left = deadline.left()
     if left <= 0:

@@ -85,7 +85,8 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
         return Outcome(user.id, "a final status never changes")
     before = audit.picture(row) if row else {}
     if row is None:
-        row = Subscription(stripe_id=found["id"], user_id=user.id)
+        row = Subscription(stripe_id=found["id"])
+    row.user_id = user.id
     if not _legal(before.get("status"), found["status"]):
         _alert(session, user, found, before.get("status"), cause, "subscription.unexpected_transition")
     _copy(session, row, fetched, cause)
@@ -95,6 +96,20 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     _anchor_first_failure(session, row, cause)
     session.flush()
     return Outcome(user.id, writes=_note_changes(session, user, row, before, cause))
+
+
+def with_clock(found: Object) -> Object:
+    """The subscription with its test clock expanded, which a list gives by its id."""
+    clock = ref(found.get("test_clock"))
+    return {**found, "test_clock": stripe_client.get_test_clock(clock)} if clock else found
+
+
+def as_written(session: Session, row: Subscription, found: Object, cause: Cause) -> None:
+    """Bring a row that is in no session to what ``write`` would make of it; ``found`` with its test clock."""
+    clock = found.get("test_clock")
+    time = from_stripe(clock["frozen_time"]) if isinstance(clock, dict) else None
+    _copy(session, row, Fetched(found, [], time), cause)
+    _anchor_first_failure(session, row, cause)
 
 
 def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -> None:
@@ -121,7 +136,8 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
     row.test_clock = ref(found.get("test_clock"))
     times = [time for time in (row.clock_time, fetched.clock_time) if time]
-    row.clock_time = max(times, default=None)  # the clock's own event may have moved it since our fetch
+    # The clock's own event may have moved it since our fetch; whoever heals goes by Stripe alone.
+    row.clock_time = fetched.clock_time if cause.actor == "reconciler" else max(times, default=None)
     row.fetched_at = cause.now
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
 

@@ -54,8 +54,8 @@ def duties() -> list[Duty]:
         Duty("sweep", 10, lambda session, config: jobs.apply_due(session), "sweep"),
         Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
         Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
-        Duty("asked", 10, lambda session, config: healing.make_asked(session, config), "look"),
-        Duty("reconcile", 3600, lambda session, config: healing.make(session, config, "clock"), "look"),
+        # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
+        Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
         Duty("clean", 3600, lambda session, config: _clean(session), "look"),
     ]
 

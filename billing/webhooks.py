@@ -103,7 +103,7 @@ def _count_foreign(engine: Engine) -> None:
 
 def _record(event: dict[str, object], body: bytes) -> None:
     """One durable insert, then the bell. Raises SQLAlchemyError or TimeoutError where it can't be relied on."""
-    handled = event["type"] in HANDLERS and event["type"] != inbox.REFRESH
+    handled = event["type"] in HANDLERS and not inbox.is_ours(str(event["type"]))
     raw = body.decode("utf-8")
 
     def insert(engine: Engine) -> bool:

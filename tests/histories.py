@@ -184,6 +184,7 @@ def cursor_at(seconds: int | None) -> None:
     db.session.commit()
 
 
-def everything(shopper: Shopper) -> tuple[int, int]:
-    """One pass of the reconciler."""
-    return refresh.everything(db.session(), config_of(shopper.desk))
+def everything(shopper: Shopper, *, full: bool = False) -> tuple[int, int]:
+    """One pass of the reconciler: events that it missed, rows that it looked at again."""
+    done = refresh.everything(db.session(), config_of(shopper.desk), full=full)
+    return done.missed, done.looked

@@ -18,8 +18,8 @@ from tests.test_payments import DISPUTED, WINNING, bought, refund
 
 MIRRORS: tuple[Any, ...] = (Subscription, Invoice, Payment, Dispute, CheckoutSession)
 KEYS: dict[Any, str] = {Payment: "payment_intent"}
-# Not told by an entry: whose and which it is says the entry itself, the rest is when and why it was written.
-OURS = {"id", "user_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"}
+# Not told by an entry: which it is says the entry itself, the rest is when and why it was written.
+OURS = {"id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"}
 # Of a Checkout Session, what Stripe says became of it.
 STRIPES = {"status", "payment_status", "async_failed", "subscription", "payment_intent", "expires_at"}
 

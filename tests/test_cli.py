@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from click.testing import Result
 from flask import Flask
 from flask.cli import FlaskGroup
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from billing import accounts, installation, leases, timetable
@@ -197,15 +199,54 @@ def test_replay_and_sync_bring_what_was_missed_and_do_nothing_twice(desk: Flask)
     alice.sandbox.stripe.subscriptions.update(alice.row.stripe_id, {"cancel_at_period_end": False})
     alice.sandbox.flush()
     [line] = said(flask(desk, "sync all"))
-    assert line.endswith("missed events, 0 stale subscriptions, 1 rows healed.")
-    assert line != "0 missed events, 0 stale subscriptions, 0 rows healed."
+    done = r"(\d+) missed events, (\d+) objects compared, 0 looked at again, (\d) rows healed\."
+    missed, compared, healed = map(int, re.fullmatch(done, line).groups())  # type: ignore[union-attr]
+    assert (missed > 0, compared >= 2, healed) == (True, True, 1)
     assert not alice.row.cancel_at_period_end
-    assert said(flask(desk, "sync all")) == ["0 missed events, 0 stale subscriptions, 0 rows healed."]
+    [line] = said(flask(desk, "sync all"))
+    assert line == f"0 missed events, {compared} objects compared, 0 looked at again, 0 rows healed."
     assert count(Notice) == sent + 2  # that it is set to end, and that it is kept
     alice.sandbox.control("trouble", api="error_500")
     assert refused(flask(desk, "sync alice@example.com")).startswith("Stripe answered 500")
     [line] = said(flask(desk, f"replay {event_id}"))
     assert line.startswith(f"{event_id}: pending (Stripe answered 500")
+
+
+def test_every_parked_event_is_run_again_by_one_command(desk: Flask) -> None:
+    alice = shopper(desk)
+    alice.subscribe()
+    alice.sandbox.control("trouble", delivery="drop")
+    alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
+    stuck = [event.event_id for event in events(customer_id=alice.customer, state="applied")][:2]
+    lost = stripe_event(db.session(), state="parked", attempts=18).event_id
+    for event_id in stuck:
+        event = db.session.get_one(StripeEvent, event_id)
+        event.state, event.attempts = StripeEvent.PARKED, 18
+    db.session.commit()
+    lines = said(flask(desk, "replay --parked --dry-run"))
+    assert f"subscriptions {alice.row.stripe_id}: status active → canceled" in lines
+    assert count(StripeEvent, state="parked") == 3
+    lines = said(flask(desk, "replay --parked"))
+    again = f"{lost}: parked (Stripe answered 404 (resource_missing))"
+    assert set(lines) == {again, *(f"{event_id}: applied" for event_id in stuck)}
+    assert alice.row.status == "canceled"
+    db.session.execute(delete(StripeEvent).where(StripeEvent.event_id == lost))
+    db.session.commit()
+    assert said(flask(desk, "replay --parked")) == ["No event is parked."]
+    for wrong in ("replay", f"replay {stuck[0]} --parked"):
+        assert refused(flask(desk, wrong)) == "Name one event, or give --parked."
+
+
+def test_a_person_is_looked_at_by_their_stripe_customer_too(desk: Flask) -> None:
+    alice = shopper(desk)
+    alice.subscribe()
+    alice.sandbox.control("trouble", delivery="drop")
+    alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
+    line = f"subscriptions {alice.row.stripe_id}: status active → canceled"
+    assert line in said(flask(desk, f"sync {alice.customer} --dry-run"))
+    assert said(flask(desk, f"sync {alice.customer}")) == ["1 subscriptions looked at."]
+    assert alice.row.status == "canceled"
+    assert refused(flask(desk, "sync cus_none")) == "Nobody here is the Stripe customer cus_none."
 
 
 def test_worker_and_clock_end_with_0_when_the_platform_tells_them_to_stop(

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -42,8 +43,8 @@ def alice(desk: Flask) -> Shopper:
     return alice
 
 
-def pass_(person: Shopper, actor: str = "clock") -> SyncRun:
-    return healing.make(db.session(), config_of(person.desk), actor)
+def pass_(person: Shopper, actor: str = "clock", *, full: bool = False) -> SyncRun:
+    return healing.make(db.session(), config_of(person.desk), actor, full=full)
 
 
 def test_a_pass_over_what_is_right_says_that_nothing_was_healed(alice: Shopper) -> None:
@@ -97,11 +98,53 @@ def test_a_pass_that_was_asked_for_is_made_once_by_the_clock(alice: Shopper) -> 
     first, second = healing.ask(session, "admin:1"), healing.ask(session, "admin:2")
     session.commit()
     assert first is second
-    [asked] = [duty for duty in timetable.duties() if duty.name == "asked"]
+    pass_(alice, full=True)
+    [duty] = [duty for duty in timetable.duties() if duty.name == "reconcile"]
     for _ in range(2):
-        asked.work(session, config_of(alice.desk))
-    [run] = session.query(SyncRun)
+        duty.work(session, config_of(alice.desk))
+    [run] = session.query(SyncRun).filter(SyncRun.actor != "clock")
     assert (run.actor, run.problem, run.ended_at is not None) == ("admin:1", None, True)
+
+
+EMPTY: list[Any] = []
+
+
+@pytest.mark.parametrize(
+    ("ended", "due"),
+    [
+        (EMPTY, True),
+        ([("full", 59)], None),
+        ([("full", 61)], False),
+        ([("full", 61), ("hourly", 59)], None),
+        ([("full", 23 * 60 + 59), ("hourly", 59)], None),
+        ([("full", 24 * 60 + 1), ("hourly", 59)], True),
+        ([("full", 61), ("failed", 4)], None),
+        ([("full", 61), ("failed", 6)], False),
+        ([("failed", 6)], True),
+        ([("cut off", 6)], True),
+        ([("full", 30), ("cut off", 6)], None),
+    ],
+)
+def test_which_pass_is_due_is_told_by_those_that_ended_not_by_when_the_clock_began(
+    app: Flask, ended: list[tuple[str, int]], due: bool | None
+) -> None:
+    """Minutes since each ended; one that was cut off only began."""
+    for kind, minutes in ended:
+        moment = now() - timedelta(minutes=minutes)
+        run = SyncRun(actor="clock", full=kind == "full", started_at=moment)
+        run.ended_at = None if kind == "cut off" else moment
+        run.problem = "Stripe answered nothing" if kind == "failed" else None
+        db.session.add(run)
+    db.session.commit()
+    assert healing.due(db.session()) is due
+
+
+def test_a_clock_that_starts_again_and_again_makes_no_pass_for_that(alice: Shopper) -> None:
+    for _ in range(3):
+        [duty] = [duty for duty in timetable.duties() if duty.name == "reconcile"]
+        duty.work(db.session(), config_of(alice.desk))
+    [run] = db.session.query(SyncRun)
+    assert (run.actor, run.full, run.problem) == ("clock", True, None)
 
 
 def test_reports_are_kept_for_some_months(alice: Shopper) -> None:
@@ -131,7 +174,8 @@ def test_an_admin_asks_for_a_pass_and_sees_what_it_found(
     healing.make_asked(db.session(), config_of(alice.desk))
     page = client.get("/admin/reconciler").text
     assert "by an admin" in page
-    assert re.findall(r"</span> (\d+)</td>", page)[:3] == ["1", "0", "1"]
+    [missed, compared, looked, healed] = re.findall(r"</span> (\d+)</td>", page)[:4]
+    assert (missed, int(compared) > 0, looked, healed) == ("1", True, "0", "1")
     assert "healed" in page
     assert count(AuditEntry, kind="reconciler.asked") == 1
 
@@ -147,3 +191,37 @@ def test_a_pass_that_was_killed_is_shown_as_cut_off(
     words = re.findall(r'data-glyph="[^"]*">([^<]*)</span>', client.get("/admin/reconciler").text)
     assert words == ["cut off", "looking"]
     assert count(Subscription) == 0
+
+
+def test_an_admin_sees_of_each_pass_which_rows_were_healed_before_and_after(
+    alice: Shopper, sign_in: Callable[..., None]
+) -> None:
+    client = alice.desk.test_client()
+    sign_in(client, make_user(db.session(), "admin@example.com", is_admin=True))
+    pass_(alice)
+    cursor_at(24 * HOUR)
+    alice.sandbox.control("trouble", delivery="drop")
+    alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
+    db.session.execute(text("update invoices set stripe_id = 'in_a'"))
+    db.session.commit()
+    healed, cause = pass_(alice, full=True).id, alice.row.cause_event_id
+    cursor_at(24 * HOUR)
+    clean = pass_(alice).id
+    listed = client.get("/admin/reconciler").text
+    assert f'href="/admin/reconciler/{healed}"' in listed
+    assert "by itself, everything" in listed
+    assert "by itself, what runs and is recent" in listed
+    page = client.get(f"/admin/reconciler/{healed}").text
+    told, _, changed = page.partition("What it healed")
+    assert re.findall(r"<code>(.*?)</code>", told) == ["in_a"]
+    rows = re.findall(
+        r"<code>(.*?)</code>.*?before:</span> (.*?)</td>.*?after:</span> (.*?)</td>", changed, re.S
+    )
+    assert (alice.row.stripe_id, "active", "canceled") in rows
+    assert f"/admin/events/{cause}" in changed
+    assert f"/admin/subscribers/{alice.id}" in changed
+    assert "Nothing: every row was as Stripe says." in client.get(f"/admin/reconciler/{clean}").text
+    waiting = healing.ask(db.session(), "admin:1")
+    db.session.commit()
+    for number in (waiting.id, 10**9):
+        assert client.get(f"/admin/reconciler/{number}").status_code == 404

@@ -17,13 +17,13 @@ ROOT = Path(__file__).parent.parent
 # Top to bottom. A module may import its own layer and those below it.
 HOUSE = """
 edge: auth portal ledger orders arrival access account webhooks health admin forms cli cli_sync web server
-work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh healing rehearsal
-  catalogue
+work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing
+  rehearsal catalogue
 domain: subscriptions second invoices payments checkout clocks standing voice tags facts dunning declines
-  mailer bounces people accounts reconcile syncing write_request
+  mailer bounces people accounts reconcile comparing mirrors syncing write_request
 nouns: models plans running money stripe_client queues payloads inbox leases installation schema roles audit
   throttle refusals passwords words
-ground: config signing extensions errors clock deadline logs
+ground: config signing extensions errors clock deadline logs pace
 """
 LAYERS = {layer: names.split() for layer, names in re.findall(r"^(\w+):((?:.|\n  )+)$", HOUSE, re.MULTILINE)}
 RANK = {module: rank for rank, modules in enumerate(reversed(LAYERS.values())) for module in modules}

@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import text, update
 
-from billing import refresh
+from billing import reconcile, refresh
 from billing.clock import now
 from billing.extensions import db
-from billing.models import AuditEntry, Invoice, StripeEvent, Subscription
+from billing.models import AuditEntry, Invoice, StripeEvent
 from tests.histories import ITS_OWN, at_stripe, cursor_at, everything, with_us
 from tests.registry import over_a_wire
 from tests.story import HOUR, Shopper, apply_all, config_of, events, shopper
@@ -50,13 +50,9 @@ def rows_are_old(hours: float) -> None:
     db.session.commit()
 
 
-def test_a_change_without_any_event_is_healed_once_the_row_is_a_day_old(known: Shopper) -> None:
+def test_a_change_that_stripe_made_no_event_of_is_healed_by_the_next_pass(known: Shopper) -> None:
     [plan] = at_stripe(known)["subscriptions"]
     known.sandbox.stripe.subscriptions.cancel(plan)
-    rows_are_old(23)
-    assert without_events(known) == (0, 0)
-    assert known.row.status == "active"
-    rows_are_old(2)
     assert without_events(known) == (0, 1)
     assert with_us(known) == at_stripe(known)
     assert known.standing.access is False
@@ -73,14 +69,20 @@ def test_a_change_without_any_event_is_healed_once_the_row_is_a_day_old(known: S
     assert without_events(known) == (0, 0), "what has ended is not looked at again"
 
 
-def test_a_row_whose_period_is_over_is_looked_at_without_waiting_for_a_day(known: Shopper) -> None:
-    db.session.execute(update(Subscription).values(current_period_end=now()))
-    db.session.commit()
-    rows_are_old(1)
-    assert without_events(known) == (0, 0)
+def test_a_row_is_old_after_a_day_and_after_two_hours_where_its_period_is_over(known: Shopper) -> None:
+    def old() -> int:
+        return len(reconcile.stale(db.session(), now(), refresh.FRESH))
+
+    rows_are_old(23)
+    assert old() == 0
     rows_are_old(2)
-    assert without_events(known) == (0, 1)
-    assert with_us(known) == at_stripe(known)
+    assert old() == 1
+    db.session.execute(
+        text("update subscriptions set current_period_end = now(), fetched_at = now() - interval '1 hour'")
+    )
+    assert old() == 0
+    rows_are_old(2)
+    assert old() == 1
 
 
 def test_a_look_at_what_has_not_changed_changes_nothing_and_says_nothing(known: Shopper) -> None:
@@ -97,7 +99,6 @@ def test_stripe_being_away_leaves_the_look_to_be_taken_later(known: Shopper, wir
     wire.answer = lambda sent: (
         error(500) if sent.path.startswith("/v1/subscriptions/") else wire.pass_on(sent)
     )
-    rows_are_old(25)
     assert without_events(known) == (0, 1)
     [event] = events(type="dunlin.refresh")
     assert (event.state, event.attempts, known.row.status) == (StripeEvent.PENDING, 0, "active")

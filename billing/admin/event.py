@@ -91,12 +91,12 @@ def _changes(row: StripeEvent) -> list[dict[str, str]]:
         .limit(CHANGES)
     )
     entries = db.session.execute(found).scalars().all()
-    currencies = _currencies(entries)
+    currencies = currencies_of(entries)
     lines = (line for entry in entries for line in story.changes(entry, currencies))
     return [{"what": what, "before": before, "after": after} for what, before, after in lines]
 
 
-def _currencies(entries: Sequence[AuditEntry]) -> dict[str, str]:
+def currencies_of(entries: Sequence[AuditEntry]) -> dict[str, str]:
     """Of what money the objects are that the entries speak of, by Stripe's id."""
     subjects = {entry.subject for entry in entries}
     found = union_all(

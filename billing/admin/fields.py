@@ -43,6 +43,7 @@ WORDS = {
     "status_reason": "why it is so",
     "test_clock": "test clock",
     "trial_end": "trial ends",
+    "user_id": "belongs to person",
 }
 # Whole numbers of the row's currency, in minor units.
 MONEY = frozenset({"amount", "total", "amount_due", "amount_paid", "amount_remaining", "amount_refunded"})

@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from billing import inbox
 from billing.config import Config
 from billing.jobs import HANDLERS
 from billing.models import StripeEvent
@@ -152,7 +153,7 @@ def test_each_type_that_we_act_on_waits_for_a_worker_who_is_woken(app: Flask, be
 
 
 def test_no_type_is_acted_on_beyond_those_that_are_promised() -> None:
-    assert set(HANDLERS) == {*ACTED_ON, "dunlin.refresh"}
+    assert set(HANDLERS) == {*ACTED_ON, *inbox.REFRESHES.values()}
 
 
 @pytest.mark.parametrize("kind", ["invoice.upcoming", "customer.created", "a.type.of.next.year"])
@@ -167,8 +168,10 @@ def test_a_type_that_we_do_not_act_on_is_kept_and_answered_and_wakes_nobody(
     assert bell.rung == 0
 
 
-def test_our_own_request_for_a_look_can_not_come_from_outside(app: Flask, bell: Bell) -> None:
-    event = make_event("dunlin.refresh", {"id": "sub_1", "object": "subscription", "customer": "cus_1"})
+@pytest.mark.parametrize("kind", [*inbox.REFRESHES, "of_next_year"])
+def test_our_own_request_for_a_look_can_not_come_from_outside(app: Flask, bell: Bell, kind: str) -> None:
+    name = inbox.REFRESHES.get(kind, "dunlin.of_next_year")
+    event = make_event(name, {"id": "thing_1", "object": kind, "customer": "cus_1"})
     assert deliver(app, event).status_code == 200
     assert the_row(event).state == "ignored"
     assert bell.rung == 0

@@ -1,0 +1,60 @@
+"""The reconciler asks Stripe slowly and waits where it is told to; a page never does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from billing import pace, stripe_client
+from billing.errors import StripeUnavailable
+from tests.registry import over_a_wire
+from tests.wire import Wire, error, ok
+
+
+@pytest.fixture
+def wire(desk: Flask) -> Iterator[Wire]:
+    with over_a_wire(desk, desk.extensions["sandbox"]) as found:
+        found.answer = lambda sent: ok(id="acct_1", object="account")
+        yield found
+
+
+def test_at_most_ten_calls_leave_in_a_second(wire: Wire) -> None:
+    """Waiting is never shorter than it should be, however slow the machine: so this can be measured."""
+    before = time.monotonic()
+    with pace.unhurried():
+        for _ in range(pace.A_SECOND * 2 + 1):
+            stripe_client.get_account()
+    assert len(wire.seen) == 21
+    assert time.monotonic() - before >= 2
+
+
+def test_a_pass_waits_until_stripe_takes_calls_again(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "PATIENCE", (0.0, 0.01, 0.01))
+    answers = iter([error(429, code="rate_limit")] * 3 + [ok(id="acct_1", object="account")])
+    wire.answer = lambda sent: next(answers)
+    with pace.unhurried():
+        assert stripe_client.get_account()["id"] == "acct_1"
+    assert len(wire.seen) == 4
+
+
+def test_a_limit_that_lasts_stops_the_pass_and_never_holds_up_a_page(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "PATIENCE", (0.0, 0.0))
+    wire.answer = lambda sent: error(429, code="rate_limit")
+    with pytest.raises(StripeUnavailable), pace.unhurried():
+        stripe_client.get_account()
+    assert len(wire.seen) == 3
+    with pytest.raises(StripeUnavailable):
+        stripe_client.get_account()
+    assert len(wire.seen) == 4
+
+
+def test_what_is_not_about_too_many_calls_is_not_asked_twice(wire: Wire) -> None:
+    wire.answer = lambda sent: error(500)
+    with pytest.raises(StripeUnavailable), pace.unhurried():
+        stripe_client.get_account()
+    assert len(wire.seen) == 1
