@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from billing import audit, dunning, invoices, stripe_client
 from billing.clock import from_stripe
-from billing.models import Dispute, Invoice, Payment, Subscription, User
+from billing.models import CheckoutSession, Dispute, Invoice, Payment, Subscription, User
 from billing.payloads import Object, invoice_subscription, ref
 from billing.people import owner
 from billing.syncing import Cause, Outcome
@@ -45,10 +45,10 @@ def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Ou
         return write_intent(session, fetched.intent, cause)
     found = select(Invoice).where(Invoice.stripe_id == fetched.invoice, Invoice.user_id == user.id)
     row = session.execute(found.with_for_update()).scalar()
-    if row is None and fetched.refunded is not None:
+    if row is None and fetched.refunded is not None and owner(session, fetched.refunded, cause.installation):
         row = _bring_invoice(session, user, fetched.refunded, cause)
     if row is None:
-        return Outcome(user.id, "the invoice's own event brings it")
+        return Outcome(user.id, "the invoice's own event brings it, if it is ours")
     refunded = _refunded(fetched.intent)
     if refunded != row.amount_refunded:
         _refund_changed(session, user, row.stripe_id, row.amount_refunded, refunded, row.currency, cause)
@@ -65,7 +65,7 @@ def _bring_invoice(session: Session, user: User, found: Object, cause: Cause) ->
 def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
     """Bring the row of a one-off payment to Stripe's PaymentIntent; grant it once, when it succeeded."""
     user = owner(session, intent, cause.installation)
-    item = (intent.get("metadata") or {}).get("plan")
+    item = _bought(session, user, intent) if user else None
     if user is None or not item or not intent.get("id"):
         return Outcome(user.id if user else None, "not a one-off payment of this installation")
     found = select(Payment).where(Payment.payment_intent == intent["id"]).with_for_update()
@@ -93,6 +93,16 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
         row.fulfilled_at = cause.now
         dunning.one_off_receipt(session, user, row, cause)
     return Outcome(user.id)
+
+
+def _bought(session: Session, user: User, intent: Object) -> str | None:
+    """The catalogue's name of what was bought: as the metadata has it, else as our own order does. Metadata can be
+    emptied in the dashboard, and nobody may lose for that what they paid for."""
+    order = select(CheckoutSession.item).where(
+        CheckoutSession.payment_intent == ref(intent), CheckoutSession.user_id == user.id
+    )
+    named = (intent.get("metadata") or {}).get("plan")
+    return named or session.execute(order.limit(1)).scalar()
 
 
 def fetch_dispute(stripe_id: str, hints: list[str]) -> Object:
