@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from billing.extensions import db
-from billing.models import CheckoutSession, Notice, StripeEvent, StripeWrite, Subscription
+from billing.models import CheckoutSession, Invoice, Notice, Payment, StripeEvent, StripeWrite, Subscription
 from tests import doors
 from tests.histories import History, at_stripe, sandbox_in, with_us
 from tests.registry import LEASE_OVER, over_a_wire, time_passes
@@ -90,12 +90,15 @@ def walk(alice: Shopper, sessions: list[str], chance: random.Random) -> list[Cal
 
 
 def on_what_it_stands() -> set[str]:
-    """The state of the event that each row names as its cause."""
+    """The state of the event that each row names as its cause, whatever the row is about."""
     db.session.rollback()
-    causes = db.session.query(StripeEvent.state).join(
-        Subscription, Subscription.cause_event_id == StripeEvent.event_id
-    )
-    return {state for (state,) in causes}
+    return {
+        state
+        for model in (Subscription, Invoice, Payment)
+        for (state,) in db.session.query(StripeEvent.state).join(
+            model, model.cause_event_id == StripeEvent.event_id
+        )
+    }
 
 
 @pytest.mark.parametrize("seed", [1, 2])
