@@ -54,9 +54,11 @@ def told_in(desk: Flask, version: str) -> Iterator[None]:
     url = f"{config_of(desk).public_url}/webhooks/stripe"
     older = hooks.create({"url": url, "enabled_events": ["*"], "api_version": version})
     desk.extensions["config"] = replace(config_of(desk), stripe_webhook_secrets=(older["secret"],))
-    yield
-    hooks.delete(older["id"])
-    hooks.update(usual, {"disabled": False})
+    try:
+        yield
+    finally:
+        hooks.delete(older["id"])
+        hooks.update(usual, {"disabled": False})
 
 
 def live(alice: Shopper) -> None:
