@@ -33,7 +33,7 @@ from billing import config as settings
 from billing import web as pages
 from billing.config import Config
 from billing.errors import ConfigError
-from billing.extensions import csrf, db, engine_options, login_manager, migrate
+from billing.extensions import csrf, db, engine_options, intake_options, login_manager, migrate
 
 HERE = Path(__file__).parent
 OWN_ENV, MADE_ENV = HERE / ".env", HERE / ".data" / "env"
@@ -78,6 +78,7 @@ def web() -> Flask:
     try:
         with app.app_context():
             boot.refuse_foreign_database()
+            boot.tell_of_old_schema()
     except ConfigError as problem:
         sys.exit(f"Dunlin does not start: {problem}")
     return app
@@ -107,7 +108,6 @@ def _unquoted(value: str) -> str:
 
 def _flask_settings(config: Config) -> dict[str, object]:
     secure = config.secure_cookies
-    intake = {"url": config.database_url, **engine_options(pool_size=2, max_overflow=0)}
     return {
         "SECRET_KEY": config.secret_key,
         "SECRET_KEY_FALLBACKS": list(config.secret_key_fallbacks),
@@ -122,8 +122,7 @@ def _flask_settings(config: Config) -> dict[str, object]:
         "SESSION_REFRESH_EACH_REQUEST": False,
         "SQLALCHEMY_DATABASE_URI": config.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(),
-        # One durable insert needs no BEGIN and COMMIT around it.
-        "SQLALCHEMY_BINDS": {"intake": {**intake, "isolation_level": "AUTOCOMMIT"}},
+        "SQLALCHEMY_BINDS": {"intake": {"url": config.database_url, **intake_options()}},
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_SSL_STRICT": False,
         "HEROKU_REDIS": os.environ.get("HEROKU_REDIS", "") == "1",

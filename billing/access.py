@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from billing import facts, refresh, running
-from billing.clock import now
+from billing.clock import database_now
 from billing.config import Config
 from billing.errors import StripeError
 from billing.extensions import db
@@ -78,7 +78,8 @@ def my_standing(*, fresh: bool = False) -> Standing:
     config = running.config()
     user = person()
     unreachable = fresh and not _refreshed(user, config)
-    return facts.standing_of(db.session(), user.id, config, now(), unreachable=unreachable)
+    session = db.session()
+    return facts.standing_of(session, user.id, config, database_now(session), unreachable=unreachable)
 
 
 def access_required(view: View) -> View:
@@ -97,7 +98,7 @@ def access_required(view: View) -> View:
 def _refreshed(user: User, config: Config) -> bool:
     """Whether the row is young enough, if need be after asking Stripe; False where Stripe can't be asked."""
     row = facts.subscription_of(db.session(), user.id)
-    if row is None or row.final or row.fetched_at > now() - refresh.FRESH:
+    if row is None or row.final or row.fetched_at > database_now(db.session()) - refresh.FRESH:
         return True
     try:
         event = refresh.subscription(db.session(), row.stripe_id, user.stripe_customer_id, config, "access")

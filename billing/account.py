@@ -1,4 +1,4 @@
-"""The person's own account: password and signed-in browsers."""
+"""The person's own account: password, signed-in browsers, and whether their address takes mail again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from billing import accounts, forms, passwords, queues, running, throttle
+from billing import accounts, audit, forms, passwords, queues, running, throttle
 from billing.access import person
 from billing.auth import too_many
 from billing.extensions import db
@@ -28,6 +28,9 @@ def password() -> ResponseReturnValue:
     wait = throttle.hit(db.session(), throttle.bucket("password", str(user.id)), 5)
     if wait:
         return too_many(wait)
+    db.session.refresh(
+        user, with_for_update=True
+    )  # of two presses at once the second sees what the first one did
     if not passwords.matches(user.password_hash, form.current_password.data):
         form.current_password.errors = ["This is not your current password."]
         return _page(form), 422
@@ -44,6 +47,20 @@ def sign_out_others() -> ResponseReturnValue:
     db.session.commit()
     flash("Other browsers were signed out.")
     return redirect("/account", 303)
+
+
+@bp.post("/account/mail")
+def mail() -> ResponseReturnValue:
+    """Write again to an address that refused mail; where it still does, the next mail finds out."""
+    user, session = person(), db.session()
+    if wait := throttle.hit(session, throttle.bucket("mail", str(user.id)), 5):
+        return too_many(wait)
+    if user.mail_refused_at is not None:
+        user.mail_refused_at = None
+        audit.record(session, "mail.try_again", actor="user", user_id=user.id)
+        session.commit()
+        flash(f"We’ll write to {user.email} again, from the next mail on.")
+    return redirect("/billing", 303)
 
 
 def _page(form: forms.ChangePassword) -> str:

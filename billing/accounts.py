@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from billing import audit, dunning, passwords
-from billing.clock import now
+from billing.clock import database_now
 from billing.models import AuthToken, LoginSession, User
 from billing.words import moment_text
 
@@ -37,7 +37,7 @@ def start_sign_up(session: Session, email: str, password: str, referral: str | N
         password_hash=passwords.make_hash(password),
         referral_code=referral,
         secret_hash=secrets.token_hex(32) if existing else _mac(key, code),
-        expires_at=now() + CODE_LIFE,
+        expires_at=func.now() + CODE_LIFE,
     )
     session.add(token)
     session.flush()
@@ -50,7 +50,7 @@ def start_sign_up(session: Session, email: str, password: str, referral: str | N
 
 def new_code(session: Session, token: AuthToken, key: str) -> AuthToken:
     """Another code for the same sign-up; the one before stops working."""
-    token.used_at = now()
+    token.used_at = func.now()
     code = f"{secrets.randbelow(1_000_000):06d}"
     known = by_email(session, token.email)
     fresh = AuthToken(
@@ -60,7 +60,7 @@ def new_code(session: Session, token: AuthToken, key: str) -> AuthToken:
         password_hash=token.password_hash,
         referral_code=token.referral_code,
         secret_hash=secrets.token_hex(32) if known else _mac(key, code),
-        expires_at=now() + CODE_LIFE,
+        expires_at=func.now() + CODE_LIFE,
     )
     session.add(fresh)
     session.flush()
@@ -74,18 +74,23 @@ def new_code(session: Session, token: AuthToken, key: str) -> AuthToken:
 def finish_sign_up(session: Session, token_id: int, code: str, key: str) -> User | None:
     """The new user, if the code is right, fresh and unused; None otherwise. Misses are counted."""
     token = session.get(AuthToken, token_id, with_for_update=True)
-    if token is None or token.used_at or token.expires_at < now() or token.misses >= MOST_MISSES:
+    if (
+        token is None
+        or token.used_at
+        or token.misses >= MOST_MISSES
+        or token.expires_at < database_now(session)
+    ):
         return None
     if not hmac.compare_digest(token.secret_hash, _mac(key, code)):
         token.misses += 1
         return None
-    token.used_at = now()
+    token.used_at = func.now()
     if by_email(session, token.email) is not None:
         return None
     user = User(
         email=token.email,
         password_hash=token.password_hash or "",
-        email_confirmed_at=now(),
+        email_confirmed_at=func.now(),
         referral_code=token.referral_code,
     )
     session.add(user)
@@ -113,7 +118,7 @@ def open_session(session: Session, user: User, user_agent: str) -> str:
             user_id=user.id,
             token_hash=_sha(token),
             user_agent=user_agent[:200],
-            expires_at=now() + SESSION_LIFE,
+            expires_at=func.now() + SESSION_LIFE,
         )
     )
     return token
@@ -121,22 +126,18 @@ def open_session(session: Session, user: User, user_agent: str) -> str:
 
 def find_session(session: Session, token: str) -> LoginSession | None:
     """The signed-in browser of a cookie's token, unless it ended, expired or was idle for a day."""
-    wanted = select(LoginSession).where(LoginSession.token_hash == _sha(token))
-    found: LoginSession | None = session.execute(wanted).scalar()
-    if found is None or found.expires_at < now() or found.last_seen_at < now() - SESSION_IDLE:
-        return None
-    return found
+    found = select(LoginSession).where(LoginSession.token_hash == _sha(token), *_signed_in())
+    return session.execute(found).scalar()
 
 
 def open_sessions(session: Session, user_id: int) -> list[LoginSession]:
     """The browsers that are signed in now, the one seen last first."""
-    moment = now()
-    found = select(LoginSession).where(
-        LoginSession.user_id == user_id,
-        LoginSession.expires_at >= moment,
-        LoginSession.last_seen_at >= moment - SESSION_IDLE,
-    )
+    found = select(LoginSession).where(LoginSession.user_id == user_id, *_signed_in())
     return list(session.execute(found.order_by(LoginSession.last_seen_at.desc())).scalars())
+
+
+def _signed_in() -> tuple[ColumnElement[bool], ...]:
+    return LoginSession.expires_at >= func.now(), LoginSession.last_seen_at >= func.now() - SESSION_IDLE
 
 
 def forget_old(session: Session) -> None:
@@ -157,6 +158,9 @@ def start_reset(session: Session, email: str) -> None:
     user = by_email(session, email)
     if user is None:
         return
+    session.refresh(
+        user, with_for_update=True
+    )  # two requests at once: the later one voids the earlier one's link
     _void(session, user.id, "reset")
     secret = secrets.token_urlsafe(32)
     token = AuthToken(
@@ -164,7 +168,7 @@ def start_reset(session: Session, email: str) -> None:
         email=user.email,
         user_id=user.id,
         secret_hash=_sha(secret),
-        expires_at=now() + LINK_LIFE,
+        expires_at=func.now() + LINK_LIFE,
     )
     session.add(token)
     session.flush()
@@ -181,9 +185,13 @@ def start_reset(session: Session, email: str) -> None:
 
 def reset_token(session: Session, secret: str) -> AuthToken | None:
     """The unused, unexpired link of this secret, locked."""
-    found = select(AuthToken).where(AuthToken.kind == "reset", AuthToken.secret_hash == _sha(secret))
-    token = session.execute(found.with_for_update()).scalar()
-    return token if token and not token.used_at and token.expires_at > now() else None
+    found = select(AuthToken).where(
+        AuthToken.kind == "reset",
+        AuthToken.secret_hash == _sha(secret),
+        AuthToken.used_at.is_(None),
+        AuthToken.expires_at > func.now(),
+    )
+    return session.execute(found.with_for_update()).scalar()
 
 
 def set_password(session: Session, user: User, password: str, *, keep_session: int | None = None) -> None:
@@ -191,7 +199,7 @@ def set_password(session: Session, user: User, password: str, *, keep_session: i
     user.password_hash = passwords.make_hash(password)
     close_sessions(session, user.id, but=keep_session)
     _void(session, user.id, "reset")
-    at: datetime = now()
+    at = database_now(session)
     key, facts = f"sec:{user.id}:{at.timestamp():.6f}", {"changed_at": moment_text(at)}
     dunning.owe(session, "pw_changed", key, user.email, facts, user_id=user.id)
     audit.record(session, "user.password", actor="user", user_id=user.id)
@@ -202,7 +210,7 @@ def _void(session: Session, user_id: int, kind: str) -> None:
         AuthToken.user_id == user_id, AuthToken.kind == kind, AuthToken.used_at.is_(None)
     )
     for token in session.execute(tokens).scalars():
-        token.used_at = now()
+        token.used_at = func.now()
 
 
 def _mac(key: str, code: str) -> str:

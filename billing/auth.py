@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, current_user, login_user, logout_user
+from sqlalchemy import func
 
 from billing import accounts, forms, queues, running, throttle
 from billing.access import public, safe_next
@@ -44,7 +45,7 @@ def load_browser(token: str) -> Browser | None:
     if row is None:
         return None
     if (now() - row.last_seen_at).total_seconds() > SEEN_EVERY_SECONDS:
-        row.last_seen_at = now()
+        row.last_seen_at = func.now()
         db.session.commit()
     return Browser(row, token)
 
@@ -163,7 +164,7 @@ def reset_new(secret: str) -> ResponseReturnValue:
     form.for_email = user.email
     minimum = running.config().password_min_length
     if request.method == "POST" and form.validate():
-        token.used_at = now()
+        token.used_at = func.now()
         accounts.set_password(db.session(), user, form.new_password.data)
         db.session.commit()
         queues.ring()

@@ -6,7 +6,7 @@ import logging
 
 from sqlalchemy.exc import OperationalError
 
-from billing import installation, running, stripe_client
+from billing import installation, running, schema, stripe_client
 from billing.errors import ConfigError, StripeError
 from billing.extensions import db
 
@@ -32,6 +32,28 @@ def refuse_foreign_database() -> None:
             db.session.commit()
     except OperationalError as problem:
         log.error("database not reached at start", extra={"reason": type(problem).__name__})
+    finally:
+        db.session.remove()
+
+
+def refuse_old_schema() -> None:
+    """Raise ConfigError where the database lacks a migration: a worker without its columns would fail each event."""
+    if _schema_is_too_old():
+        raise ConfigError("The database lacks migrations of this version; run `flask db upgrade`.")
+
+
+def tell_of_old_schema() -> None:
+    """For the web process, which starts all the same: it may be able to take events. ``/healthz`` is red too."""
+    if _schema_is_too_old():
+        log.error("the database lacks migrations of this version; run flask db upgrade")
+
+
+def _schema_is_too_old() -> bool:
+    try:
+        return schema.is_too_old(db.session())
+    except OperationalError as problem:
+        log.error("database not reached at start", extra={"reason": type(problem).__name__})
+        return False
     finally:
         db.session.remove()
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import payments, stripe_client
-from billing.clock import from_stripe, now
+from billing import audit, payments, stripe_client
+from billing.clock import database_now, from_stripe
 from billing.config import Config
 from billing.models import CheckoutSession, Subscription, User
 from billing.models.subscriptions import FINAL
@@ -26,20 +26,25 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody wants to buy: a catalogue name, Stripe's price for it, and the days of trial."""
+    """What somebody wants to buy: a catalogue name, Stripe's price for it, and the days of trial.
+
+    ``once``: the token of the form, one for each time the check page was opened; None where it had none.
+    """
 
     mode: Mode
     item: str
     title: str
     price_id: str
     trial_days: int = 0
+    once: str | None = None
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Why no new Session is opened: ``subscribed``, ``confirming``. ``session_id``: the one to look at."""
+    """Why no new Session is opened: ``subscribed``, ``confirming``, or ``sent`` where this very form was paid.
+    ``session_id``: the one to look at."""
 
-    code: Literal["subscribed", "confirming"]
+    code: Literal["subscribed", "confirming", "sent"]
     session_id: str | None = None
 
 
@@ -61,9 +66,12 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
         guard = _guard(session, user.id)
         if guard:
             return guard
+    paid = _paid_by_this_form(session, user.id, order.once)
+    if paid is not None:
+        return Guard("sent", paid)
     row = _open_row(session, user.id, order.mode)
-    if row is not None and row.expires_at is not None and row.expires_at <= now():
-        row.superseded_at, row = now(), None
+    if row is not None and row.expires_at is not None and row.expires_at <= database_now(session):
+        row.superseded_at, row = func.now(), None
         session.flush()
     if row is None:
         minutes = _minutes_to_wait(session, user.id)
@@ -75,6 +83,7 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
             item=order.item,
             price_id=order.price_id,
             trial_days=order.trial_days,
+            once=order.once,
             status=CheckoutSession.CREATING,
         )
         session.add(row)
@@ -87,7 +96,7 @@ def _minutes_to_wait(session: Session, user_id: int) -> int:
     opened = select(CheckoutSession.created_at).where(CheckoutSession.user_id == user_id)
     latest = session.execute(opened.order_by(CheckoutSession.created_at.desc()).limit(MOST_SESSIONS))
     moments = list(latest.scalars())
-    left = moments[-1] + HOUR - now() if len(moments) == MOST_SESSIONS else timedelta(0)
+    left = moments[-1] + HOUR - database_now(session) if len(moments) == MOST_SESSIONS else timedelta(0)
     return max(0, -int(-left.total_seconds() // 60))
 
 
@@ -141,19 +150,22 @@ def expire_request(row: CheckoutSession) -> WriteRequest:
     )
 
 
-def opened(session: Session, write_name: str, answer: Object) -> None:
-    """Keep the id, address and end of the Session that Stripe opened."""
+def opened(session: Session, write_name: str, answer: Object) -> WriteRequest | None:
+    """Keep the id, address and end of the Session that Stripe opened. Returns the write that closes it where the
+    person's place was freed before we heard of it: they may have another one by now, and could pay both."""
     row = session.get_one(CheckoutSession, int(write_name.partition(":")[2]), with_for_update=True)
     if row.status == CheckoutSession.CREATING:
         row.stripe_id, row.url, row.status = answer["id"], answer["url"], answer["status"]
         row.expires_at = from_stripe(answer["expires_at"])
+        audit.changed(session, row, {}, actor="dunlin")
+    return expire_request(row) if row.superseded_at is not None and row.status == "open" else None
 
 
 def expired_by_us(session: Session, answer: Object) -> None:
     """Make room for another Session; what this one came to is still told by its event."""
     found = select(CheckoutSession).where(CheckoutSession.stripe_id == answer["id"])
     row = session.execute(found.with_for_update()).scalar_one()
-    row.superseded_at = row.superseded_at or now()
+    row.superseded_at = row.superseded_at or func.now()
 
 
 def refused(session: Session, write_name: str) -> None:
@@ -161,7 +173,7 @@ def refused(session: Session, write_name: str) -> None:
     kind, _, number = write_name.partition(":")
     if kind == "checkout":
         row = session.get_one(CheckoutSession, int(number), with_for_update=True)
-        row.superseded_at = row.superseded_at or now()
+        row.superseded_at = row.superseded_at or func.now()
 
 
 def own(session: Session, user_id: int, stripe_id: str) -> CheckoutSession | None:
@@ -193,6 +205,7 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     row = session.execute(select_row).scalar() or _by_metadata(session, found, user)
     if user is None or row is None or row.user_id != user.id:
         return Outcome(None, "not ours: no Checkout Session of this installation")
+    before = audit.picture(row) if row.stripe_id else {}
     row.stripe_id, row.status, row.url = found["id"], found["status"], found["url"]
     row.payment_status = found["payment_status"]
     row.async_failed = found["payment_status"] == "unpaid" and (
@@ -200,6 +213,7 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     )
     row.subscription, row.payment_intent = ref(found.get("subscription")), ref(found.get("payment_intent"))
     row.expires_at, row.fetch_no = from_stripe(found["expires_at"]), cause.fence
+    audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     if fetched.payment_intent is not None:
         payments.write_intent(session, fetched.payment_intent, cause)
     return Outcome(user.id)
@@ -228,6 +242,16 @@ def _guard(session: Session, user_id: int) -> Guard | None:
     )
     stripe_id = session.execute(waiting.limit(1)).scalar()
     return Guard("confirming", stripe_id) if stripe_id else None
+
+
+def _paid_by_this_form(session: Session, user_id: int, once: str | None) -> str | None:
+    """The Session that this form opened and that was paid: somebody went back in their browser and sent it again."""
+    found = select(CheckoutSession.stripe_id).where(
+        CheckoutSession.user_id == user_id,
+        CheckoutSession.once == once,
+        CheckoutSession.status == "complete",
+    )
+    return session.execute(found.limit(1)).scalar() if once else None
 
 
 def _open_row(session: Session, user_id: int, mode: str) -> CheckoutSession | None:

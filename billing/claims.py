@@ -1,4 +1,7 @@
-"""Events as work: who has them now, what became of them, and when they are tried again."""
+"""Events as work: who has them now, what became of them, and when they are tried again.
+
+Every time here is the database's: processes whose clocks differ share these rows.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,31 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from billing import audit
-from billing.clock import now
 from billing.errors import DunlinError, StripeError
 from billing.models import StripeEvent
 from billing.syncing import Outcome
 
 log = logging.getLogger(__name__)
 
-CLAIM = timedelta(seconds=90)
+# A dead worker's events are applied within a minute: after at most 40 seconds its claims and its lease
+# (``leases.SECONDS``) are over, the clock's sweep comes every 10 (``timetable.duties``) plus a tick of 5, and 5
+# are left to apply them. Whoever lives renews its claim on each part of a batch as it begins it, so a batch may
+# take longer.
+CLAIM = timedelta(seconds=40)
 BATCH = 100
 # 5 s, 10 s, 20 s … 4 h: the eighteenth failure comes more than a day after the first.
 MAX_ATTEMPTS = 18
 LONGEST_WAIT = 4 * 3600
-# Stripe not answering is no failure of the event: it is asked again soon, as often as it takes.
+# Stripe or the database not answering is no failure of the event: it is tried again soon, as often as it takes.
 AWAY = timedelta(seconds=30)
+DISTURBED = timedelta(seconds=2)
+READ_ONLY_OR_TOO_IDLE = "25"  # a class of SQLSTATEs: a demoted server, a transaction that idled too long
 
 
 class Due(NamedTuple):
@@ -37,6 +47,9 @@ class Due(NamedTuple):
     customer_id: str | None
     source: str
     received_at: datetime
+    lease_until: datetime | None = (
+        None  # the end of our claim, and its proof: nobody else's ends at the same instant
+    )
 
     @property
     def lease_name(self) -> str:
@@ -51,13 +64,27 @@ def claim(session: Session, which: Select[str]) -> list[Due]:
     taken = (
         update(StripeEvent)
         .where(StripeEvent.event_id.in_(mine))
-        .values(lease_until=now() + CLAIM)
+        .values(lease_until=func.statement_timestamp() + CLAIM)
         .returning(*(getattr(StripeEvent, name) for name in Due._fields))
         .execution_options(synchronize_session=False)
     )
     events = [Due(*row) for row in session.execute(taken)]
     session.commit()
     return sorted(events, key=lambda event: (event.lease_name, event.received_at, event.event_id))
+
+
+def renew(session: Session, events: list[Due]) -> list[Due]:
+    """Begin our claim's time anew, and commit. Returns the events that nobody else has taken over meanwhile."""
+    still = (
+        update(StripeEvent)
+        .where(_ours(events))
+        .values(lease_until=func.statement_timestamp() + CLAIM)
+        .returning(StripeEvent.event_id, StripeEvent.lease_until)
+        .execution_options(synchronize_session=False)
+    )
+    until: dict[str, datetime] = {row.event_id: row.lease_until for row in session.execute(still)}
+    session.commit()
+    return [event._replace(lease_until=until[event.event_id]) for event in events if event.event_id in until]
 
 
 def due(types: Iterable[str]) -> Select[str]:
@@ -73,8 +100,11 @@ def due(types: Iterable[str]) -> Select[str]:
     )
 
 
-def mark(session: Session, ids: Iterable[str], outcome: Outcome) -> None:
-    """Close the events with what became of them, in the transaction that wrote it. The caller commits."""
+def mark(session: Session, ids: Iterable[str], outcome: Outcome, took_ms: int) -> None:
+    """Close the events with what became of them, in the transaction that wrote it. The caller commits.
+
+    ``took_ms``: milliseconds since the work on them began.
+    """
     session.execute(
         update(StripeEvent)
         .where(StripeEvent.event_id.in_(ids))
@@ -85,40 +115,70 @@ def mark(session: Session, ids: Iterable[str], outcome: Outcome) -> None:
             applied_at=func.clock_timestamp(),
             attempts=StripeEvent.attempts + 1,
             lease_until=None,
+            took_ms=took_ms,
         )
     )
 
 
 def put_back(session: Session, events: list[Due]) -> None:
-    """Give the events back untried, for a second from now; commits."""
-    ids = [event.event_id for event in events]
-    later = {"lease_until": None, "next_attempt_at": now() + timedelta(seconds=1)}
-    session.execute(update(StripeEvent).where(StripeEvent.event_id.in_(ids)).values(**later))
+    """Give the events back untried, for a second from now; commits. What somebody else took over is theirs."""
+    later = {"lease_until": None, "next_attempt_at": func.clock_timestamp() + timedelta(seconds=1)}
+    given = update(StripeEvent).where(_ours(events)).values(**later)
+    session.execute(given.execution_options(synchronize_session=False))
     session.commit()
 
 
-def retry_later(session: Session, ids: list[str], problem: Exception) -> None:
-    """Keep the events, with the reason; park them after a day of failures. Stripe being away parks nothing."""
-    passing = isinstance(problem, StripeError) and problem.retry
+def retry_later(session: Session, events: list[Due], problem: Exception, took_ms: int) -> None:
+    """Keep the events, with the reason; park them after a day of failures. What passes by itself parks nothing."""
+    pause = _passes_after(problem)
     reason = str(problem) if isinstance(problem, DunlinError) else type(problem).__name__
     if not isinstance(problem, DunlinError):
-        log.error("event not applied", exc_info=problem, extra={"events": ids})
-    for event in session.execute(select(StripeEvent).where(StripeEvent.event_id.in_(ids))).scalars():
-        event.lease_until, event.reason = None, reason
-        if passing:
-            event.next_attempt_at = now() + AWAY
+        level = logging.ERROR if pause is None else logging.WARNING
+        log.log(
+            level, "event not applied", exc_info=problem, extra={"events": [one.event_id for one in events]}
+        )
+    found = session.execute(select(StripeEvent).where(_ours(events)).with_for_update()).scalars().all()
+    for event in found:
+        event.lease_until, event.reason, event.took_ms = None, reason, took_ms
+        if pause is not None:
+            event.next_attempt_at = func.clock_timestamp() + pause
             continue
         event.attempts += 1
         wait = min(5 * 2 ** min(event.attempts - 1, 20), LONGEST_WAIT)
-        event.next_attempt_at = now() + timedelta(seconds=wait)
+        event.next_attempt_at = func.clock_timestamp() + timedelta(seconds=wait)
         if event.attempts >= MAX_ATTEMPTS:
-            event.state = StripeEvent.PARKED
-            audit.record(
-                session,
-                "event.parked",
-                actor="dunlin",
-                subject=event.subject,
-                cause=event.event_id,
-                alert=True,
-            )
+            _park(session, event)
     session.commit()
+
+
+def _passes_after(problem: Exception) -> timedelta | None:
+    """How long to wait for what passes by itself; None for a failure of the event.
+
+    The database's passing troubles: a lost connection, a deadlock or serialization failure, a lock or statement
+    that took too long, no free connection.
+    """
+    if isinstance(problem, StripeError):
+        return AWAY if problem.retry else None
+    if isinstance(problem, OperationalError | PoolTimeout):
+        return DISTURBED
+    if isinstance(problem, DBAPIError):
+        state = getattr(problem.orig, "sqlstate", None) or ""
+        return (
+            DISTURBED if problem.connection_invalidated or state.startswith(READ_ONLY_OR_TOO_IDLE) else None
+        )
+    return None
+
+
+def _park(session: Session, event: StripeEvent) -> None:
+    event.state = StripeEvent.PARKED
+    cause, subject = event.event_id, event.subject
+    audit.record(session, "event.parked", actor="dunlin", subject=subject, cause=cause, alert=True)
+
+
+def _ours(events: list[Due]) -> ColumnElement[bool]:
+    """Those that wait under our claim still."""
+    claimed = [(event.event_id, event.lease_until) for event in events]
+    return and_(
+        StripeEvent.state == StripeEvent.PENDING,
+        tuple_(StripeEvent.event_id, StripeEvent.lease_until).in_(claimed),
+    )

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
+from sqlalchemy import func
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from billing import (
@@ -29,7 +30,7 @@ from billing import (
     stripe_client,
     timetable,
 )
-from billing.clock import now
+from billing.clock import database_now
 from billing.errors import DunlinError
 from billing.extensions import db
 from billing.models import User
@@ -74,13 +75,15 @@ def same_database() -> None:
 @click.command(cls=Command)
 def work() -> None:
     """Run the worker: answer the bell until told to stop. Waits where Redis is away; never exits for that."""
+    boot.refuse_old_schema()
     same_database()
     queues.work(running.config().redis_url)
 
 
 @click.command(cls=Command)
 def clock() -> None:
-    """Run the clock: sweep, mail, completer and reconciler, one leader at a time."""
+    """Run the clock: sweep, mail, completer, reconciler and lights, one leader at a time."""
+    boot.refuse_old_schema()
     same_database()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -147,7 +150,10 @@ def users_create(email: str, password_stdin: bool, admin: bool, confirmed: bool)
         sys.exit(1)
     db.session.add(
         User(
-            email=email, password_hash=passwords.make_hash(password), email_confirmed_at=now(), is_admin=admin
+            email=email,
+            password_hash=passwords.make_hash(password),
+            email_confirmed_at=func.now(),
+            is_admin=admin,
         )
     )
     db.session.commit()
@@ -159,7 +165,7 @@ def users_create(email: str, password_stdin: bool, admin: bool, confirmed: bool)
 def why(email: str) -> None:
     """Say why somebody has or has no access, rule by rule."""
     user = user_of(email)
-    standing = facts.standing_of(db.session(), user.id, running.config(), now())
+    standing = facts.standing_of(db.session(), user.id, running.config(), database_now(db.session()))
     click.echo(f"{email}: {'access' if standing.access else 'no access'} ({standing.code})")
     for rule in standing.why:
         click.echo(f"{'→' if rule.deciding else ' '} {rule.rule}: {rule.value}: {rule.result}")

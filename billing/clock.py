@@ -1,13 +1,26 @@
-"""The one place that reads the wall clock, and the two conversions between Stripe's time and ours."""
+"""The one place that reads a clock: this machine's and the database's; and Stripe's seconds as ours.
+
+Machines disagree about the time, and there is one database: whatever is decided by the time, and every deadline
+that another process reads, goes by the database's clock. This machine's is for what people read.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
 
 def now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """The present moment by this machine's clock, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def database_now(session: Session) -> datetime:
+    """The present moment by the database's clock, aware, in UTC; one query."""
+    moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return moment
 
 
 def from_stripe(seconds: int | None) -> datetime | None:

@@ -11,6 +11,8 @@ DunlinError
 ├── WriteConflict          one write name was used with two different sets of parameters
 ├── StaleLease             another worker took over; nothing was written
 ├── BadEvent               a request to the webhook endpoint that is not a Stripe event for us
+│   ├── BadSignature       nobody who knows a signing secret sent it, or not lately
+│   └── ForeignEvent       rightly signed, and of the other mode or of an account that is not ours
 └── MailFailed             SMTP refused; ``permanent`` says whether to try again
 """
 
@@ -76,9 +78,18 @@ class BadEvent(DunlinError):
         self.reason = reason
 
 
-class MailFailed(DunlinError):
-    """The SMTP server said no before it took the message."""
+class BadSignature(BadEvent):
+    """The signature or its time is not right: a stranger, a wrong secret, or a clock that is off."""
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+
+class ForeignEvent(BadEvent):
+    """Stripe's own event, for somebody else: an endpoint or a secret was set up in the wrong place."""
+
+
+class MailFailed(DunlinError):
+    """The SMTP server said no before it took the message. ``mailbox``: for good, and because of the address."""
+
+    def __init__(self, message: str, *, permanent: bool, mailbox: bool = False) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.mailbox = mailbox

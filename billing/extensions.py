@@ -41,13 +41,22 @@ csrf = CSRFProtect()
 LOST_SERVER = {"25006", "57P01", "57P02", "57P03"}
 
 
+INTAKE_CONNECTIONS = 2
+
+
 def engine_options(
     *, statement_timeout: str = "5s", pool_size: int = 5, max_overflow: int = 2
 ) -> dict[str, Any]:
-    """Options of a pool: short waits, keepalives, values kept out of error texts."""
+    """Options of a pool: short waits, keepalives, values kept out of error texts.
+
+    Whatever the role or the database says, what was committed is on disk, since a mail that was sent must not be
+    forgotten, and a second delivery of an event waits for the first and skips, which only READ COMMITTED does.
+    Nothing is prepared on the server, so that a pooler may give each transaction another connection.
+    """
     settings = (
-        f"-c statement_timeout={statement_timeout} -c lock_timeout=2s"
+        f"-c statement_timeout={statement_timeout} -c lock_timeout=2s -c synchronous_commit=on"
         " -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+        " -c default_transaction_isolation=read\\ committed"
     )
     return {
         "pool_pre_ping": True,
@@ -58,11 +67,24 @@ def engine_options(
         "connect_args": {
             "connect_timeout": 3,
             "options": settings,
+            "prepare_threshold": None,
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,  # milliseconds; a server that vanished would else be waited for 15 minutes
         },
     }
+
+
+def intake_options() -> dict[str, Any]:
+    """Options of the intake's own pool, which the pages can't starve.
+
+    Its one insert needs no BEGIN and COMMIT around it. What it was told is committed is on disk, whatever
+    the role or the database says of ``synchronous_commit``.
+    """
+    options = engine_options(statement_timeout="4s", pool_size=INTAKE_CONNECTIONS, max_overflow=0)
+    options["connect_args"]["options"] += " -c synchronous_commit=on"
+    return {**options, "isolation_level": "AUTOCOMMIT"}
 
 
 @event.listens_for(Engine, "handle_error")

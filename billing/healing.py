@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from billing import audit, dunning, refresh
 from billing.config import Config
 from billing.errors import DunlinError
-from billing.models import AuditEntry, SyncRun
+from billing.models import AuditEntry, Installation, SyncRun
 
 # What only a pass of the reconciler writes: what came by webhook is Stripe's own doing.
 HEALERS = ("reconciler", "events_api")
@@ -21,6 +21,9 @@ KEPT = timedelta(days=90)
 
 def ask(session: Session, actor: str) -> SyncRun:
     """Ask for a pass; the clock makes it within seconds. One that waits already is enough. The caller commits."""
+    session.execute(
+        select(Installation.id).with_for_update()
+    )  # of two who ask at once the second sees the first
     waiting = session.execute(_waiting()).scalar()
     if waiting is not None:
         return waiting

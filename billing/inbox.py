@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from billing.clock import from_stripe, now
-from billing.errors import BadEvent
+from billing.errors import BadEvent, ForeignEvent
 from billing.models import StripeEvent
 from billing.payloads import Object, about, ref
 
@@ -33,11 +33,11 @@ def parse(body: bytes) -> Object:
 
 
 def check_ours(event: Object, *, livemode: bool, account: str | None) -> None:
-    """Raise BadEvent for an event of the other mode or of a connected account we don't expect."""
+    """Raise ForeignEvent for an event of the other mode or of a connected account we don't expect."""
     if event.get("livemode") is not livemode:
-        raise BadEvent("livemode")
+        raise ForeignEvent("livemode")
     if event.get("account") is not None and event["account"] != account:
-        raise BadEvent("account")
+        raise ForeignEvent("account")
 
 
 def store(target: Connection | Session, event: Object, raw: str, *, source: str, handled: bool) -> bool:

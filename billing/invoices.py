@@ -34,26 +34,16 @@ def apply(
     """Bring the row to Stripe's invoice and owe the notices that follow. Returns the row."""
     select_row = select(Invoice).where(Invoice.stripe_id == found["id"]).with_for_update()
     row = session.execute(select_row).scalar()
+    before = audit.picture(row) if row else {}
     if row is None:
         row = Invoice(stripe_id=found["id"], user_id=user.id, amount_refunded=0)
         session.add(row)
-    before = (row.status, row.attempt_count)
     intent = _intent(found)
     _copy(row, found, intent, cause)
     if row.status == "open" and (row.attempt_count or row.needs_action) and row.first_failed_at is None:
         row.first_failed_at = _first_try(found) or (subscription and subscription.clock_time) or cause.now
     session.flush()
-    if before != (row.status, row.attempt_count):
-        audit.record(
-            session,
-            "invoice.status",
-            actor=cause.actor,
-            user_id=user.id,
-            subject=row.stripe_id,
-            cause=cause.event_id,
-            before={"status": before[0], "attempt_count": before[1]} if before[0] else None,
-            after={"status": row.status, "attempt_count": row.attempt_count},
-        )
+    audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     dunning.invoice_written(session, user, row, subscription, cause)
     return row
 

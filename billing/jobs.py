@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing import (
     checkout,
     claims,
     clocks,
+    deadline,
     invoices,
     leases,
     outbox,
@@ -30,7 +31,6 @@ from billing import (
     writes,
 )
 from billing.claims import Due
-from billing.clock import now
 from billing.errors import StaleLease
 from billing.extensions import db
 from billing.installation import current, public_id
@@ -42,9 +42,15 @@ from billing.syncing import Cause, Outcome
 log = logging.getLogger(__name__)
 
 LEASE_WAIT_SECONDS = 5.0
-# Shorter than the job's 90 seconds: an RQ timeout inside a call to Stripe would pass for a network error.
+# RQ ends a job after 90 seconds, and its timeout inside a call to Stripe would pass for a network error. What is
+# begun in time may wait 5 seconds for its lease, then 30 for Stripe and 5 for a statement: 85 in all.
 WORK_SECONDS = 45.0
-# Objects of waiting events that one fetch looks at: each may take Stripe some seconds of the lease's 60.
+# One fetch: shorter than its lease, and with the work before it than the job.
+FETCH_SECONDS = 30.0
+# Mail is sent for 15 seconds, and the last one may take a slow server a minute more, so only a job that was
+# quick so far sends it; else the clock does.
+TIME_FOR_MAIL = 10.0
+# Objects of waiting events that one fetch looks at: all of them together have the 30 seconds.
 MOST_OBJECTS = 4
 
 
@@ -120,9 +126,11 @@ HANDLERS: dict[str, Sync] = {
 def answer_bell() -> None:
     """What RQ runs. The payload is empty: any number of bells is equal to one."""
     fork_safe()
+    begun = time.monotonic()
     _leave_sign_of_life(db.session())
     apply_due(db.session())
-    outbox.send_due(db.session(), running.config())
+    if time.monotonic() - begun < TIME_FOR_MAIL:
+        outbox.send_due(db.session(), running.config())
     db.session.remove()
 
 
@@ -130,7 +138,7 @@ def _leave_sign_of_life(session: Session) -> None:
     """So that deep health can tell a worker that is down from one that has nothing to do."""
     found = current(session)
     if found is not None:
-        found.worker_seen_at = now()
+        found.worker_seen_at = func.clock_timestamp()
     session.commit()
 
 
@@ -166,7 +174,8 @@ def run_again(session: Session, event_id: str) -> StripeEvent | None:
     if event is None or event.type not in HANDLERS or event.subject is None:
         session.rollback()
         return None
-    event.state, event.next_attempt_at, event.lease_until = StripeEvent.PENDING, now(), None
+    event.state, event.lease_until = StripeEvent.PENDING, None
+    event.next_attempt_at = func.clock_timestamp()
     session.commit()
     apply_one(session, event_id)
     return session.get(StripeEvent, event_id, populate_existing=True)
@@ -174,16 +183,17 @@ def run_again(session: Session, event_id: str) -> StripeEvent | None:
 
 def _apply_group(session: Session, name: str, events: list[Due], stop: float) -> None:
     """Apply one customer's events under one lease, object by object; what there is no time for is put back."""
-    lease = leases.take(session, name, wait=LEASE_WAIT_SECONDS)
+    # The page that somebody waits for has a deadline; the worker has none here.
+    lease = leases.take(session, name, wait=min(LEASE_WAIT_SECONDS, deadline.left()))
     if lease is None:
         claims.put_back(session, events)
         return
     try:
         for part in _parts(events):
-            if time.monotonic() < stop and leases.renew(session, lease):
-                _apply(session, lease, part, stop)
-            else:
+            if time.monotonic() > stop or not leases.renew(session, lease):
                 claims.put_back(session, part)
+            elif still_ours := claims.renew(session, part):
+                _apply(session, lease, still_ours, stop)
     finally:
         leases.free(session, lease)
 
@@ -212,7 +222,8 @@ def fetch(session: Session, sync: Sync, subject: str, hints: list[str]) -> Any:
     if sync is SUBSCRIPTION:
         hints = [*hints, *invoices.open_ids(session, subject)]
     session.rollback()
-    return sync.fetch(subject, hints)
+    with deadline.within(FETCH_SECONDS):
+        return sync.fetch(subject, hints)
 
 
 def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float) -> None:
@@ -223,18 +234,19 @@ def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float
     types = frozenset(event.type for event in events)
     actor = "stripe" if any(event.source == "webhook" for event in events) else events[0].source
     session.rollback()
+    began = time.monotonic()
     try:
         fetched = fetch(session, sync, subject, hints)
         rightful = sync.customer(fetched) or lease.name
         if rightful != lease.name:  # the payload named another customer, or none; Stripe knows better
             _apply_group(session, rightful, events, stop)
             return
-        leases.hold(session, lease)
-        cause = Cause(ids[0], lease.fence, public_id(session), now(), types, actor)
+        moment = leases.hold(session, lease)
+        cause = Cause(ids[0], lease.fence, public_id(session), moment, types, actor)
         outcome = sync.write(session, fetched, cause)
         for request in outcome.writes:  # kept with their cause; the completer sends them
             writes.record(session, request)
-        claims.mark(session, ids, outcome)
+        claims.mark(session, ids, outcome, _since(began))
         session.commit()
     except StaleLease:
         session.rollback()
@@ -245,4 +257,9 @@ def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float
         raise
     except Exception as problem:  # noqa: BLE001 any error of one object must not stop the others; it is kept and retried
         session.rollback()
-        claims.retry_later(session, ids, problem)
+        claims.retry_later(session, events, problem, _since(began))
+
+
+def _since(began: float) -> int:
+    """Whole milliseconds of the clock that nobody sets."""
+    return round((time.monotonic() - began) * 1000)

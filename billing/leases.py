@@ -10,13 +10,16 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.errors import StaleLease
 
-SECONDS = 60
+# How long a dead owner keeps everybody waiting. An owner has this long for one fetch, which ends within 30 seconds
+# (``stripe_client``), and the write after it, whose statements end within 5. ``claims.CLAIM`` has the sum.
+SECONDS = 40
 POLL_SECONDS = 0.05
 
 TAKE = text(
@@ -26,7 +29,8 @@ TAKE = text(
     " where leases.until < clock_timestamp() returning fence"
 )
 HOLD = text(
-    "select fence from leases where name = :name and token = :token and until > clock_timestamp() for update"
+    "select clock_timestamp() from leases where name = :name and token = :token"
+    " and until > clock_timestamp() for update"
 )
 RENEW = text(
     "update leases set until = clock_timestamp() + make_interval(secs => :seconds)"
@@ -58,10 +62,15 @@ def take(session: Session, name: str, *, wait: float = 0, seconds: int = SECONDS
         time.sleep(POLL_SECONDS)
 
 
-def hold(session: Session, lease: Lease) -> None:
-    """Lock the lease's row until this transaction ends. Raises StaleLease where it is no longer ours."""
-    if session.execute(HOLD, {"name": lease.name, "token": lease.token}).scalar() is None:
+def hold(session: Session, lease: Lease) -> datetime:
+    """Lock the lease's row until this transaction ends. Returns the database's time.
+
+    Raises StaleLease where the lease is no longer ours.
+    """
+    moment: datetime | None = session.execute(HOLD, {"name": lease.name, "token": lease.token}).scalar()
+    if moment is None:
         raise StaleLease(lease.name)
+    return moment
 
 
 def renew(session: Session, lease: Lease, *, seconds: int = SECONDS) -> bool:

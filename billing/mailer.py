@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from flask import current_app
 
+from billing import bounces
 from billing.clock import now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -21,6 +23,7 @@ CONNECT_SECONDS = 10
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # What may come out of ``send`` beside MailFailed: the connection was lost while the message was handed over.
 LOST = (OSError, smtplib.SMTPException)
+FIRST_DOT = re.compile(rb"^\.", re.MULTILINE)  # of a line; it would end the message (RFC 5321, 4.5.2)
 
 # Where the one link of a mail leads.
 LINKS = {
@@ -108,40 +111,70 @@ def send(message: EmailMessage, config: Config) -> None:
         raise MailFailed(type(problem).__name__, permanent=False) from problem
     try:
         _introduce(smtp, sender, to)
-        code, _ = smtp.data(message.as_bytes(policy=message.policy.clone(linesep="\r\n")))
+        code, said = _hand_over(smtp, message.as_bytes(policy=message.policy.clone(linesep="\r\n")))
         if code != 250:
-            raise MailFailed(f"data answered {code}", permanent=500 <= code < 600)
-    except smtplib.SMTPDataError as problem:
-        raise MailFailed(
-            f"data answered {problem.smtp_code}", permanent=problem.smtp_code >= 500
-        ) from problem
+            raise _refusal("data", code, said, to)
     finally:
         smtp.close()
 
 
 def _introduce(smtp: smtplib.SMTP, sender: str, to: str) -> None:
-    """MAIL and RCPT: nothing was handed over yet, so every trouble here may be tried again."""
+    """MAIL, RCPT and DATA: nothing was handed over yet, so every trouble here may be tried again."""
     try:
         code, _ = smtp.mail(sender)
         if code != 250:
             raise MailFailed(f"mail from answered {code}", permanent=False)
-        code, _ = smtp.rcpt(to)
+        code, said = smtp.rcpt(to)
+        if code not in (250, 251):
+            raise _refusal("rcpt to", code, said, to)
+        code, said = smtp.docmd("data")
+        if code != 354:
+            raise _refusal("data", code, said, to)
     except UnicodeError as problem:
         raise MailFailed("the address is not ASCII", permanent=True) from problem
     except LOST as problem:
         raise MailFailed(type(problem).__name__, permanent=False) from problem
-    if code not in (250, 251):
-        raise MailFailed(f"rcpt to answered {code}", permanent=500 <= code < 600)
+
+
+def _hand_over(smtp: smtplib.SMTP, data: bytes) -> tuple[int, bytes]:
+    """The message, then the dot that ends it: before the dot has left, no server can have taken the message.
+
+    smtplib sends both at once and says the same of either failure.
+    """
+    body = FIRST_DOT.sub(b"..", data)
+    try:
+        smtp.send(body if body.endswith(b"\r\n") else body + b"\r\n")
+    except LOST as problem:
+        raise MailFailed(type(problem).__name__, permanent=False) from problem
+    smtp.send(b".\r\n")
+    return smtp.getreply()
+
+
+def _refusal(step: str, code: int, said: bytes | str, to: str) -> MailFailed:
+    """What a reply other than yes means. Its words are not kept: they may hold an address."""
+    words = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    mailbox = bounces.names_the_mailbox(code, words, to, answers_rcpt=step == "rcpt to")
+    return MailFailed(f"{step} answered {code}", permanent=500 <= code < 600, mailbox=mailbox)
 
 
 def _connect(server: Server) -> smtplib.SMTP:
-    """Certificates are checked, and a password is never sent in the clear to another machine."""
+    """A conversation that has begun. Certificates are checked."""
     trust = ssl.create_default_context()
     smtp: smtplib.SMTP
     if server.tls:
         smtp = smtplib.SMTP_SSL(server.host, server.port, timeout=CONNECT_SECONDS, context=trust)
     else:
         smtp = smtplib.SMTP(server.host, server.port, timeout=CONNECT_SECONDS)
+    try:
+        _greet(smtp, server, trust)
+    except BaseException:
+        smtp.close()  # smtplib leaves the socket open where TLS or the sign-in fails
+        raise
+    return smtp
+
+
+def _greet(smtp: smtplib.SMTP, server: Server, trust: ssl.SSLContext) -> None:
+    """EHLO, TLS where it is offered, and the sign-in; a password is never sent in the clear to another machine."""
     smtp.ehlo()
     hidden = server.tls
     if not server.tls and smtp.has_extn("starttls"):
@@ -152,4 +185,3 @@ def _connect(server: Server) -> smtplib.SMTP:
         if not hidden and server.host not in LOOPBACK:
             raise smtplib.SMTPNotSupportedError("the SMTP server offers no TLS, so the password was not sent")
         smtp.login(server.user, server.password or "")
-    return smtp

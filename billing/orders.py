@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from datetime import timedelta
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
@@ -21,6 +23,7 @@ from billing.voice import Action
 from billing.words import day
 
 bp = Blueprint("orders", __name__)
+ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 @bp.get("/subscribe/<name>")
@@ -38,6 +41,7 @@ def check(name: str) -> ResponseReturnValue:
         price=price,
         terms=_terms(price, trial),
         email=person().email,
+        once=_once(),
         today=0 if trial else price.amount,
         first_charge=now() + timedelta(days=trial) if trial else None,
         notice=_came_back(),
@@ -55,6 +59,7 @@ def check_product(name: str) -> ResponseReturnValue:
         price=product.price,
         terms=f"{amount} today, once. Nothing renews.",
         email=person().email,
+        once=_once(),
         notice=_came_back(),
     )
 
@@ -96,7 +101,10 @@ def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial
         return _guard(
             "This price is not on sale yet.", "Choose another one, or come back later.", voice.CHOOSE
         )
-    order = checkout.Order(mode, item.name, item.title, known.price_id, trial)
+    once = request.form.get("once", "")
+    order = checkout.Order(
+        mode, item.name, item.title, known.price_id, trial, once if ONCE.fullmatch(once) else None
+    )
     back = f"/buy/{item.name}" if mode == "payment" else f"/subscribe/{item.name}?interval={price.interval}"
     try:
         return _open(person(), order, back)
@@ -130,6 +138,8 @@ def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue:
         if row.status == CheckoutSession.CREATING:
             _create(row.id, user_id)
         session.refresh(row)
+        if row.superseded_at is not None:  # freed while we waited: it is being closed, and must not be paid
+            continue
         if (row.price_id, row.trial_days) == (order.price_id, order.trial_days):
             return redirect(row.url or "/billing", 303)
         if not _make_room(row):
@@ -160,6 +170,8 @@ def _make_room(row: CheckoutSession) -> bool:
 def _guarded(guard: checkout.Guard) -> ResponseReturnValue:
     if guard.code == "subscribed":
         return _has_one_already()
+    if guard.code == "sent":
+        return redirect(f"/checkout/return?session_id={guard.session_id}", 303)
     return _guard(
         "Your last payment is still being confirmed.",
         "You don’t need to pay again.",
@@ -188,6 +200,11 @@ def _terms(price: Price, trial: int) -> str:
         f"{amount} today, then {amount} every {price.interval} until you cancel. Cancel any time in Billing; you "
         "keep access until the end of the period you paid for."
     )
+
+
+def _once() -> str:
+    """A token for one opening of a check page: its form buys once, however often it is sent."""
+    return secrets.token_urlsafe(16)
 
 
 def _came_back() -> str | None:

@@ -2,7 +2,7 @@
 
 queued → sending (committed) → sent. Trouble before the message was handed over: queued again, later. Lost
 while it was handed over: unknown, never sent again by itself, shown to the admin. Refused for good:
-suppressed. No longer true: obsolete.
+suppressed, and where it was the mailbox that refused, so is what comes after it. No longer true: obsolete.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from jinja2 import TemplateError
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, mailer
-from billing.clock import now
+from billing import audit, bounces, dunning, mailer
+from billing.clock import database_now
 from billing.config import Config
 from billing.errors import MailFailed
 from billing.models import Notice, User
@@ -52,12 +52,15 @@ def _start_one(session: Session) -> Notice | None:
         .with_for_update(skip_locked=True)
     )
     while (notice := session.execute(due).scalar()) is not None:
-        if dunning.still_true(session, notice):
-            notice.state, notice.lease_until = "sending", now() + LEASE
+        if not dunning.still_true(session, notice):
+            _end(session, notice, "obsolete", "no longer true")
+        elif bounces.stops(session, notice.kind, _address(session, notice)):
+            _end(session, notice, "suppressed", "not tried: the address refuses mail")
+        else:
+            notice.state, notice.lease_until = "sending", func.clock_timestamp() + LEASE
             notice.attempts += 1
             session.commit()
             return notice
-        _end(session, notice, "obsolete", "no longer true")
     session.commit()
     return None
 
@@ -74,13 +77,17 @@ def _send(session: Session, notice: Notice, config: Config) -> None:
     try:
         mailer.send(message, config)
     except MailFailed as problem:
-        if problem.permanent or now() - notice.created_at > PATIENCE:
+        if problem.mailbox:
+            bounces.refused(session, str(message["To"]))
+        if problem.permanent or database_now(session) - notice.created_at > PATIENCE:
             _end(session, notice, "suppressed", str(problem))
         else:
             _later(session, notice, str(problem))
     except mailer.LOST as problem:
         _end(session, notice, "unknown", type(problem).__name__)
     else:
+        if notice.kind in bounces.ASKED_FOR:
+            bounces.taken(session, str(message["To"]))
         _end(session, notice, "sent", None)
 
 
@@ -93,13 +100,13 @@ def _address(session: Session, notice: Notice) -> str:
 def _later(session: Session, notice: Notice, reason: str) -> None:
     wait = min(30 * 2 ** min(notice.attempts, 9), 4 * 3600)
     notice.state, notice.lease_until, notice.reason = "queued", None, reason
-    notice.next_attempt_at = now() + timedelta(seconds=wait)
+    notice.next_attempt_at = func.clock_timestamp() + timedelta(seconds=wait)
     session.commit()
 
 
 def _end(session: Session, notice: Notice, state: str, reason: str | None) -> None:
     notice.state, notice.reason, notice.lease_until, notice.secret = state, reason, None, None
-    notice.sent_at = now() if state == "sent" else None
+    notice.sent_at = func.clock_timestamp() if state == "sent" else None
     if state in ("unknown", "suppressed"):
         audit.record(
             session,

@@ -49,10 +49,10 @@ def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Ou
         row = _bring_invoice(session, user, fetched.refunded, cause)
     if row is None:
         return Outcome(user.id, "the invoice's own event brings it, if it is ours")
-    refunded = _refunded(fetched.intent)
-    if refunded != row.amount_refunded:
-        _refund_changed(session, user, row.stripe_id, row.amount_refunded, refunded, row.currency, cause)
-        row.amount_refunded = refunded
+    before, refunded = audit.picture(row), _refunded(fetched.intent)
+    _tell_of_refund(session, user, row, row.stripe_id, refunded, cause)
+    row.amount_refunded = refunded
+    _note(session, row, before, cause)
     return Outcome(user.id)
 
 
@@ -70,6 +70,7 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
         return Outcome(user.id if user else None, "not a one-off payment of this installation")
     found = select(Payment).where(Payment.payment_intent == intent["id"]).with_for_update()
     row = session.execute(found).scalar()
+    before = audit.picture(row) if row else {}
     if row is None:
         row = Payment(
             payment_intent=intent["id"],
@@ -80,18 +81,15 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
             cause_event_id=cause.event_id,
         )
         session.add(row)
-    before = row.status
     row.status, row.amount, row.currency = intent["status"], intent["amount"], intent["currency"]
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
-    if row.status != before:
-        _changed(session, "payment.status", user, intent["id"], before, row.status, cause)
     refunded = _refunded(intent)
-    if refunded != row.amount_refunded:
-        _refund_changed(session, user, intent["id"], row.amount_refunded, refunded, row.currency, cause)
-        row.amount_refunded = refunded
+    _tell_of_refund(session, user, row, intent["id"], refunded, cause)
+    row.amount_refunded = refunded
     if row.status == "succeeded" and row.fulfilled_at is None:
         row.fulfilled_at = cause.now
         dunning.one_off_receipt(session, user, row, cause)
+    _note(session, row, before, cause)
     return Outcome(user.id)
 
 
@@ -117,17 +115,16 @@ def write_dispute(session: Session, dispute: Object, cause: Cause) -> Outcome:
         return Outcome(None, "not ours: no customer of this installation")
     found = select(Dispute).where(Dispute.stripe_id == dispute["id"]).with_for_update()
     row = session.execute(found).scalar()
+    before = audit.picture(row) if row else {}
     if row is None:
         row = Dispute(stripe_id=dispute["id"], user_id=user.id, created=from_stripe(dispute["created"]))
         session.add(row)
-    before = row.status
     row.status, row.reason = dispute["status"], dispute["reason"]
     row.amount, row.currency = dispute["amount"], dispute["currency"]
     row.payment_intent = ref(dispute.get("payment_intent"))
     row.due_by = from_stripe((dispute.get("evidence_details") or {}).get("due_by"))
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
-    if row.status != before:
-        _changed(session, "dispute.status", user, row.stripe_id, before, row.status, cause)
+    if "status" in _note(session, row, before, cause):
         dunning.dispute_changed(session, user, row, cause)
     return Outcome(user.id)
 
@@ -137,24 +134,15 @@ def _refunded(intent: Object) -> int:
     return int(charge.get("amount_refunded") or 0) if isinstance(charge, dict) else 0
 
 
-def _refund_changed(
-    session: Session, user: User, subject: str, before: int, after: int, currency: str, cause: Cause
+def _tell_of_refund(
+    session: Session, user: User, row: Invoice | Payment, subject: str, after: int, cause: Cause
 ) -> None:
-    _changed(session, "refund", user, subject, before, after, cause)
-    if after > before:
-        dunning.refunded(session, user, subject, after - before, after, currency, cause)
+    if after > row.amount_refunded:
+        back = after - row.amount_refunded
+        dunning.refunded(session, user, subject, back, after, row.currency, cause)
 
 
-def _changed(
-    session: Session, kind: str, user: User, subject: str, before: object, after: object, cause: Cause
-) -> None:
-    audit.record(
-        session,
-        kind,
-        actor=cause.actor,
-        user_id=user.id,
-        subject=subject,
-        cause=cause.event_id,
-        before={"value": before},
-        after={"value": after},
-    )
+def _note(
+    session: Session, row: Invoice | Payment | Dispute, before: audit.Picture, cause: Cause
+) -> frozenset[str]:
+    return audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)

@@ -99,6 +99,8 @@ def billing() -> ResponseReturnValue:
         s=said,
         checked_at=standing.facts.fetched_at,
         details=_details(standing.facts),
+        email=person().email,
+        mail_refused=person().mail_refused_at,
         entries=ledger.entries(db.session(), person().id, RECENT),
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from time import monotonic
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +27,9 @@ from rq.worker import HerokuWorker
 log = logging.getLogger(__name__)
 QUEUE = "bell"
 RETRY_SECONDS = 2
+RING_WITHIN, QUIET = 1.0, 5.0  # seconds
+# Ringing is several questions and answers, so a slow Redis may take longer than each one's timeout.
+_hand = ThreadPoolExecutor(1, "bell")
 JOB = "billing.jobs.answer_bell"
 
 __all__ = ["JobTimeout", "connect", "init_app", "ring", "work"]
@@ -41,7 +46,7 @@ class BellJob(Job):
 
 
 def init_app(app: Flask, redis_url: str) -> None:
-    """Keep one short-tempered connection for ringing: a hung Redis may cost a request one second."""
+    """Keep one short-tempered connection for ringing."""
     with app.app_context():
         connection = connect(redis_url, timeout=1)
     app.extensions["bell"] = Queue(QUEUE, connection=connection, serializer=JSONSerializer, job_class=BellJob)
@@ -67,14 +72,26 @@ def connect(redis_url: str, *, timeout: float | None) -> Redis:
 
 
 def ring() -> bool:
-    """Wake a worker. False when Redis did not answer; the clock's sweep then does the work."""
-    queue: Queue = current_app.extensions["bell"]
+    """Wake a worker. False when Redis did not answer within a second; the clock's sweep then does the work.
+
+    Redis is then left alone for 5 seconds, so that a burst of events waits for it once and not each time.
+    """
+    kept = current_app.extensions
+    if monotonic() < kept.get("bell_quiet_until", 0.0):
+        return False
+    ringing = _hand.submit(_enqueue, kept["bell"])
     try:
-        queue.enqueue(JOB, result_ttl=0, failure_ttl=7 * 86400, job_timeout=90)
-    except RedisError as problem:
+        ringing.result(RING_WITHIN)
+    except (RedisError, TimeoutError) as problem:
+        ringing.cancel()
+        kept["bell_quiet_until"] = monotonic() + QUIET
         log.warning("bell not rung", extra={"reason": type(problem).__name__})
         return False
     return True
+
+
+def _enqueue(queue: Queue) -> None:
+    queue.enqueue(JOB, result_ttl=0, failure_ttl=7 * 86400, job_timeout=90)
 
 
 class Worker(HerokuWorker):

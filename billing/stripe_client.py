@@ -6,6 +6,7 @@ run outside any database transaction: the caller sees to that.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +15,10 @@ from typing import Any, cast
 import stripe
 from flask import Flask, current_app
 
+from billing import deadline
 from billing.config import Config
 from billing.errors import (
-    BadEvent,
+    BadSignature,
     StripeDeclined,
     StripeError,
     StripeKeyRefused,
@@ -32,9 +34,13 @@ LONGEST_HEADER = 4096
 # no answer of Stripe, are taken however slow it is.
 CALLS_AT_ONCE = 4
 WAIT_FOR_A_PLACE = 1.0
+# Where Stripe says "not so fast" the same call is made again after these seconds, or some more.
+PAUSES = (0.5, 1.0)
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
 Object = dict[str, Any]
+# The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.
+KEY_MISUSED = "idempotency_error"
 
 # What each operation of the write registry calls: (client, target id, params, options).
 OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
@@ -45,7 +51,7 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "checkout.session.expire": lambda v1, target, p, o: v1.checkout.sessions.expire(target, p, o),
     "billing_portal.session.create": lambda v1, _, p, o: v1.billing_portal.sessions.create(p, o),
     "subscription.update": lambda v1, target, p, o: v1.subscriptions.update(target, p, o),
-    # a DELETE, which heeds no key: see ``writes.DONE_BEFORE``
+    # a DELETE, which heeds no key: see ``resolutions.HEEDS_NO_KEY``
     "subscription.cancel": lambda v1, target, p, o: v1.subscriptions.cancel(target, p, o),
     "refund.create": lambda v1, _, p, o: v1.refunds.create(p, o),
 }
@@ -65,24 +71,44 @@ def connect(config: Config) -> stripe.StripeClient:
         config.stripe_secret_key,
         stripe_version=API_VERSION,
         max_network_retries=1,
-        http_client=stripe.RequestsClient(timeout=CONNECT_READ_TIMEOUT),
+        http_client=_Transport(timeout=CONNECT_READ_TIMEOUT),
         **options,
     )
 
 
+class _Transport(stripe.RequestsClient):
+    """Heeds the deadline: a try gets what is left of it, and after it neither a call nor the SDK's retry is sent."""
+
+    @property
+    def _timeout(self) -> tuple[float, float]:
+        """What the SDK gives to ``requests`` at each try: seconds to connect, and to wait for the answer.
+
+        Raises TimeoutError, which the SDK makes an APIConnectionError that it does not retry.
+        """
+        connect, read = self._longest
+        left = deadline.left()
+        if left <= 0:
+            raise TimeoutError("the time for it is over")
+        return min(connect, left), min(read, left)
+
+    @_timeout.setter
+    def _timeout(self, seconds: tuple[float, float]) -> None:
+        self._longest = seconds
+
+
 def verify(body: bytes, header: str, secrets: tuple[str, ...]) -> None:
-    """Raise BadEvent unless one ``v1`` signature of ``header`` is right for these exact bytes.
+    """Raise BadSignature unless one ``v1`` signature of ``header`` is right for these exact bytes.
 
     The SDK checks the signature and that it is not too old. It accepts any future time, and some
     malformed headers raise TypeError, so those are refused here (Stripe: docs.stripe.com/webhooks).
     """
     if not header or len(header) > LONGEST_HEADER or not header.isascii():
-        raise BadEvent("no usable signature header")
+        raise BadSignature("no usable signature header")
     if not any(_signed_with(body, header, secret) for secret in secrets):
-        raise BadEvent("signature")
+        raise BadSignature("signature")
     stamp = next(part.split("=")[1] for part in header.split(",") if part.startswith("t="))
     if int(stamp) > time.time() + TOLERANCE_SECONDS:
-        raise BadEvent("timestamp in the future")
+        raise BadSignature("timestamp in the future")
 
 
 def _signed_with(body: bytes, header: str, secret: str) -> bool:
@@ -159,6 +185,16 @@ def find_prices(lookup_keys: list[str]) -> list[Object]:
     return found
 
 
+def list_products() -> Iterator[Object]:
+    """Every product of the account, the newest first."""
+    return _pages(lambda v1, p: v1.products.list(p), {})
+
+
+def list_checkout_sessions(customer: str) -> Iterator[Object]:
+    """Every Checkout Session of a customer, the newest first."""
+    return _pages(lambda v1, p: v1.checkout.sessions.list(p), {"customer": customer})
+
+
 def list_customers(email: str) -> Iterator[Object]:
     """Every customer with exactly this address."""
     return _pages(lambda v1, p: v1.customers.list(p), {"email": email})
@@ -199,15 +235,41 @@ def _page(ask: Callable[[Any, Object], Any], params: Object) -> Object:
 
 
 def _ask(send: Callable[[Any], Any]) -> Object:
-    client: stripe.StripeClient = current_app.extensions["stripe"]
-    if not _places.acquire(timeout=WAIT_FOR_A_PLACE):
+    left = deadline.left()
+    if left <= 0:
+        raise StripeUnavailable("Stripe was slow, and the time for it is over")
+    if not _places.acquire(timeout=min(WAIT_FOR_A_PLACE, left)):
         raise StripeUnavailable("Stripe is slow, and too many calls wait for it already")
+    try:
+        return _patiently(send)
+    finally:
+        _places.release()
+
+
+def _patiently(send: Callable[[Any], Any]) -> Object:
+    """Make the call, again after a pause where Stripe asks for one and the deadline allows it."""
+    for pause in (*PAUSES, None):
+        try:
+            return _once(send)
+        except StripeUnavailable as problem:
+            wait = random.uniform(1, 2) * (pause or 0)  # noqa: S311 no secret: it only spreads the tries
+            if pause is None or wait >= deadline.left() or not _said_later(problem):
+                raise
+        time.sleep(wait)
+    raise AssertionError("the last try returns or raises")
+
+
+def _once(send: Callable[[Any], Any]) -> Object:
+    client: stripe.StripeClient = current_app.extensions["stripe"]
     try:
         return cast(Object, send(client.v1).to_dict(for_json=True))
     except stripe.StripeError as problem:
         raise translate(problem) from problem
-    finally:
-        _places.release()
+
+
+def _said_later(problem: StripeError) -> bool:
+    """Whether Stripe did nothing yet and would take the same call in a moment."""
+    return problem.status in (409, 429) or problem.code in ("rate_limit", "lock_timeout")
 
 
 def translate(problem: stripe.StripeError) -> StripeError:
@@ -215,6 +277,8 @@ def translate(problem: stripe.StripeError) -> StripeError:
     status = problem.http_status
     detail = getattr(problem, "error", None)
     code = getattr(detail, "code", None) or getattr(problem, "code", None)
+    if code is None and getattr(detail, "type", None) == KEY_MISUSED:
+        code = KEY_MISUSED
     text = f"Stripe answered {status or 'nothing'} ({code or type(problem).__name__})"
     if status == 401 or status == 403:
         return StripeKeyRefused(text, code=code, status=status)

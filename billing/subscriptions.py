@@ -50,8 +50,6 @@ TRANSITIONS: dict[str | None, frozenset[str]] = {
     "canceled": frozenset(),
 }
 
-AUDITED = ("status", "plan", "price_id", "quantity", "cancel_at", "cancel_at_period_end", "pause_collection")
-
 
 @dataclass(frozen=True)
 class Fetched:
@@ -85,7 +83,7 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     if row is not None and row.final and found["status"] != row.status:
         _alert(session, user, found, row.status, cause, "subscription.left_final_state")
         return Outcome(user.id, "a final status never changes")
-    before = _picture(row) if row else {}
+    before = audit.picture(row) if row else {}
     if row is None:
         row = Subscription(stripe_id=found["id"], user_id=user.id)
     if not _legal(before.get("status"), found["status"]):
@@ -170,32 +168,12 @@ def _legal(before: str | None, after: str) -> bool:
     return before == after or after in TRANSITIONS.get(before, frozenset())
 
 
-def _picture(row: Subscription) -> dict[str, Any]:
-    picture = {name: getattr(row, name) for name in AUDITED}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value for name, value in picture.items()
-    }
-
-
 def _note_changes(
     session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause
 ) -> tuple[WriteRequest, ...]:
     """Write down what changed, and owe the notices that follow from it; what Stripe is to be told in turn."""
-    after = _picture(row)
     dunning.subscription_written(session, user, row, before, cause)
-    changed = {name for name in AUDITED if before.get(name) != after[name]}
-    if not changed:
-        return ()
-    audit.record(
-        session,
-        "subscription.status" if "status" in changed else "subscription.changed",
-        actor=cause.actor,
-        user_id=user.id,
-        subject=row.stripe_id,
-        cause=cause.event_id,
-        before={name: before.get(name) for name in changed} if before else None,
-        after={name: after[name] for name in changed},
-    )
+    changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     if "status" in changed and row.status not in FINAL:
         return tuple(second.resolve(session, user, row, cause))
     return ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.models import Invoice, Notice, Payment, StripeEvent
+from billing.models import Invoice, Notice, Payment, StripeEvent, StripeWrite
 
 Tag = tuple[str, str, str]
 
@@ -21,6 +21,15 @@ MAILS: dict[str, Tag] = {
     "unknown": ("Sent or lost", "look", "▲"),
     "suppressed": ("Refused", "stop", "■"),
     "obsolete": ("Not needed", "rest", "○"),
+}
+
+WRITES: dict[str, Tag] = {
+    "pending": ("Not sent yet", "wait", "◌"),
+    "in_flight": ("On its way", "wait", "◌"),
+    "done": ("Done", "good", "●"),
+    "declined": ("Declined", "stop", "■"),
+    "failed": ("Refused", "stop", "■"),
+    "unknown": ("Outcome not known", "look", "▲"),
 }
 
 INVOICES: dict[str, Tag] = {
@@ -56,6 +65,10 @@ def event(row: StripeEvent) -> Tag:
 
 def mail(row: Notice) -> Tag:
     return MAILS[row.state]
+
+
+def write(row: StripeWrite) -> Tag:
+    return WRITES[row.state]
 
 
 def invoice(row: Invoice) -> Tag:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -58,6 +58,12 @@ def hits(session: Session, name: str, *, window: timedelta = WINDOW) -> int:
     """How many tries the present window has counted."""
     found = select(RateHit.hits).where(RateHit.bucket == name, RateHit.window == _start(window))
     return session.execute(found).scalar() or 0
+
+
+def any_since(session: Session, name: str, moment: datetime) -> bool:
+    """Whether a window that began after this moment has counted anything."""
+    found = select(exists().where(RateHit.bucket == name, RateHit.window > moment))
+    return bool(session.execute(found).scalar())
 
 
 def _start(window: timedelta) -> datetime:

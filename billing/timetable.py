@@ -13,64 +13,104 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flask import Flask
+from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from billing import accounts, healing, jobs, leases, outbox, queues, throttle, writes
-from billing.clock import now
+from billing import accounts, healing, jobs, leases, lights, outbox, queues, running, throttle, writes
 from billing.config import Config
 from billing.extensions import db
 from billing.installation import current
 
 log = logging.getLogger(__name__)
 LEADER = "clock"
-LEADER_SECONDS = 60
+# A dead leader is replaced after 30 seconds and a tick; the sweep of the next one begins with its first tick.
+LEADER_SECONDS = 30
 TICK_SECONDS = 5.0
 
 
 @dataclass
 class Duty:
-    """Something to do every so many seconds."""
+    """Something to do every so many seconds.
+
+    What may take long has a lane of its own, a thread in which its duties are done one after the other; so no
+    sweep waits for the reconciler, and the leader gives its sign of life whatever the lanes are at.
+    """
 
     name: str
     every: float
     work: Callable[[Session, Config], object]
+    lane: str = ""
     last: float = field(default=float("-inf"))
 
 
 def duties() -> list[Duty]:
-    """The sweep, the mail, the completer, the reconciler, by itself and when asked, and the cleaning."""
+    """The lights, the bell, the sweep, the mail, the completer, the reconciler, and the cleaning."""
     return [
+        Duty("lights", 30, lambda session, config: lights.tell(session)),
         # The clock does the work itself where no worker does; the bell shows whether there is one.
         Duty("ring", 60, lambda session, config: queues.ring()),
-        Duty("sweep", 15, lambda session, config: jobs.apply_due(session)),
-        Duty("mail", 30, lambda session, config: outbox.send_due(session, config)),
-        Duty("writes", 30, lambda session, config: writes.finish_open(session)),
-        Duty("asked", 10, lambda session, config: healing.make_asked(session, config)),
-        Duty("reconcile", 3600, lambda session, config: healing.make(session, config, "clock")),
-        Duty("clean", 3600, lambda session, config: _clean(session)),
+        # ``claims.CLAIM`` counts on the 10 seconds.
+        Duty("sweep", 10, lambda session, config: jobs.apply_due(session), "sweep"),
+        Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
+        Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
+        Duty("asked", 10, lambda session, config: healing.make_asked(session, config), "look"),
+        Duty("reconcile", 3600, lambda session, config: healing.make(session, config, "clock"), "look"),
+        Duty("clean", 3600, lambda session, config: _clean(session), "look"),
     ]
 
 
 def run(app: Flask, stop: threading.Event) -> None:
     """Tick until ``stop`` is set. An error of one duty is logged; it is tried again when it is due again."""
-    config: Config = app.extensions["config"]
     plan = duties()
+    lanes: dict[str, threading.Thread] = {}
     lease: leases.Lease | None = None
     while not stop.is_set():
         with app.app_context():
             try:
                 lease = _lead(db.session(), lease)
                 if lease is not None:
-                    _work(db.session(), config, plan, stop)
+                    _begin_lanes(app, plan, lanes, stop)
+                    _work(db.session(), _of("", plan), stop)
             except SQLAlchemyError as problem:
                 lease = None
-                log.error("clock can't reach the database", extra={"reason": type(problem).__name__})
+                _away(problem)
             finally:
                 db.session.remove()
         stop.wait(TICK_SECONDS)
     if lease is not None:
-        _give_back(app, lease)
+        _give_back(
+            app, lease
+        )  # at once: the next leader need not wait for our lanes, whose work may be done twice
+    for lane in lanes.values():
+        lane.join()
+
+
+def _begin_lanes(
+    app: Flask, plan: list[Duty], lanes: dict[str, threading.Thread], stop: threading.Event
+) -> None:
+    """Begin each lane that has ended its last round, where one of its duties is due."""
+    for name in {duty.lane for duty in plan} - {""}:
+        mine = _of(name, plan)
+        busy = name in lanes and lanes[name].is_alive()
+        if not busy and any(_is_due(duty) for duty in mine):
+            lanes[name] = threading.Thread(target=_drive, args=(app, mine, stop), name=f"clock-{name}")
+            lanes[name].start()
+
+
+def _drive(app: Flask, plan: list[Duty], stop: threading.Event) -> None:
+    """One round of a lane, on a connection of its own."""
+    with app.app_context():
+        try:
+            _work(db.session(), plan, stop)
+        except SQLAlchemyError as problem:
+            _away(problem)
+        finally:
+            db.session.remove()
+
+
+def _away(problem: SQLAlchemyError) -> None:
+    log.error("clock can't reach the database", extra={"reason": type(problem).__name__})
 
 
 def _give_back(app: Flask, lease: leases.Lease) -> None:
@@ -88,21 +128,29 @@ def _lead(session: Session, lease: leases.Lease | None) -> leases.Lease | None:
     lease = leases.take(session, LEADER, seconds=LEADER_SECONDS)
     found = current(session)
     if lease is not None and found is not None:
-        found.clock_seen_at = now()
+        found.clock_seen_at = func.clock_timestamp()
     session.commit()
     return lease
 
 
-def _work(session: Session, config: Config, plan: list[Duty], stop: threading.Event) -> None:
+def _work(session: Session, plan: list[Duty], stop: threading.Event) -> None:
     for duty in plan:
-        if stop.is_set() or time.monotonic() - duty.last < duty.every:
+        if stop.is_set() or not _is_due(duty):
             continue
         duty.last = time.monotonic()
         try:
-            duty.work(session, config)
+            duty.work(session, running.config())
         except Exception as problem:  # one duty's error must not end the clock; it will be due again
             session.rollback()
             log.error("duty failed", exc_info=problem, extra={"duty": duty.name})
+
+
+def _is_due(duty: Duty) -> bool:
+    return time.monotonic() - duty.last >= duty.every
+
+
+def _of(lane: str, plan: list[Duty]) -> list[Duty]:
+    return [duty for duty in plan if duty.lane == lane]
 
 
 def _clean(session: Session) -> None:

@@ -27,7 +27,7 @@ from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from billing import logs, running, words
+from billing import deadline, logs, running, words
 from billing.access import refuse_cross_site, require_sign_in
 from billing.clock import now
 from billing.config import Config
@@ -36,14 +36,16 @@ from billing.money import format_money
 
 STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
 MOST_FIELDS = 12  # no form of ours has more; a stranger may send a hundred thousand
+# All talk with Stripe of one request; Heroku's router gives up at 30. What is left open then the clock finishes.
+STRIPE_SECONDS = 20.0
 PAGES = (400, 403, 404, 405, 410, 413, 429, 503)
 
 
 def init_app(app: Flask, config: Config) -> None:
     """Bind all of it to the application."""
     policy = content_security_policy(config)
-    app.before_request(_name_request)
-    app.teardown_request(_forget_name)
+    app.before_request(_begin)
+    app.teardown_request(_end)
     if config.secure_cookies:
         app.before_request(lambda: _to_https(config))
     app.before_request(refuse_cross_site)
@@ -103,13 +105,15 @@ def _to_https(config: Config) -> ResponseReturnValue | None:
     return redirect(config.public_url + address.rstrip("?"), 301)
 
 
-def _name_request() -> None:
+def _begin() -> None:
     g.request_id = secrets.token_hex(6)
     logs.request_name.set(g.request_id)
+    deadline.begin(STRIPE_SECONDS)
 
 
-def _forget_name(problem: BaseException | None) -> None:
+def _end(problem: BaseException | None) -> None:
     logs.request_name.set(None)
+    deadline.forget()
 
 
 def _shared(config: Config) -> dict[str, object]:

@@ -1,9 +1,8 @@
 """Every write to Stripe goes through ``perform``: the row first, committed, then the call.
 
-A crash between any two steps is finished by ``finish_open`` with the same key and the same bytes. A
-write whose answer was lost is *unknown*, never *failed*. What an answer says about state is not used:
-state comes by events. Only ids are taken from it (``COMPLETIONS``). Where a key is of no use any more,
-Stripe is asked for what the write would have made, before another key is taken (``LOOKUPS``).
+A crash between any two steps is finished by ``finish_open`` with the same key and the same bytes. A write whose
+answer was lost is *unknown*, never *failed*. Where a key is of no use any more, Stripe is asked what became of the
+write, before another key is taken (``resolutions.py``).
 """
 
 from __future__ import annotations
@@ -11,54 +10,28 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing import audit, checkout, people, second, stripe_client
-from billing.clock import now
-from billing.errors import (
-    StripeDeclined,
-    StripeError,
-    StripeKeyRefused,
-    StripeRefused,
-    StripeUnavailable,
-    WriteConflict,
-    WriteUnknown,
-)
-from billing.installation import public_id
+from billing import audit, closing, deadline, registry, stripe_client
+from billing.errors import StripeError, StripeRefused, StripeUnavailable, WriteConflict, WriteUnknown
 from billing.models import StripeWrite
+from billing.registry import record
+from billing.resolutions import HEEDS_NO_KEY, RESOLUTIONS, Wish
 from billing.stripe_client import Object
 from billing.write_request import WriteRequest
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)
 # Stripe keeps a key for at least 24 hours; after 23 it is not sent again.
 HORIZON = timedelta(hours=23)
 # A request gives up waiting for another process that is sending the same write after this long.
 PATIENCE_SECONDS = 12.0
+# All talk with Stripe for one write: shorter than its lease.
+SEND_SECONDS = 40.0
 # The completer's turn in the clock, which has other duties; what is left is taken up at the next one.
 WORK_SECONDS = 40.0
-
-# What an answer's id is kept for, in the transaction that closes the write.
-COMPLETIONS: dict[str, Callable[[Session, StripeWrite, Object], None]] = {
-    "customer.create": lambda s, write, answer: people.bind_customer(s, write.user_id or 0, answer["id"]),
-    "checkout.session.create": lambda s, write, answer: checkout.opened(s, write.name, answer),
-    "checkout.session.expire": lambda s, write, answer: checkout.expired_by_us(s, answer),
-}
-
-# How to find what a lost write made, by its parameters.
-LOOKUPS: dict[str, Callable[[Object], Object | None]] = {
-    "customer.create": people.find_customer,
-    "refund.create": second.find_refund,
-}
-
-# What a refusal may mean where no key protects the write: that an earlier try did it. By its target.
-DONE_BEFORE: dict[str, Callable[[str | None], Object | None]] = {"subscription.cancel": second.ended_already}
 
 
 def perform(session: Session, request: WriteRequest) -> Object:
@@ -72,18 +45,10 @@ def perform(session: Session, request: WriteRequest) -> Object:
     return _send(session, row)
 
 
-def finish_open(session: Session, *, older_than: timedelta = LEASE) -> int:
-    """The completer: drive every write that was left open to an end. Returns how many it tried."""
-    left = select(StripeWrite.id).where(
-        StripeWrite.state.in_(StripeWrite.OPEN),
-        StripeWrite.created_at < func.now() - older_than,
-        or_(StripeWrite.lease_until.is_(None), StripeWrite.lease_until < func.now()),
-    )
-    longest_waiting = left.order_by(StripeWrite.last_sent_at.nulls_first(), StripeWrite.id)
-    ids = session.execute(longest_waiting.limit(100)).scalars().all()
-    session.commit()
+def finish_open(session: Session, *, older_than: timedelta = registry.LEASE) -> int:
+    """The completer: drive every write that was left without an end to one. Returns how many it tried."""
     tried, stop = 0, time.monotonic() + WORK_SECONDS
-    for write_id in ids:
+    for write_id in registry.unfinished(session, older_than):
         if time.monotonic() > stop:
             break
         _finish(session, write_id)
@@ -92,7 +57,7 @@ def finish_open(session: Session, *, older_than: timedelta = LEASE) -> int:
 
 
 def _finish(session: Session, write_id: int) -> None:
-    row = _lease(session, StripeWrite.id == write_id)
+    row = registry.lease(session, StripeWrite.id == write_id)
     if row is None:
         return
     try:
@@ -112,147 +77,107 @@ def _claim(session: Session, request: WriteRequest) -> StripeWrite:
     """Commit the row, then take its lease, waiting for a process that is sending it now."""
     record(session, request)
     session.commit()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (row := _lease(session, StripeWrite.name == request.name)) is None:
-        if time.monotonic() > deadline:
+    stop = time.monotonic() + min(PATIENCE_SECONDS, deadline.left())
+    while (row := registry.lease(session, StripeWrite.name == request.name)) is None:
+        if time.monotonic() > stop:
             raise WriteUnknown(f"{request.operation} is still being sent by another process")
         time.sleep(0.05)
     if row.params_sha256 != request.sha256:
-        _release(session, row)
+        audit.record(
+            session, "write.conflict", actor="dunlin", user_id=row.user_id, subject=row.name, alert=True
+        )
+        registry.release(session, row)
         raise WriteConflict(f"{request.operation}: {request.name} was used with other parameters")
-    return row
-
-
-def record(session: Session, request: WriteRequest) -> None:
-    """Keep what is to be written, in the caller's transaction; once it is committed, the completer sends it."""
-    key = f"dunlin:{public_id(session)}:{request.name}"
-    row = insert(StripeWrite).values(
-        name=request.name,
-        operation=request.operation,
-        target=request.target,
-        user_id=request.user_id,
-        params=request.canonical,
-        params_sha256=request.sha256,
-        idempotency_key=key,
-        state="pending",
-    )
-    session.execute(row.on_conflict_do_nothing(index_elements=["name"]))
-
-
-def _lease(session: Session, which: object) -> StripeWrite | None:
-    """Mark the row as being sent, if nobody is sending it; closed rows are returned as they are."""
-    row = session.execute(select(StripeWrite).where(which).with_for_update()).scalar_one()  # type: ignore[arg-type]
-    moment = now()
-    if row.lease_until is not None and row.lease_until > moment:
-        session.rollback()
-        return None
-    row.lease_until = moment + LEASE
-    if row.state in StripeWrite.OPEN:
-        row.state = "in_flight"
-    if row.state in ("in_flight", "done"):
-        row.first_sent_at = row.first_sent_at or moment
-        row.last_sent_at, row.attempts = moment, row.attempts + 1
-    session.commit()
     return row
 
 
 def _send(session: Session, row: StripeWrite) -> Object:
     """Call Stripe with no transaction open, then close the row. A done write is replayed by its key."""
     if row.state in ("declined", "failed"):
-        _release(session, row)
+        registry.release(session, row)
         raise StripeRefused(row.error or "Stripe refused this write before", code=row.error)
-    write_id, operation, target = row.id, row.operation, row.target
-    params = json.loads(row.params)
+    if row.state == "done" and _is_overdue(row):
+        registry.release(session, row)
+        raise WriteUnknown(f"{row.operation}: the key is older than 23 hours")
+    with deadline.within(SEND_SECONDS):
+        found = _look(session, row) if _key_is_spent(row) else None
+        return found or _call(session, row)
+
+
+def _call(session: Session, row: StripeWrite) -> Object:
+    write_id, key, wish = row.id, row.idempotency_key, _wish(row)
+    session.rollback()
     try:
-        found = _found(session, row, params) if _key_is_spent(row) else None
-        key = row.idempotency_key
-        session.rollback()
-        answer = found or _call(operation, target, params, key)
+        answer = _ask(wish, key)
     except StripeError as problem:
-        _refused(session, write_id, problem)
+        closing.refused(session, session.get_one(StripeWrite, write_id), problem)
         raise
-    row = session.get_one(StripeWrite, write_id)
-    _answered(session, row, answer)
+    closing.answered(session, session.get_one(StripeWrite, write_id), answer)
     return answer
 
 
-def _call(operation: str, target: str | None, params: Object, key: str) -> Object:
+def _ask(wish: Wish, key: str) -> Object:
     try:
-        return stripe_client.call(operation, target, params, key)
+        return stripe_client.call(wish.operation, wish.target, wish.params, key)
     except StripeRefused:
-        done = DONE_BEFORE[operation](target) if operation in DONE_BEFORE else None
+        done = RESOLUTIONS[wish.operation].made(wish) if wish.operation in HEEDS_NO_KEY else None
         if done is None:
             raise
         return done
 
 
+def _wish(row: StripeWrite) -> Wish:
+    return Wish(row.operation, row.name, row.target or "", json.loads(row.params))
+
+
+def _is_overdue(row: StripeWrite) -> bool:
+    """Whether Stripe may have forgotten the key."""
+    first, last = row.first_sent_at, row.last_sent_at
+    return first is not None and last is not None and last - first > HORIZON
+
+
+def _is_stale(row: StripeWrite) -> bool:
+    """Whether it was asked for so long ago that it is not simply sent."""
+    worth = RESOLUTIONS[row.operation].worth
+    return worth is not None and row.last_sent_at is not None and row.last_sent_at - row.created_at > worth
+
+
 def _key_is_spent(row: StripeWrite) -> bool:
-    """Whether sending the key again tells nothing: Stripe has forgotten it, or would repeat a 5xx it kept."""
-    if row.state == "unknown" or (row.first_sent_at is not None and now() - row.first_sent_at > HORIZON):
-        return True
-    return row.state != "done" and row.operation in LOOKUPS and (row.last_status or 0) >= 500
+    """Whether sending the key tells nothing: Stripe has forgotten it, or would repeat a 5xx that it kept."""
+    if row.state == "done":
+        return False
+    return row.state == "unknown" or (row.last_status or 0) >= 500 or _is_overdue(row) or _is_stale(row)
 
 
-def _found(session: Session, row: StripeWrite, params: Object) -> Object | None:
-    """What the write made, if it did; else a new key, committed, for another try.
+def _look(session: Session, row: StripeWrite) -> Object | None:
+    """What the write made, if it did, and closes it. None where it is to be sent, by a new key, committed.
 
-    Raises WriteUnknown where it can't be known: then an admin is told, and the key is not sent again.
+    Raises StripeRefused where it was not done and is not wanted any more; StripeUnavailable, StripeKeyRefused or
+    WriteUnknown where Stripe can't be asked.
     """
-    write_id, find = row.id, LOOKUPS.get(row.operation)
-    if find is None or row.state == "done":
-        _close(session, row, "done" if row.state == "done" else "unknown")
-        raise WriteUnknown(f"{row.operation}: the key is older than 23 hours")
+    write_id, operation, overdue = row.id, row.operation, row.state == "unknown" or _is_overdue(row)
+    resolution, stale, wish = RESOLUTIONS[operation], _is_stale(row), _wish(row)
     session.rollback()
-    there = find(params)
+    try:
+        found = resolution.made(wish)
+    except StripeError as problem:
+        row = session.get_one(StripeWrite, write_id)
+        if isinstance(problem, StripeRefused):
+            closing.refused(session, row, problem)
+            raise
+        closing.not_found_out(session, row, problem, overdue=overdue)
+        if overdue:
+            raise WriteUnknown(f"{operation}: the key is older than 23 hours") from problem
+        raise
     row = session.get_one(StripeWrite, write_id)
-    if there is None:
-        stem, _, number = row.idempotency_key.partition("#")
-        row.idempotency_key = f"{stem}#{int(number or 1) + 1}"
-        row.state, row.first_sent_at, row.last_status = "in_flight", now(), None
-        session.commit()
-    return there
+    if found is not None:
+        closing.answered(session, row, found)
+    elif resolution.again and not stale:
+        registry.take_another_key(session, row)
+    else:
+        closing.gave_up(session, row, alert=resolution.alert)
+        raise StripeRefused(row.error or "", code=row.error)
+    return found
 
 
-def _answered(session: Session, row: StripeWrite, answer: Object) -> None:
-    if row.state != "done":
-        row.stripe_object_id = answer.get("id")
-        complete = COMPLETIONS.get(row.operation)
-        if complete is not None:
-            complete(session, row, answer)
-    _close(session, row, "done")
-
-
-def _refused(session: Session, write_id: int, problem: StripeError) -> None:
-    """A definitive no ends the write; anything else leaves it open for the completer."""
-    row = session.get_one(StripeWrite, write_id)
-    row.error, row.last_status = problem.code or str(problem), problem.status
-    if isinstance(problem, StripeKeyRefused) and row.first_sent_at == row.last_sent_at:
-        row.first_sent_at = row.last_sent_at = (
-            None  # Stripe did nothing and kept nothing: its key's time hasn't begun
-        )
-    if row.operation == "checkout.session.create" and row.state != "done" and (problem.status or 0) >= 500:
-        # Stripe would repeat its 500. Nobody has seen that Session, so nobody can pay it: another may be opened.
-        checkout.refused(session, row.name)
-    final = {StripeDeclined: "declined", StripeRefused: "failed"}.get(type(problem))
-    if final and row.state != "done":
-        checkout.refused(session, row.name)
-        audit.record(session, "write." + final, actor="dunlin", user_id=row.user_id, subject=row.name)
-    _close(session, row, final if final and row.state != "done" else row.state)
-
-
-def _close(session: Session, row: StripeWrite, state: str) -> None:
-    if state == "unknown" and row.state != "unknown":
-        checkout.refused(session, row.name)
-        audit.record(
-            session, "write.unknown", actor="dunlin", user_id=row.user_id, subject=row.name, alert=True
-        )
-    row.state = state
-    _release(session, row)
-
-
-def _release(session: Session, row: StripeWrite) -> None:
-    session.execute(update(StripeWrite).where(StripeWrite.id == row.id).values(lease_until=None))
-    session.commit()
-
-
-__all__ = ["HORIZON", "StripeUnavailable", "finish_open", "perform"]
+__all__ = ["HORIZON", "StripeUnavailable", "finish_open", "perform", "record"]

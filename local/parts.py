@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = (sys.executable, "-m")
 FLASK = (*PYTHON, "flask", "--app", "app")
 GUNICORN = (
-    *PYTHON, "gunicorn", "app:web()", "-k", "gthread", "-w", "2", "--threads", "8",
+    *PYTHON, "gunicorn", "app:web()", "-k", "billing.server.Worker", "-w", "2", "--threads", "8",
     "--graceful-timeout", "20", "--timeout", "30", "--keep-alive", "5", "--no-control-socket",
 )  # fmt: skip
 # Stopped stage by stage, each within its seconds; 19 in all.

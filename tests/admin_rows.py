@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from billing.extensions import db
+from billing.installation import current
 from billing.models import AuditEntry, Dispute, Invoice, Notice, Payment, StripeEvent, Subscription, User
 from tests.support import csrf_of
 
@@ -28,13 +29,19 @@ def add(session: Session, row: Any) -> Any:
     return row
 
 
+def mode_of(session: Session) -> bool:
+    """The mode of this database; a row of the other one would be refused."""
+    found = current(session)
+    return found is not None and found.livemode
+
+
 def stripe_event(session: Session, kind: str = "customer.subscription.updated", **more: Any) -> StripeEvent:
     number = next(_numbers)
     thing = {"id": f"sub_{number}", "object": "subscription", "customer": more.get("customer_id")}
     values: dict[str, Any] = {
         "event_id": f"evt_{number:06d}",
         "type": kind,
-        "livemode": False,
+        "livemode": mode_of(session),
         "api_version": "2026-10-28.endive",
         "subject": f"sub_{number}",
         "object_id": f"sub_{number}",
@@ -66,7 +73,7 @@ def subscription(session: Session, user: User, **more: Any) -> Subscription:
         "collection_method": "charge_automatically",
         "card_brand": "visa",
         "card_last4": "4242",
-        "livemode": False,
+        "livemode": mode_of(session),
         "fetch_no": 1,
         "fetched_at": NOW,
         "cause_event_id": cause.event_id,

@@ -84,6 +84,13 @@ def stored(config: Config, event: dict[str, Any]) -> int:
         return int((found.fetchone() or [0])[0])
 
 
+def waiting_for_a_lock(config: Config) -> list[int]:
+    """The server processes of this database that wait for somebody else's transaction."""
+    wait = "wait_event_type = 'Lock' and datname = current_database()"
+    with connect(config) as other:
+        return [pid for (pid,) in other.execute(f"select pid from pg_stat_activity where {wait}").fetchall()]
+
+
 class Witness:
     """Notes each status as the answer begins, and how many rows of the event were committed by then."""
 

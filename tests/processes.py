@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from billing.config import Config
+from billing.signing import Secret
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,13 +24,18 @@ def environ_of(config: Config, **changes: str) -> dict[str, str]:
         "DATABASE_URL": config.database_url,
         "REDIS_URL": config.redis_url,
         "STRIPE_SECRET_KEY": config.stripe_secret_key,
-        "STRIPE_WEBHOOK_SECRET": ",".join(config.stripe_webhook_secrets),
+        "STRIPE_WEBHOOK_SECRET": ",".join(map(written, config.stripe_webhook_secrets)),
         "STRIPE_API_BASE": config.stripe_api_base or "",
         "PUBLIC_URL": config.public_url,
         "SMTP_URL": config.smtp_url,
         "MAIL_FROM": config.mail_from,
         **changes,
     }
+
+
+def written(secret: Secret) -> str:
+    """A signing secret as the setting has it."""
+    return f"{secret.value}@{secret.until.isoformat()}" if secret.until else secret.value
 
 
 @contextmanager

@@ -35,11 +35,44 @@ class Served:
     port: int
     log: Path
     secret: str
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> int:
+        """Tell every process to stop, as the platform does; the exit code. Fails where one still runs too long."""
+        os.killpg(self.process.pid, signal.SIGTERM)
+        return self.process.wait(timeout=25)
+
+    def answers(self, *, within: float) -> bool:
+        """Whether a new request is answered, in so many seconds."""
+        try:
+            return self.ask("GET", "/healthz", seconds=within).status == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """``kill -9`` of the process that answers; gunicorn starts another one."""
+        [worker] = self._workers()
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: self._workers() not in ([], [worker]), "another process")
+
+    def most_memory(self) -> int:
+        """The most bytes that the answering processes have held so far, together."""
+        said = [Path(f"/proc/{pid}/status").read_text() for pid in self._workers()]
+        return sum(int(text.partition("VmHWM:")[2].split()[0]) * 1024 for text in said)
+
+    def _workers(self) -> list[int]:
+        tasks = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in tasks.read_text().split()]
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        seconds: float = 30,
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -70,19 +103,12 @@ def served(config: Config, folder: Path, *, workers: int = 2) -> Iterator[Served
             stderr=output,
             start_new_session=True,
         )
-    web = Served(port, log, config.stripe_webhook_secrets[0])
+    web = Served(port, log, config.stripe_webhook_secrets[0].value, process)
     try:
-        wait_until(lambda: _healthy(web) or process.poll() is not None, "gunicorn to answer")
+        wait_until(lambda: web.answers(within=30) or process.poll() is not None, "gunicorn to answer")
         assert process.poll() is None, log.read_text()
         yield web
     finally:
         with suppress(ProcessLookupError):  # it may have ended by itself
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
-
-
-def _healthy(web: Served) -> bool:
-    try:
-        return web.ask("GET", "/healthz").status == 200
-    except OSError:
-        return False

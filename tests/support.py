@@ -184,7 +184,7 @@ def deliver(
     """Deliver an event as Stripe does: raw bytes, signed, with no session."""
     raw = body if body is not None else json.dumps(event).encode()
     config = current_app.extensions["config"]
-    header = signed(raw, secret or config.stripe_webhook_secrets[0])
+    header = signed(raw, secret or config.stripe_webhook_secrets[0].value)
     return app.test_client().post(
         "/webhooks/stripe", data=raw, headers={"Stripe-Signature": header, "Content-Type": "application/json"}
     )

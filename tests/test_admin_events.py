@@ -175,7 +175,7 @@ def test_one_event_shows_what_it_changed(
     db_session.commit()
     page = desk_of_admin.get(f"/admin/events/{row.cause_event_id}").text
     cells = re.findall(r'<t[hd][^>]*role="(?:rowheader|cell)">([^<]*)', page)
-    assert cells == ["Subscription", "active", "past_due", "Subscription: cancel_at_period_end", "no", "yes"]
+    assert cells == ["Subscription", "active", "past_due", "Subscription: ends with the period", "no", "yes"]
 
 
 def test_an_unknown_event_is_not_found(desk_of_admin: FlaskClient) -> None:

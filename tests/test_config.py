@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from sqlalchemy.orm import Session
 import app as dunlin
 from billing import boot, installation
 from billing import config as settings
+from billing.clock import now
 from billing.config import Config
 from billing.errors import ConfigError
 from billing.extensions import db
+from billing.signing import Secret
 from tests.conftest import make_config
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +38,12 @@ TEST = {
     "MAIL_FROM": "Dunlin <billing@example.com>",
 }
 LIVE = TEST | {"APP_ENV": "production", "STRIPE_SECRET_KEY": "sk_live_0123456789abcdefghij"}
+
+
+def rotating(older: str) -> dict[str, str]:
+    """The setting with a current secret before these; ``{1}`` and so on are secrets."""
+    secrets = [f"whsec_0123456789abcde{number}" for number in range(5)]
+    return {"STRIPE_WEBHOOK_SECRET": f"{secrets[0]},{older.format(*secrets)}"}
 
 
 def refusal(environ: dict[str, str]) -> str:
@@ -110,11 +119,23 @@ REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
         TEST,
         {"STRIPE_WEBHOOK_SECRET": "whsec_0123456789abcdef,whsec_"},
     ),
-    "three webhook secrets": (
+    "old webhook secret without an end": ("STRIPE_WEBHOOK_SECRET", TEST, rotating("{1}")),
+    "a third webhook secret without an end": ("STRIPE_WEBHOOK_SECRET", TEST, rotating("{1}@2026-12-05,{2}")),
+    "five webhook secrets": (
         "STRIPE_WEBHOOK_SECRET",
         TEST,
-        {"STRIPE_WEBHOOK_SECRET": ",".join(f"whsec_0123456789abcde{n}" for n in range(3))},
+        rotating(",".join(f"{{{number}}}@2026-12-05" for number in range(1, 5))),
     ),
+    "current webhook secret with an end": (
+        "STRIPE_WEBHOOK_SECRET",
+        TEST,
+        {"STRIPE_WEBHOOK_SECRET": "whsec_0123456789abcdef@2026-12-05"},
+    ),
+    "an end that is empty": ("STRIPE_WEBHOOK_SECRET", TEST, rotating("{1}@")),
+    "an end that is no date": ("STRIPE_WEBHOOK_SECRET", TEST, rotating("{1}@tomorrow")),
+    "an end on a day that is not": ("STRIPE_WEBHOOK_SECRET", TEST, rotating("{1}@2026-02-30")),
+    "an end of no time zone": ("STRIPE_WEBHOOK_SECRET", TEST, rotating("{1}@2026-12-05T12:00")),
+    "an end with two @": ("STRIPE_WEBHOOK_SECRET", TEST, rotating("{1}@2026-12-05@2026-12-06")),
     "no session secret": ("SECRET_KEY", TEST, {"SECRET_KEY": ""}),
     "short session secret": ("SECRET_KEY", TEST, {"SECRET_KEY": "x" * 31}),
     "short old session secret": ("SECRET_KEY", TEST, {"SECRET_KEY_FALLBACKS": f"{SECRET},short"}),
@@ -180,7 +201,7 @@ def test_a_setting_that_is_absent_is_refused_and_its_file_form_is_offered(name: 
         {"STRIPE_API_BASE": "http://127.0.0.1:8001/"},
         {"APP_ENV": "staging"},
         {"APP_ENV": "production", "ALLOW_TEST_KEY_IN_PRODUCTION": "yes"},
-        {"STRIPE_WEBHOOK_SECRET": "whsec_0123456789abcdef, whsec_fedcba9876543210"},
+        {"STRIPE_WEBHOOK_SECRET": "whsec_0123456789abcdef, whsec_fedcba9876543210@2026-12-05"},
     ],
 )
 def test_test_mode_settings_are_accepted(change: dict[str, str]) -> None:
@@ -212,9 +233,27 @@ def test_blanks_around_a_value_are_not_part_of_it() -> None:
     assert config.secret_key == SECRET
 
 
-def test_two_webhook_secrets_are_kept_in_order() -> None:
-    config = settings.load(TEST | {"STRIPE_WEBHOOK_SECRET": "whsec_new_0123456789, whsec_old_0123456789,"})
-    assert config.stripe_webhook_secrets == ("whsec_new_0123456789", "whsec_old_0123456789")
+def test_the_current_webhook_secret_comes_first_and_each_older_one_has_its_last_moment() -> None:
+    config = settings.load(
+        TEST
+        | {
+            "STRIPE_WEBHOOK_SECRET": "whsec_new_0123456789, whsec_old_0123456789 @ 2026-12-05,"
+            "whsec_older_012345@2026-12-04T12:00Z,whsec_oldest_01234@2026-12-04T13:00:30+02:00,"
+        }
+    )
+    assert config.stripe_webhook_secrets == (
+        Secret("whsec_new_0123456789"),
+        Secret("whsec_old_0123456789", datetime(2026, 12, 5, tzinfo=UTC)),
+        Secret("whsec_older_012345", datetime(2026, 12, 4, 12, tzinfo=UTC)),
+        Secret("whsec_oldest_01234", datetime(2026, 12, 4, 11, 0, 30, tzinfo=UTC)),
+    )
+    assert "0123" not in repr(config.stripe_webhook_secrets)
+
+
+def test_a_webhook_secret_that_has_expired_does_not_keep_the_program_down() -> None:
+    config = settings.load(TEST | rotating("{1}@2001-01-01"))
+    [current, old] = config.stripe_webhook_secrets
+    assert (current.accepted(now()), old.accepted(now())) == (True, False)
 
 
 def test_every_setting_may_come_from_a_file(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_every_mail_is_documented() -> None:
 
 
 def test_every_red_light_is_explained() -> None:
-    tree = ast.parse((ROOT / "billing" / "health.py").read_text())
+    tree = ast.parse((ROOT / "billing" / "lights.py").read_text())
     function = next(
         node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "conditions"
     )
@@ -258,7 +258,7 @@ def test_gunicorn_knows_the_options_of_the_procfile() -> None:
     line = next(one for one in (ROOT / "Procfile").read_text().splitlines() if one.startswith("web: "))
     words = shlex.split(line.replace("${WEB_CONCURRENCY:-1}", "1").removeprefix("web: gunicorn "))
     given = GunicornConfig().parser().parse_args(words)
-    assert (given.worker_class, given.workers, given.threads) == ("gthread", 1, 8)
+    assert (given.worker_class, given.workers, given.threads) == ("billing.server.Worker", 1, 8)
     assert given.control_socket_disable is True
 
 

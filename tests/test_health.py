@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,13 +13,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from billing import audit, health, installation, jobs, timetable
+from billing import audit, installation, jobs, lights, timetable
 from billing.clock import now
 from billing.extensions import db
 from billing.models import AuditEntry, Installation, StripeEvent, StripeWrite, User
 from tests.admin_rows import add, mail, stripe_event
 from tests.conftest import dispose, make_app, make_config
 from tests.support import Databases
+from tests.watching import Lines
 
 HEALTHY = {"ok": True, "red": []}
 
@@ -95,6 +97,36 @@ def test_each_thing_that_is_stuck_turns_its_own_light_red_and_no_other(
     notice.state = "unknown"
     db_session.commit()
     assert found(client) == (503, ["events parked", "mail unknown", "alerts"])
+
+
+def test_a_clock_that_is_a_minute_off_the_databases_is_a_light_of_its_own(
+    db_session: Session, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(db_session)
+    for seconds, expected in (
+        (-61, (503, ["clock differs"])),
+        (61, (503, ["clock differs"])),
+        (50, (200, [])),
+    ):
+        # a mock: the clock of this machine is not ours to set
+        monkeypatch.setattr(lights, "now", lambda seconds=seconds: now() + timedelta(seconds=seconds))
+        assert found(client) == expected
+
+
+def test_red_lights_are_one_line_of_the_log_and_green_ones_are_none(db_session: Session) -> None:
+    alive(db_session)
+    with Lines() as lines:
+        lights.tell(db_session)
+        assert lines.lines == []
+        stripe_event(db_session, state="parked")
+        audit.record(db_session, "event.parked", actor="dunlin")
+        db_session.execute(update(Installation).values(reconciled_at=None))
+        db_session.commit()
+        lines.lines.clear()
+        lights.tell(db_session)
+    [line] = [json.loads(line) for line in lines.lines]
+    assert (line["level"], line["what"]) == ("ERROR", "red lights")
+    assert line["lights"] == ["events parked", "reconciler late"]
 
 
 def test_a_part_that_gives_no_sign_of_life_is_named_until_it_gives_one(
@@ -185,4 +217,4 @@ def test_no_light_gives_away_who_or_what_it_is_about(
     assert len(answer.get_json()["red"]) > 4
     assert secret not in answer.text
     assert alice.email not in answer.text
-    assert set(answer.get_json()["red"]) < set(health.conditions(db_session))
+    assert set(answer.get_json()["red"]) < set(lights.conditions(db_session))

@@ -16,20 +16,21 @@ ROOT = Path(__file__).parent.parent
 
 # Top to bottom. A module may import its own layer and those below it.
 HOUSE = """
-edge: auth portal ledger orders arrival access account webhooks health admin forms cli cli_sync web
-work: boot jobs claims writes outbox timetable refresh healing rehearsal catalogue
+edge: auth portal ledger orders arrival access account webhooks health admin forms cli cli_sync web server
+work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh healing rehearsal
+  catalogue
 domain: subscriptions second invoices payments checkout clocks standing voice tags facts dunning declines
-  mailer people accounts reconcile syncing write_request
-nouns: models plans running money stripe_client queues payloads inbox leases installation audit
-  throttle passwords words
-ground: config extensions errors clock logs
+  mailer bounces people accounts reconcile syncing write_request
+nouns: models plans running money stripe_client queues payloads inbox leases installation schema roles audit
+  throttle refusals passwords words
+ground: config signing extensions errors clock deadline logs
 """
 LAYERS = {layer: names.split() for layer, names in re.findall(r"^(\w+):((?:.|\n  )+)$", HOUSE, re.MULTILINE)}
 RANK = {module: rank for rank, modules in enumerate(reversed(LAYERS.values())) for module in modules}
 LAYER = {module: layer for layer, modules in LAYERS.items() for module in modules}
 
 # The one module that may know a library; the others ask it.
-DOORS = {"stripe": "stripe_client", "rq": "queues", "smtplib": "mailer"}
+DOORS = {"stripe": "stripe_client", "rq": "queues", "smtplib": "mailer", "gunicorn": "server"}
 # What belongs to a request.
 OF_A_REQUEST = {"request", "session", "current_user", "login_user", "logout_user"}
 # A lease that is not committed holds nobody off, and a try that is not committed is not counted.

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, NullPool, create_engine, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from billing import audit, health
+from billing import audit, schema
 from billing.config import database_url
 from billing.extensions import Base, db
 from billing.models import AuditEntry, Notice, StripeEvent, StripeWrite, User
@@ -49,12 +49,12 @@ def test_an_empty_database_becomes_what_the_models_describe_and_nothing_changes_
     empty: Flask,
 ) -> None:
     session = db.session()
-    assert health.schema_found(session) is None
+    assert schema.found(session) is None
     session.rollback()
     upgrade()
     before = all_rows(session)
     assert set(before) == {*Base.metadata.tables, "alembic_version"}
-    assert health.schema_found(session) == health.schema_wanted()
+    assert schema.found(session) == schema.wanted()
     session.rollback()
     with db.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

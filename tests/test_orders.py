@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import delete, select, update
+from werkzeug.test import TestResponse
 
-from billing import jobs
+from billing import jobs, stripe_client
 from billing.clock import now
 from billing.extensions import db
 from billing.models import CheckoutSession, Notice, Payment, PlanPrice
 from billing.words import day
-from tests.story import DECLINED, Shopper, catch_up, count, events, shopper
+from tests.story import DECLINED, Shopper, catch_up, count, events, session_of, shopper
 from tests.support import csrf_of
 
 LONG_CODE = "x" * 300
@@ -36,6 +37,12 @@ def lines_of(person: Shopper, session_id: str) -> list[tuple[int, str, int]]:
     """What a Session sells: amount of a period, currency, quantity."""
     found = person.sandbox.stripe.checkout.sessions.line_items.list(session_id)["data"]
     return [(one["price"]["unit_amount"], one["currency"], one["quantity"]) for one in found]
+
+
+def once_of(page: TestResponse) -> str:
+    """The token that this opening of a check page was given."""
+    [token] = re.findall(r'name="once" value="([^"]+)"', page.text)
+    return str(token)
 
 
 def end_now(person: Shopper) -> None:
@@ -154,8 +161,10 @@ def test_a_plan_whose_events_are_lost_and_whose_session_is_over_is_not_sold_a_se
 
 
 def test_orders_of_an_outage_are_one_try_and_no_other_order_has_to_wait_for_them(
-    desk: Flask, alice: Shopper
+    desk: Flask, alice: Shopper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Only the pauses are shorter than in production.
+    monkeypatch.setattr(stripe_client, "PAUSES", (0.01, 0.01))
     alice.sandbox.control("trouble", api="error_429")
     for _ in range(12):
         assert alice.post("/checkout", plan="pro", interval="month").status_code == 503
@@ -189,6 +198,28 @@ def test_stripe_away_charges_nothing_and_leads_back_to_the_check_page(desk: Flas
         alice.sandbox.calm()
     assert alice.order("pro", "year")
     assert count(CheckoutSession) == 1
+
+
+def test_a_form_that_was_paid_and_is_sent_again_opens_no_second_payment(desk: Flask, alice: Shopper) -> None:
+    token = once_of(alice.get("/buy/credits-100"))
+    session_id = session_of(alice.post("/buy/credits-100", once=token))
+    assert session_of(alice.post("/buy/credits-100", once=token)) == session_id
+    assert alice.pay(session_id).status == 303
+    catch_up(desk)
+    again = alice.post("/buy/credits-100", once=token)
+    assert (again.status_code, again.location) == (303, f"/checkout/return?session_id={session_id}")
+    assert (count(CheckoutSession), count(Payment)) == (1, 1)
+    fresh = session_of(alice.post("/buy/credits-100", once=once_of(alice.get("/buy/credits-100"))))
+    assert fresh != session_id, "whoever opens the page anew may buy once more"
+
+
+@pytest.mark.parametrize("token", ["", "short", "x" * 65, "\0" * 20, "<b>" * 9])
+def test_a_token_that_no_page_of_ours_gave_out_is_no_token(desk: Flask, alice: Shopper, token: str) -> None:
+    session_id = session_of(alice.post("/buy/credits-100", once=token))
+    assert db.session.execute(select(CheckoutSession.stripe_id, CheckoutSession.once)).one() == (
+        session_id,
+        None,
+    )
 
 
 def test_a_price_that_was_not_brought_to_stripe_is_not_on_sale_yet(desk: Flask, alice: Shopper) -> None:

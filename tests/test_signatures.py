@@ -73,7 +73,7 @@ def genuine(delivery: Delivery, accepted: tuple[str, ...]) -> bool:
 def intake(databases: Databases) -> Iterator[Flask]:
     """One application for the module: what is refused leaves nothing, so nothing has to be cleared."""
     with databases.copy_of("dunlin_template") as url:
-        config = make_config(url, secret=f"{WEBHOOK_SECRET},{OLD_SECRET}")
+        config = make_config(url, secret=f"{WEBHOOK_SECRET},{OLD_SECRET}@9999-01-01")
         application = make_app(config)
         with application.app_context():
             installation.record(db.session(), config, "acct_tests")

@@ -11,7 +11,7 @@ import pytest
 import stripe
 from flask import Flask
 
-from billing import stripe_client
+from billing import deadline, stripe_client
 from billing.errors import (
     StripeDeclined,
     StripeError,
@@ -40,8 +40,9 @@ def asking() -> Iterator[Flask]:
 
 
 @pytest.fixture
-def stripe_is(asking: Flask) -> Iterator[Wire]:
-    """A Stripe that answers what the test says."""
+def stripe_is(asking: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """A Stripe that answers what the test says. Only the pauses are shorter than in production."""
+    monkeypatch.setattr(stripe_client, "PAUSES", (0.01, 0.01))
     with Wire() as wire:
         wire.answer = lambda sent: ok(id="cus_1", object="customer")
         ask_at(asking, wire)
@@ -56,7 +57,7 @@ INVALID = "invalid_request_error"
 ANSWERS: list[tuple[int, dict[str, str], type[StripeError], str | None]] = [
     (400, {"type": INVALID, "code": "parameter_unknown"}, StripeRefused, "parameter_unknown"),
     (400, {"type": INVALID}, StripeRefused, None),
-    (400, {"type": "idempotency_error"}, StripeRefused, None),
+    (400, {"type": "idempotency_error"}, StripeRefused, "idempotency_error"),
     (404, {"type": INVALID, "code": "resource_missing"}, StripeRefused, "resource_missing"),
     (401, {"type": INVALID}, StripeKeyRefused, None),
     (403, {"type": INVALID, "code": "more_permissions_required"}, StripeKeyRefused, "more_permissions_required"),
@@ -179,13 +180,48 @@ def test_a_request_that_failed_on_the_way_is_tried_once_more_with_the_same_key_a
     assert len(stripe_is.seen) == 2, "more is the completer's matter"
 
 
-def test_throttling_and_refusals_are_not_asked_again_at_once(stripe_is: Wire) -> None:
-    for status in (429, 400, 402, 401):
+def test_a_refusal_is_not_asked_again(stripe_is: Wire) -> None:
+    for status in (400, 402, 401, 403, 404):
         stripe_is.seen.clear()
         stripe_is.answer = lambda sent, status=status: Reply(status, error(status).body)
         with pytest.raises(StripeError):
             make_customer()
         assert len(stripe_is.seen) == 1, status
+
+
+NOT_SO_FAST = [
+    (429, {"code": "rate_limit"}),
+    (429, {"code": "lock_timeout"}),
+    (400, {"code": "lock_timeout"}),
+    (409, {"code": "idempotency_key_in_use", "type": "idempotency_error"}),
+]
+
+
+@pytest.mark.parametrize(("status", "said"), NOT_SO_FAST)
+def test_where_stripe_says_not_so_fast_the_same_is_asked_again_after_a_pause_and_no_more_than_twice(
+    stripe_is: Wire, status: int, said: dict[str, str]
+) -> None:
+    def at_the_third(sent: Sent) -> Reply:
+        return ok(id="cus_3", object="customer") if len(stripe_is.seen) == 3 else error(status, **said)
+
+    stripe_is.answer = at_the_third
+    assert make_customer()["id"] == "cus_3"
+    assert len({(sent.key, sent.body) for sent in stripe_is.seen}) == 1
+    stripe_is.seen.clear()
+    stripe_is.answer = lambda sent: error(status, **said)
+    with pytest.raises(StripeUnavailable):
+        make_customer()
+    assert len(stripe_is.seen) == 3, "more is the completer's matter"
+
+
+def test_no_pause_is_made_that_the_deadline_does_not_allow(
+    stripe_is: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stripe_client, "PAUSES", (60, 60))
+    stripe_is.answer = lambda sent: error(429, code="rate_limit")
+    with deadline.within(30), pytest.raises(StripeUnavailable):
+        make_customer()
+    assert len(stripe_is.seen) == 1
 
 
 def test_no_more_than_half_of_the_threads_wait_for_a_slow_stripe(asking: Flask, stripe_is: Wire) -> None:

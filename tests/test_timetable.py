@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from billing import leases, timetable
+from billing import claims, jobs, leases, timetable
 from billing.config import Config
 from billing.extensions import db
 from billing.installation import current
@@ -68,11 +68,10 @@ def plan(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """
     monkeypatch.setattr(timetable, "TICK_SECONDS", 0.05)
 
-    def make(*works: Callable[[Session, Config], object], every: float = 0) -> None:
-        plan = [Duty(getattr(work, "__name__", ""), every, work) for work in works]
-        monkeypatch.setattr(
-            timetable, "duties", lambda: [Duty(one.name, one.every, one.work) for one in plan]
-        )
+    def make(*works: Callable[[Session, Config], object], every: float = 0, lanes: str = "") -> None:
+        lane = dict(zip(works, lanes.split(), strict=False))
+        plan = [(getattr(work, "__name__", ""), every, work, lane.get(work, "")) for work in works]
+        monkeypatch.setattr(timetable, "duties", lambda: [Duty(*one) for one in plan])
 
     return make
 
@@ -141,6 +140,65 @@ def test_a_duty_that_fails_stops_neither_the_others_nor_itself(app: Flask, plan:
             assert done.acquire(timeout=30)
     failed = [record for record in lines.records if record.getMessage() == "duty failed"]
     assert {record.duty for record in failed} == {"bad"}
+
+
+def test_a_duty_that_takes_long_holds_up_neither_another_lane_nor_the_sign_of_life(
+    app: Flask, plan: Plan
+) -> None:
+    long, swept, looked = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def look(session: Session, config: Config) -> None:
+        looked.release()
+        long.wait(30)
+
+    def sweep(session: Session, config: Config) -> None:
+        swept.release()
+
+    plan(look, sweep, lanes="look sweep")
+    with Clock(app) as clock, queries() as seen:
+        assert looked.acquire(timeout=30)
+        for _ in range(3):
+            assert swept.acquire(timeout=30)
+        wait_until(lambda: tries(seen) >= 3, "the leader to renew its lease")
+        assert not looked.acquire(blocking=False), "a lane does one thing at a time"
+        clock.stop.set()
+        long.set()
+
+
+def test_a_clock_that_is_stopped_waits_for_what_it_has_begun(app: Flask, plan: Plan) -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def look(session: Session, config: Config) -> None:
+        begun.set()
+        go_on.wait(30)
+        done.set()
+
+    plan(look, lanes="look")
+    with Clock(app) as clock:
+        assert begun.wait(30)
+        clock.stop.set()
+        go_on.set()
+        clock.end()
+        assert done.is_set()
+
+
+def test_claim_lease_leader_and_sweep_leave_no_event_of_a_dead_process_longer_than_a_minute() -> None:
+    """The sums that the constants rest on. The clock may have died with the worker."""
+    [sweep] = [duty for duty in timetable.duties() if duty.name == "sweep"]
+    asks_stripe, statement, rq = 30, 5, 90
+    held = max(claims.CLAIM.total_seconds(), leases.SECONDS)
+    assert held + sweep.every + timetable.TICK_SECONDS < 60
+    assert held > timetable.LEADER_SECONDS + timetable.TICK_SECONDS, "the next leader sweeps before that"
+    assert asks_stripe + statement < leases.SECONDS, "whoever lives keeps its lease for a fetch and a write"
+    assert jobs.WORK_SECONDS + jobs.LEASE_WAIT_SECONDS + asks_stripe + statement < rq
+
+
+def test_the_lights_are_looked_at_often_enough_to_be_heard_of_within_a_minute() -> None:
+    [look] = [duty for duty in timetable.duties() if duty.name == "lights"]
+    assert look.every + timetable.TICK_SECONDS <= 60
+    assert {duty.name for duty in timetable.duties() if duty.lane == ""} == {"lights", "ring"}, (
+        "those are short"
+    )
 
 
 def test_a_duty_is_done_when_it_is_due_and_not_before(app: Flask, plan: Plan) -> None:
@@ -239,6 +297,9 @@ def test_the_clock_applies_and_mails_what_no_bell_was_rung_for_and_stops_when_to
         clock.terminate()
         output, _ = clock.communicate(timeout=30)
     assert clock.returncode == 0, output.decode()
+    assert '"what": "red lights", "lights": ["worker stopped"' in output.decode(), (
+        "nobody else watches: no worker has been seen"
+    )
     assert (alice.row.status, count(StripeEvent, state=StripeEvent.PENDING)) == ("active", 0)
     found = current(db.session())
     assert found is not None

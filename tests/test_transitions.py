@@ -137,10 +137,11 @@ def test_a_change_is_written_down_with_what_it_was_what_it_is_and_its_cause(
     assert change.kind == "subscription.changed"
     assert change.before == {"quantity": 1, "cancel_at": None}
     assert change.after == {"quantity": 3, "cancel_at": row_of(db_session, told).cancel_at.isoformat()}
+    failed = row_of(db_session, told).first_failed_at.isoformat()
     assert (status.kind, status.before, status.after) == (
         "subscription.status",
-        {"status": "active"},
-        {"status": "past_due"},
+        {"status": "active", "first_failed_at": None},
+        {"status": "past_due", "first_failed_at": failed},
     )
     assert {(entry.actor, entry.user_id, entry.subject) for entry in (first, change, status)} == {
         ("stripe", alice.id, told["id"])

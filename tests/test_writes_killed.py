@@ -71,7 +71,7 @@ def environ(config: Config, wire: Wire) -> dict[str, str]:
         "DATABASE_URL": config.database_url,
         "REDIS_URL": config.redis_url,
         "STRIPE_SECRET_KEY": config.stripe_secret_key,
-        "STRIPE_WEBHOOK_SECRET": config.stripe_webhook_secrets[0],
+        "STRIPE_WEBHOOK_SECRET": config.stripe_webhook_secrets[0].value,
         "STRIPE_API_BASE": wire.url,
         "PUBLIC_URL": config.public_url,
         "SMTP_URL": config.smtp_url,
@@ -130,6 +130,7 @@ def stopped(app: Flask, wire: Wire, where: str) -> Iterator[Trap]:
 
 def killed(app: Flask, wire: Wire, person: Shopper, where: str) -> None:
     """Start a process that makes the person a customer, and kill it at that place."""
+    db.session.rollback()  # a process takes its time to start: no transaction of ours waits for it
     command = [sys.executable, "-c", CHILD, str(person.id)]
     with stopped(app, wire, where) as trap:
         child = subprocess.Popen(command, cwd=ROOT, env=environ(config_of(app), wire), stderr=subprocess.PIPE)

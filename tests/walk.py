@@ -97,6 +97,7 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
         "stripe_id": bill.stripe_id,
         "flow": "home",
         "user_id": str(alice.id),
+        "subscription_id": row.stripe_id,
         "event_id": row.cause_event_id,
         "secret": reset_secret(session, alice),
         "filename": "app.js",

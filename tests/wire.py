@@ -144,3 +144,21 @@ def flat(params: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             fields[here] = str(value).lower() if isinstance(value, bool) else str(value)
     return fields
+
+
+class Held:
+    """The first read of a subscription: its answer is on the way until it is let go."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.arrived, self.go = threading.Event(), threading.Event()
+        self._wire, self._first = wire, True
+        wire.answer = self._answer
+
+    def _answer(self, sent: Sent) -> Reply | None:
+        hold = self._first and sent.path.startswith("/v1/subscriptions/")
+        self._first = self._first and not hold
+        answer = self._wire.pass_on(sent)
+        if hold:
+            self.arrived.set()
+            self.go.wait(60)
+        return answer

@@ -9,4 +9,4 @@ from billing.access import require_admin
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.before_request(require_admin)
 
-from billing.admin import events, rehearse, runs, subscribers  # noqa: E402, F401 they add their views to the blueprint
+from billing.admin import event, events, rehearse, runs, subscribers, subscription  # noqa: E402, F401 they add their views to the blueprint

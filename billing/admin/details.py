@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -20,8 +21,9 @@ MONEY_ROWS = 100
 
 @dataclass(frozen=True)
 class Money:
-    """The newest invoices, one-off payments and disputes of one person."""
+    """The newest invoices, one-off payments and disputes of one person, and the subscriptions that they are about."""
 
+    subscriptions: Sequence[Subscription]
     invoices: Sequence[Invoice]
     payments: Sequence[Payment]
     disputes: Sequence[Dispute]
@@ -34,12 +36,13 @@ def subscriptions(session: Session, user: User) -> list[Subscription]:
     return list(session.execute(found.order_by(*order)).scalars())
 
 
-def money(session: Session, user: User) -> Money:
+def money(session: Session, user: User, subscriptions: Sequence[Subscription]) -> Money:
     """One query for each kind."""
     invoices = select(Invoice).where(Invoice.user_id == user.id).order_by(Invoice.created.desc())
     payments = select(Payment).where(Payment.user_id == user.id).order_by(Payment.created.desc())
     disputes = select(Dispute).where(Dispute.user_id == user.id).order_by(Dispute.created.desc())
     return Money(
+        subscriptions,
         session.execute(invoices.limit(MONEY_ROWS)).scalars().all(),
         session.execute(payments.limit(MONEY_ROWS)).scalars().all(),
         session.execute(disputes.limit(MONEY_ROWS)).scalars().all(),
@@ -74,6 +77,7 @@ def _in_full(row: Subscription) -> Pairs:
     price = dunning.price(row)
     return [
         ("Subscription", links.stripe_object("subscriptions", row.stripe_id)),
+        ("Timeline", links.timeline(row.stripe_id)),
         ("Stripe’s status", row.status + (f", {row.status_reason}" if row.status_reason else "")),
         ("Plan", dunning.title(row.plan) if row.plan else "not in our catalogue"),
         ("Price", f"{price} a {row.interval}" if price and row.interval else price),
@@ -95,7 +99,7 @@ def _in_full(row: Subscription) -> Pairs:
 def _in_a_line(row: Subscription) -> object:
     plan = dunning.title(row.plan) if row.plan else "not in our catalogue"
     link = links.stripe_object("subscriptions", row.stripe_id)
-    return link + f", {row.status}, {plan}"
+    return Markup("{}, {}, {}, {}").format(link, row.status, plan, links.timeline(row.stripe_id))
 
 
 def _known(pairs: Pairs) -> Pairs:

@@ -1,4 +1,4 @@
-"""What Stripe told us and what became of it; one event in full; and running it again."""
+"""What Stripe told us and what became of it, event by event."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from markupsafe import Markup
 from sqlalchemy import func, literal, or_, select, tuple_
 from sqlalchemy.orm import aliased, defer
 
-from billing import audit, jobs, running, tags
-from billing.access import person, safe_next
-from billing.admin import bp, links, paging, redact, story
+from billing import jobs, running, tags
+from billing.admin import bp, links, paging
 from billing.admin.details import Pairs
 from billing.extensions import db
-from billing.models import AuditEntry, StripeEvent, User
+from billing.models import StripeEvent, User
 from billing.stripe_client import API_VERSION
 
 STATES = [(state, tag[0]) for state, tag in tags.EVENTS.items()]
@@ -61,7 +59,7 @@ def _order() -> paging.Order:
 
 
 def _rows(rows: Sequence[StripeEvent]) -> list[dict[str, Any]]:
-    owners = _owners(rows)
+    known = owners(rows)
     return [
         {
             "id": row.event_id,
@@ -69,8 +67,8 @@ def _rows(rows: Sequence[StripeEvent]) -> list[dict[str, Any]]:
             "created": row.stripe_created,
             "type": row.type,
             "object_id": row.object_id or "–",
-            "subscriber": _link(owners.get(row.event_id)),
-            **_tag(row),
+            "subscriber": link(known.get(row.event_id)),
+            **tag(row),
             "attempts": row.attempts,
             "error": row.reason,
             "href": url_for("admin.event", event_id=row.event_id),
@@ -80,7 +78,7 @@ def _rows(rows: Sequence[StripeEvent]) -> list[dict[str, Any]]:
     ]
 
 
-def _owners(rows: Sequence[StripeEvent]) -> dict[str, User]:
+def owners(rows: Sequence[StripeEvent]) -> dict[str, User]:
     """Whom each event is about: its user, or until it is applied the user of its customer."""
     ids = {row.user_id for row in rows if row.user_id}
     customers = {row.customer_id for row in rows if row.customer_id and not row.user_id}
@@ -96,7 +94,7 @@ def _owners(rows: Sequence[StripeEvent]) -> dict[str, User]:
     return {event_id: user for event_id, user in pairs if user is not None}
 
 
-def _link(user: User | None) -> dict[str, str] | None:
+def link(user: User | None) -> dict[str, str] | None:
     if user is None:
         return None
     return {"email": user.email, "href": url_for("admin.subscriber", user_id=user.id)}
@@ -129,100 +127,6 @@ def _number(counted: int) -> str:
     return f"{paging.COUNTED:,}+" if counted > paging.COUNTED else f"{counted:,}"
 
 
-@bp.get("/events/<event_id>")
-def event(event_id: str) -> ResponseReturnValue:
-    """One event: what it is about, what became of it, what it changed, and what Stripe sent."""
-    row = stored(event_id)
-    open_ = row.state in (StripeEvent.PENDING, StripeEvent.PARKED)
-    return render_template(
-        "admin/event.html",
-        event={
-            "id": row.event_id,
-            "type": row.type,
-            **_tag(row),
-            "error": row.reason if open_ else None,
-            "again": again(row),
-        },
-        facts=_facts(row, None if open_ else row.reason),
-        changes=_changes(row),
-        payload=redact.pretty(row.payload),
-    )
-
-
-def _facts(row: StripeEvent, reason: str | None) -> Pairs:
-    owner = _link(_owners([row]).get(row.event_id))
-    link = Markup('<a href="{}">{}</a>').format(owner["href"], owner["email"]) if owner else None
-    pairs: Pairs = [
-        ("Received", links.moment(row.received_at)),
-        ("Made at Stripe", links.moment(row.stripe_created)),
-        ("Learned from", row.source.replace("_", " ")),
-        ("Subscriber", link),
-        ("Customer", row.customer_id),
-        ("Object", row.object_id),
-        ("Asked Stripe for", row.subject if row.subject != row.object_id else None),
-        ("Tries", row.attempts),
-        ("Next try", links.moment(row.next_attempt_at) if row.state == StripeEvent.PENDING else None),
-        ("Applied", links.moment(row.applied_at) if row.state == StripeEvent.APPLIED else None),
-        ("Why nothing was done", reason),
-        ("API version", row.api_version),
-        ("Mode", "live" if row.livemode else "test"),
-    ]
-    return [(label, value) for label, value in pairs if value not in (None, "")]
-
-
-def _changes(row: StripeEvent) -> list[dict[str, str]]:
-    """What was written because of this event. The audit is indexed by person and time, so both are named."""
-    if row.user_id is None:
-        return []
-    found = (
-        select(AuditEntry)
-        .where(
-            AuditEntry.user_id == row.user_id,
-            AuditEntry.at >= row.received_at,
-            AuditEntry.cause_event_id == row.event_id,
-        )
-        .order_by(AuditEntry.at, AuditEntry.id)
-        .limit(CHANGES)
-    )
-    entries = db.session.execute(found).scalars()
-    lines = (line for entry in entries for line in story.changes(entry))
-    return [{"what": what, "before": before, "after": after} for what, before, after in lines]
-
-
-@bp.post("/events/<event_id>/run")
-def run(event_id: str) -> ResponseReturnValue:
-    """Make the event due and apply it now. Its handler asks Stripe anew, so an old event does no harm."""
-    row, session = stored(event_id), db.session()
-    back = redirect(safe_next(request.form.get("back"), url_for("admin.event", event_id=event_id)), 303)
-    if again(row) is None:
-        flash("This event can’t be run again: nothing is done for its type.")
-        return back
-    audit.record(
-        session,
-        "event.run_again",
-        actor=f"admin:{person().id}",
-        user_id=row.user_id,
-        subject=event_id,
-        before={"state": row.state, "attempts": row.attempts},
-    )
-    session.commit()
-    done = jobs.run_again(session, event_id)
-    flash(_outcome(done))
-    return back
-
-
-def _outcome(row: StripeEvent | None) -> str:
-    if row is None:
-        return "This event can’t be run again."
-    reason = f": {row.reason}" if row.reason else ""
-    return {
-        StripeEvent.APPLIED: "The event was run again and applied.",
-        StripeEvent.IGNORED: f"The event was run again. There was nothing to do{reason}.",
-        StripeEvent.PENDING: f"The event was not applied yet{reason}. It is tried again by itself.",
-        StripeEvent.PARKED: f"The event failed again{reason}.",
-    }[row.state]
-
-
 def again(row: StripeEvent) -> str | None:
     """Where the way to running it again begins: what that would change is shown first."""
     if row.type not in jobs.HANDLERS or row.subject is None:
@@ -237,5 +141,5 @@ def stored(event_id: str) -> StripeEvent:
     return db.session.get(StripeEvent, event_id) or abort(404)
 
 
-def _tag(row: StripeEvent) -> dict[str, str]:
+def tag(row: StripeEvent) -> dict[str, str]:
     return dict(zip(("tag", "tone", "glyph"), tags.event(row), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import current_app
+from flask import current_app, request, url_for
 from markupsafe import Markup
 
 from billing import running
@@ -29,3 +29,11 @@ def stripe_object(kind: str, stripe_id: str) -> Markup | str:
     """An id, as a link into the Dashboard where there is one. ``kind``: subscriptions, customers, …"""
     address = in_dashboard(f"{kind}/{stripe_id}")
     return Markup('<a href="{}">{}</a>').format(address, stripe_id) if address else stripe_id
+
+
+def timeline(subscription_id: str) -> Markup | None:
+    """The way to the page of one subscription; None on that page itself."""
+    address = url_for("admin.subscription", subscription_id=subscription_id)
+    if request.path == address:
+        return None
+    return Markup('<a href="{}">Everything about {}</a>').format(address, subscription_id)

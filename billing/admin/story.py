@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from billing.admin import fields
 from billing.models import AuditEntry
 from billing.money import format_money
-from billing.words import day
+from billing.words import day, moment_text
 
 TITLES = {
     "subscription.status": "Subscription",
@@ -17,9 +18,14 @@ TITLES = {
     "subscription.left_final_state": "Stripe says an ended subscription lives",
     "subscription.unexpected_transition": "A change of status that Stripe should never make",
     "invoice.status": "Invoice",
+    "invoice.changed": "Invoice changed",
     "payment.status": "Payment",
+    "payment.changed": "Payment changed",
     "refund": "Refunded",
     "dispute.status": "Dispute",
+    "dispute.changed": "Dispute changed",
+    "checkout.status": "Checkout",
+    "checkout.changed": "Checkout changed",
     "user.created": "Account made",
     "user.password": "Password changed",
     "event.parked": "An event failed for good",
@@ -29,9 +35,13 @@ TITLES = {
     "reconciler.drift": "The reconciler had much to heal",
     "mail.unknown": "A mail was sent or lost",
     "mail.suppressed": "A mail was refused",
+    "mail.try_again": "Mail is tried again",
     "write.declined": "Stripe declined a write",
     "write.failed": "Stripe refused a write",
     "write.unknown": "A write has no known outcome",
+    "write.found": "A write of unknown outcome was found at Stripe",
+    "write.conflict": "One name was used for two writes",
+    "stripe.key_refused": "Stripe refused our key",
 }
 ACTORS = {
     "stripe": "by Stripe",
@@ -39,14 +49,13 @@ ACTORS = {
     "user": "by the person",
     "operator": "by an operator’s command",
     "access": "by an access check",
+    "customer": "by the person’s own check",
     "reconciler": "by the reconciler",
     "events_api": "by catching up with Stripe",
 }
 MONEY = ("invoice.", "payment.", "refund", "dispute.")
-# Of a thing that is new only these are told; the rest changed from nothing.
-TOLD_WHEN_NEW = ("status", "value", "plan")
-# Their names go without saying.
-UNNAMED = ("status", "value")
+
+Currencies = Mapping[str, str]
 
 
 def kind(entry: AuditEntry) -> str:
@@ -54,60 +63,78 @@ def kind(entry: AuditEntry) -> str:
     return "payment" if entry.kind.startswith(MONEY) else "change"
 
 
-def text(entry: AuditEntry, names: Mapping[str, str], currencies: Mapping[str, str]) -> str:
-    """“Invoice DUN-0002, €29.00: open → paid”. ``names``: what to call a subject; both by Stripe's id."""
+def text(
+    entry: AuditEntry, names: Mapping[str, str], currencies: Currencies, *, in_full: bool = False
+) -> str:
+    """“Invoice DUN-0002, €29.00: open → paid”, with every field that changed ``in_full``.
+
+    ``names``: what to call a subject; ``currencies``: of what money; both by Stripe's id.
+    """
     title = TITLES.get(entry.kind, entry.kind)
     name = names.get(entry.subject or "")
-    changed = ", ".join(_changes(entry, currencies.get(entry.subject or "")))
+    currency, pairs = _currency(entry, currencies), _pairs(entry)
+    if entry.before is None:
+        pairs = [pair for pair in pairs if pair[0] in fields.TOLD_WHEN_NEW]
+    elif not in_full:
+        pairs = [pair for pair in pairs if pair[0] in fields.TOLD] or pairs
+    changed = ", ".join(
+        f"{'' if key in fields.UNNAMED or entry.kind == 'refund' else fields.words(key) + ' '}"
+        f"{_words(key, old, currency, new=entry.before is None)} → {_words(key, new, currency)}"
+        for key, old, new in pairs
+    )
     return ": ".join(part for part in (f"{title} {name}" if name else title, changed) if part)
 
 
-def changes(entry: AuditEntry) -> list[tuple[str, str, str]]:
-    """(what, before, after) of an entry, for a table."""
+def changes(entry: AuditEntry, currencies: Currencies) -> list[tuple[str, str, str]]:
+    """(what, before, after) of every field of an entry, for a table."""
     title = TITLES.get(entry.kind, entry.kind)
     if not entry.before and not entry.after:
         return [(title, "–", "–")]
+    currency, new_row = _currency(entry, currencies), entry.before is None
     return [
         (
-            title if key in UNNAMED else f"{title}: {key}",
-            _words(old, None, new=entry.before is None),
-            _words(new),
+            title if key in fields.UNNAMED else f"{title}: {fields.words(key)}",
+            _words(key, old, currency, new=new_row, when=moment_text),
+            _words(key, new, currency, when=moment_text),
         )
         for key, old, new in _pairs(entry)
     ]
 
 
-def _changes(entry: AuditEntry, currency: str | None) -> list[str]:
-    in_money = currency if entry.kind == "refund" else None
-    return [
-        f"{'' if key in UNNAMED else key + ' '}"
-        f"{_words(old, in_money, new=not entry.before)} → {_words(new, in_money)}"
-        for key, old, new in _pairs(entry)
-        if entry.before or key in TOLD_WHEN_NEW
-    ]
+def _currency(entry: AuditEntry, currencies: Currencies) -> str | None:
+    own: str | None = (entry.after or {}).get("currency")
+    return own or currencies.get(entry.subject or "")
 
 
 def _pairs(entry: AuditEntry) -> list[tuple[str, Any, Any]]:
     before, after = entry.before or {}, entry.after or {}
-    keys = sorted(before.keys() | after.keys(), key=lambda key: (key not in UNNAMED, key))
-    return [(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)]
+    keys = sorted(before.keys() | after.keys(), key=lambda key: (key not in fields.UNNAMED, key))
+    pairs = ((key, before.get(key), after.get(key)) for key in keys)
+    return [(key, old, new) for key, old, new in pairs if old != new]
 
 
-def _words(value: Any, currency: str | None = None, *, new: bool = False) -> str:
+def _words(
+    key: str,
+    value: Any,
+    currency: str | None,
+    *,
+    new: bool = False,
+    when: Callable[[datetime], str | None] = day,
+) -> str:
     if value is None:
         return "new" if new else "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int) and currency:
+    if isinstance(value, int) and currency and key in fields.MONEY:
         return format_money(value, currency)
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(one)}" for key, one in value.items())
-    return _day(str(value))
+        return ", ".join(f"{name} {_words(name, one, currency, when=when)}" for name, one in value.items())
+    return _moment(str(value), when)
 
 
-def _day(value: str) -> str:
+def _moment(value: str, when: Callable[[datetime], str | None]) -> str:
     try:
-        return day(datetime.fromisoformat(value)) or value
+        return when(datetime.fromisoformat(value)) or value
     except ValueError:
         return value
 

@@ -13,7 +13,7 @@ from billing.access import person
 from billing.admin import bp, details, paging, search, timeline
 from billing.admin.because import because
 from billing.admin.standings import standings
-from billing.clock import now
+from billing.clock import database_now
 from billing.errors import StripeError
 from billing.extensions import db
 from billing.models import StripeEvent, Subscription, User
@@ -58,8 +58,9 @@ def subscribers() -> ResponseReturnValue:
 
 
 def _rows(people: list[tuple[User, Subscription | None]]) -> list[dict[str, Any]]:
-    known = standings(db.session(), [row for _, row in people if row], running.config(), now())
-    nobody = standing(Facts(), Policy(), now())
+    session, moment = db.session(), database_now(db.session())
+    known = standings(session, [row for _, row in people if row], running.config(), moment)
+    nobody = standing(Facts(), Policy(), moment)
     return [_row(user, row, _voice(known.get(user.id, nobody))) for user, row in people]
 
 
@@ -82,9 +83,9 @@ def _row(user: User, row: Subscription | None, said: Voice) -> dict[str, Any]:
 def subscriber(user_id: int) -> ResponseReturnValue:
     """One person: what they are told, why they have access or not, and everything that led there."""
     session, user = db.session(), _user(user_id)
-    found = facts.standing_of(session, user.id, running.config(), now())
+    found = facts.standing_of(session, user.id, running.config(), database_now(session))
     subscriptions = details.subscriptions(session, user)
-    money = details.money(session, user)
+    money = details.money(session, user, subscriptions)
     mails = timeline.mails(session, user)
     return render_template(
         "admin/subscriber.html",
@@ -99,6 +100,8 @@ def subscriber(user_id: int) -> ResponseReturnValue:
         payments=details.entries(money),
         checked_at=found.facts.fetched_at,
         refresh=_refresh(user),
+        mail_refused=user.mail_refused_at,
+        try_mail=Action("Try again", url_for("admin.try_mail", user_id=user.id), "post"),
     )
 
 
@@ -106,6 +109,18 @@ def _refresh(user: User) -> Action | None:
     if user.stripe_customer_id is None:
         return None
     return Action("Ask Stripe now", url_for("admin.sync", user_id=user.id), "post")
+
+
+@bp.post("/subscribers/<int:user_id>/mail")
+def try_mail(user_id: int) -> ResponseReturnValue:
+    """Write again to an address that refused mail, as the person may say on their billing page."""
+    session, user = db.session(), _user(user_id)
+    if user.mail_refused_at is not None:
+        user.mail_refused_at = None
+        audit.record(session, "mail.try_again", actor=f"admin:{person().id}", user_id=user.id)
+        session.commit()
+        flash(f"Mail goes to {user.email} again, from the next one on.")
+    return redirect(url_for("admin.subscriber", user_id=user_id), 303)
 
 
 @bp.post("/subscribers/<int:user_id>/sync")

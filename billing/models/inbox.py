@@ -17,7 +17,7 @@ class StripeEvent(Model):
     ``payload`` is the body exactly as signed; it names the object, and is never read for state.
     ``subject`` is the object to fetch (``sub_``, ``in_``, ``cs_``, ``pi_``, ``ch_``, ``du_``).
     ``source`` says how we learned of it: webhook, events_api or reconciler.
-    ``took_ms`` is what the try that ended it took, from claim to write, in milliseconds.
+    ``took_ms`` is what the last try took, from asking Stripe to the write, in milliseconds.
     """
 
     __tablename__ = "stripe_events"

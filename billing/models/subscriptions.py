@@ -93,7 +93,8 @@ def speaking_rank(row: type[Subscription]) -> ColumnElement[int]:
 class CheckoutSession(Model):
     """One Checkout Session that we opened. ``status`` is Stripe's word, or ``creating`` before Stripe answered.
 
-    At most one per person and mode is open: the partial unique index is what stops two.
+    At most one per person and mode is open: the partial unique index is what stops two. ``once`` is the token of the
+    form that it was asked for with, so that a form which is sent again never opens another one.
     """
 
     __tablename__ = "checkout_sessions"
@@ -124,4 +125,5 @@ class CheckoutSession(Model):
     created_at: Mapped[Made]
     expires_at: Mapped[Moment | None]
     superseded_at: Mapped[Moment | None]
+    once: Mapped[Str | None]
     fetch_no: Mapped[Big] = mapped_column(default=0, server_default="0")

@@ -46,6 +46,7 @@ def upgrade() -> None:
         "sync_runs", sa.Column("full", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
     op.add_column("sync_runs", sa.Column("compared", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column("checkout_sessions", sa.Column("once", sa.Text(), nullable=True))
     op.add_column("users", sa.Column("mail_refused_at", sa.DateTime(timezone=True), nullable=True))
     for guard in GUARDS:
         op.execute(guard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +14,11 @@ from sqlalchemy.orm import Session
 from billing.config import Config
 from billing.jobs import HANDLERS
 from billing.models import StripeEvent
-from tests.intake import RECEIVED, Witness, paid, stored, the_row
+from tests.conftest import WEBHOOK_SECRET
+from tests.intake import PATH, RECEIVED, Witness, paid, stored, the_row
 from tests.story import events
-from tests.support import deliver, make_event
-from tests.watching import Bell, Lines
+from tests.support import deliver, make_event, signed
+from tests.watching import Bell, Lines, all_rows
 
 pytestmark = pytest.mark.usefixtures("bell")
 
@@ -103,6 +105,25 @@ def test_of_two_deliveries_with_different_bodies_the_first_stays_and_both_are_ta
     row = the_row(first)
     assert (json.loads(row.payload), row.subject, row.type) == (first, "in_1", "invoice.paid")
     assert bell.rung == 1
+
+
+def test_a_delivery_that_was_listened_to_and_is_sent_again_has_no_second_effect_and_is_soon_worth_nothing(
+    app: Flask, db_session: Session, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wall clock is put forward by hand: the signature's five minutes can't be waited for."""
+    body = json.dumps(paid()).encode()
+    captured = {"Stripe-Signature": signed(body, WEBHOOK_SECRET)}
+
+    def replayed() -> int:
+        return app.test_client().post(PATH, data=body, headers=captured).status_code
+
+    assert replayed() == 200
+    rows, began = all_rows(db_session), time.time()
+    monkeypatch.setattr(time, "time", lambda: began + 290)
+    assert [replayed() for _ in range(3)] == [200] * 3
+    monkeypatch.setattr(time, "time", lambda: began + 302)
+    assert [replayed() for _ in range(3)] == [400] * 3
+    assert (all_rows(db_session), bell.rung) == (rows, 1)
 
 
 def test_an_event_that_was_dealt_with_is_not_due_again_when_it_comes_again(

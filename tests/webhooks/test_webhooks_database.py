@@ -24,6 +24,7 @@ from tests.intake import (
     paid,
     stored,
     the_row,
+    waiting_for_a_lock,
 )
 from tests.support import Databases, deliver, wait_until
 from tests.watching import Bell, Lines
@@ -43,13 +44,6 @@ def assert_stored(app: Flask, config: Config, event: dict[str, Any]) -> None:
     answer = deliver(app, event)
     assert (answer.status_code, answer.get_json()) == (200, RECEIVED)
     assert stored(config, event) == 1
-
-
-def waiting_for_a_lock(config: Config) -> list[int]:
-    """The server processes of this database that wait for somebody else's transaction."""
-    wait = "wait_event_type = 'Lock' and datname = current_database()"
-    with connect(config) as other:
-        return [pid for (pid,) in other.execute(f"select pid from pg_stat_activity where {wait}").fetchall()]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from billing import webhooks
 from billing.clock import now
 from billing.config import Config
 from billing.models import Installation, LoginSession, StripeEvent, User
@@ -97,17 +98,47 @@ def test_a_thin_event_of_stripes_second_api_is_refused(app: Flask, bell: Bell) -
     assert (count(StripeEvent), bell.rung) == (0, 0)
 
 
+NEW, OLD, OLDER = "whsec_the_new_one_0123456789", WEBHOOK_SECRET, "whsec_an_older_one_01234567"
+ENDS = datetime(2026, 12, 5, 12, tzinfo=UTC)
+
+
 def test_both_secrets_of_a_rotation_are_taken_until_the_old_one_is_removed(
     app: Flask, config: Config
 ) -> None:
-    new = "whsec_the_new_one_0123456789"
-
     def status(secrets: str, used: str) -> int:
         return answer_of(make_config(config.database_url, secret=secrets), paid(), used)
 
-    assert [status(f"{new},{WEBHOOK_SECRET}", used) for used in (new, WEBHOOK_SECRET)] == [200, 200]
-    assert [status(new, used) for used in (new, WEBHOOK_SECRET)] == [200, 400]
+    assert [status(f"{NEW},{OLD}@9999-01-01", used) for used in (NEW, OLD)] == [200, 200]
+    assert [status(NEW, used) for used in (NEW, OLD)] == [200, 400]
     assert count(StripeEvent) == 3
+
+
+def test_an_old_secret_is_worth_nothing_from_the_second_of_its_expiry_on_without_a_restart(
+    app: Flask, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The moment is put in by hand: the clock cannot be made to stand at a boundary."""
+    secrets = f"{NEW},{OLD}@{ENDS.isoformat()},{OLDER}@2026-12-05T13:00:01+01:00"
+    with another_app(make_config(config.database_url, secret=secrets)) as application:
+
+        def taken(moment: datetime) -> list[int]:
+            monkeypatch.setattr(webhooks, "now", lambda: moment)
+            return [deliver(application, paid(), secret=used).status_code for used in (NEW, OLD, OLDER)]
+
+        assert taken(ENDS - timedelta(microseconds=1)) == [200, 200, 200]
+        assert taken(ENDS) == [200, 400, 200]
+        assert taken(ENDS + timedelta(seconds=1)) == [200, 400, 400]
+        assert taken(ENDS + timedelta(days=9000)) == [200, 400, 400]
+
+
+def test_rolling_the_secret_refuses_no_delivery_at_any_step(app: Flask, config: Config) -> None:
+    """While a secret is rolled, Stripe signs with the new and the old one; the settings follow later."""
+    for secrets in (OLD, f"{NEW},{OLD}@9999-01-01", f"{NEW},{OLD}@2001-01-01", NEW):
+        with another_app(make_config(config.database_url, secret=secrets)) as application:
+            body = json.dumps(paid()).encode()
+            both = f"{signed(body, NEW)},v1={signed(body, OLD).partition('v1=')[2]}"
+            answer = application.test_client().post(PATH, data=body, headers={"Stripe-Signature": both})
+            assert answer.status_code == 200, secrets.replace(NEW, "new").replace(OLD, "old")
+    assert count(StripeEvent) == 4
 
 
 # The signature is the only key, POST the only way.

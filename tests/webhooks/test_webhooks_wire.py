@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import hmac
 import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -22,7 +26,7 @@ from tests.served import Served, served
 from tests.story import count
 from tests.support import signed
 
-MANY = 24
+MANY = 50
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +47,19 @@ def bytes_of(event: dict[str, Any], length: int = 0) -> bytes:
 
 def send(web: Served, body: bytes, *headers: str, end: bool = False) -> tuple[int, Any]:
     """Write a request by hand. ``end``: then say that no more will come. The status and the JSON of the answer."""
-    head = [f"POST {PATH} HTTP/1.1", "Host: localhost", *headers, "", ""]
+    status, said = send_raw(web, [header.encode() for header in headers], body, end=end)
+    return status, json.loads(said)
+
+
+def send_raw(web: Served, headers: list[bytes], body: bytes, *, end: bool = False) -> tuple[int, bytes]:
+    head = [f"POST {PATH} HTTP/1.1".encode(), b"Host: localhost", *headers, b"", b""]
     with socket.create_connection(("127.0.0.1", web.port), timeout=30) as wire:
-        wire.sendall("\r\n".join(head).encode() + body)
+        wire.sendall(b"\r\n".join(head) + body)
         if end:
             wire.shutdown(socket.SHUT_WR)
         with http.client.HTTPResponse(wire) as answer:
             answer.begin()
-            return answer.status, json.loads(answer.read())
+            return answer.status, answer.read()
 
 
 def signature_of(body: bytes) -> str:
@@ -140,3 +149,83 @@ def test_a_body_that_is_broken_off_gets_the_one_answer_and_leaves_nothing(web: S
 def test_no_body_at_all_gets_the_one_answer(web: Served) -> None:
     assert send(web, b"", signature_of(b"")) == (400, REFUSED)
     assert send(web, b"", signature_of(b""), "Content-Length: 0") == (400, REFUSED)
+
+
+# Forgeries that only a wire can carry: each is given the right length unless it says its own.
+
+Forgery = Callable[[bytes, bytes], tuple[list[bytes], bytes]]
+
+
+def sized(body: bytes) -> bytes:
+    return b"Content-Length: %d" % len(body)
+
+
+def zipped(body: bytes, right: bytes) -> tuple[list[bytes], bytes]:
+    small = gzip.compress(body)
+    return [signature_of_bytes(small), b"Content-Encoding: gzip", sized(small)], small
+
+
+def signature_of_bytes(body: bytes) -> bytes:
+    stamp = b"%d" % time.time()
+    made = hmac.new(WEBHOOK_SECRET.encode(), stamp + b"." + body, sha256).hexdigest()
+    return b"Stripe-Signature: t=%s,v1=%s" % (stamp, made.encode())
+
+
+def signed_over(body: bytes) -> tuple[list[bytes], bytes]:
+    """Bytes that are no JSON of an event, under a signature that is right for them."""
+    return [signature_of_bytes(body), sized(body)], body
+
+
+WRONG = b"Stripe-Signature: t=1,v1=" + b"0" * 64
+FORGERIES: dict[str, Forgery] = {
+    "ten thousand signatures in one header": lambda body, right: (
+        [right + b",v1=00" * 10_000, sized(body)], body,
+    ),
+    "two wrong headers": lambda body, right: ([WRONG, WRONG, sized(body)], body),
+    "ninety wrong headers": lambda body, right: ([WRONG] * 90 + [sized(body)], body),
+    "a wrong header before the right one": lambda body, right: ([WRONG, right, sized(body)], body),
+    "two hundred headers": lambda body, right: ([right, *[b"X-A: 1"] * 200, sized(body)], body),
+    "a header of bytes that are no text": lambda body, right: ([b"Stripe-Signature: \xff\xfe", sized(body)], body),
+    "a NUL in the header": lambda body, right: ([right + b"\0", sized(body)], body),
+    "a header over two lines": lambda body, right: ([right.replace(b",", b",\r\n "), sized(body)], body),
+    "a name with a space": lambda body, right: ([right.replace(b":", b" :"), sized(body)], body),
+    "a name with an underscore": lambda body, right: ([right.replace(b"-", b"_", 1), sized(body)], body),
+    "a body compressed and signed": zipped,
+    "a body of NULs, signed": lambda body, right: signed_over(b"\0" * 100),
+    "a body with a byte order mark, signed": lambda body, right: signed_over(b"\xef\xbb\xbf" + body),
+    "a body in UTF-16, signed": lambda body, right: signed_over(body.decode().encode("utf-16")),
+    "a body in UTF-32, signed": lambda body, right: signed_over(body.decode().encode("utf-32")),
+    "two lengths": lambda body, right: ([right, sized(body), b"Content-Length: 1"], body),
+    "a length and chunks": lambda body, right: ([right, sized(body), CHUNKED.encode()], chunks(body)),
+    "a negative length": lambda body, right: ([right, b"Content-Length: -1"], body),
+    "a length in words": lambda body, right: ([right, b"Content-Length: all"], body),
+    "chunks called by another name": lambda body, right: (
+        [right, b"Transfer-Encoding: xchunked"], chunks(body),
+    ),
+}  # fmt: skip
+# gunicorn refuses what it may not even read as a header, with words of its own.
+REFUSALS = {400, 431, 501}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forgery_on_the_wire_is_refused_and_leaves_nothing(web: Served, name: str) -> None:
+    body = bytes_of(paid())
+    headers, sent = FORGERIES[name](body, signature_of(body).encode())
+    status, said = send_raw(web, headers, sent)
+    assert status in REFUSALS
+    assert WEBHOOK_SECRET.encode() not in said
+    assert count(StripeEvent) == 0
+    assert web.deliver(body).status == 200, "the server is not what it was before"
+
+
+def test_a_flood_of_bodies_without_end_costs_little_memory(web: Served) -> None:
+    """Each of 8 threads holds one megabyte and one byte at most, and what it takes to look at them."""
+    endless = chunk(b" " * 65_536) * 40
+    before = web.most_memory()
+    with ThreadPoolExecutor(16) as pool:
+        flood = [
+            pool.submit(send_raw, web, [WRONG, CHUNKED.encode()], endless + b"0\r\n\r\n") for _ in range(64)
+        ]
+        assert {one.result()[0] for one in flood} == {413}
+    assert web.most_memory() - before < 2 * 8 * 10 * 2**20, "two processes, 8 threads, 10 MB each"
+    assert count(StripeEvent) == 0

@@ -1,0 +1,84 @@
+"""The rows of the write registry: kept before anything is sent, and who is sending which. Times are the database's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from billing.installation import public_id
+from billing.models import StripeWrite
+from billing.write_request import WriteRequest
+
+LEASE = timedelta(seconds=60)
+MOST = 100
+
+
+def record(session: Session, request: WriteRequest) -> None:
+    """Keep what is to be written, in the caller's transaction; once it is committed, the completer sends it."""
+    key = f"dunlin:{public_id(session)}:{request.name}"
+    row = insert(StripeWrite).values(
+        name=request.name,
+        operation=request.operation,
+        target=request.target,
+        user_id=request.user_id,
+        params=request.canonical,
+        params_sha256=request.sha256,
+        idempotency_key=key,
+        state="pending",
+    )
+    session.execute(row.on_conflict_do_nothing(index_elements=["name"]))
+
+
+def unfinished(session: Session, older_than: timedelta) -> list[int]:
+    """The writes that were left without an end and that nobody is sending, the longest untried first; commits."""
+    moment = func.clock_timestamp()
+    left = select(StripeWrite.id).where(
+        StripeWrite.state.in_((*StripeWrite.OPEN, "unknown")),
+        StripeWrite.created_at < moment - older_than,
+        or_(StripeWrite.lease_until.is_(None), StripeWrite.lease_until < moment),
+    )
+    longest_waiting = left.order_by(StripeWrite.last_sent_at.nulls_first(), StripeWrite.id)
+    ids = session.execute(longest_waiting.limit(MOST)).scalars().all()
+    session.commit()
+    return list(ids)
+
+
+def lease(session: Session, which: Any) -> StripeWrite | None:
+    """Mark the row as being sent, and commit; None where somebody is sending it. Closed rows come as they are."""
+    row = session.execute(select(StripeWrite).where(which).with_for_update()).scalar_one()
+    moment = session.execute(select(func.clock_timestamp())).scalar_one()
+    if row.lease_until is not None and row.lease_until > moment:
+        session.rollback()
+        return None
+    row.lease_until = moment + LEASE
+    if row.state in StripeWrite.OPEN:
+        row.state = "in_flight"
+    if row.state not in ("declined", "failed"):
+        row.first_sent_at = row.first_sent_at or moment
+        row.last_sent_at, row.attempts = moment, row.attempts + 1
+    session.commit()
+    return row
+
+
+def release(session: Session, row: StripeWrite) -> None:
+    """Give the row's lease back, and commit whatever was written to it."""
+    session.execute(update(StripeWrite).where(StripeWrite.id == row.id).values(lease_until=None))
+    session.commit()
+
+
+def nothing_was_sent(row: StripeWrite) -> None:
+    """Stripe kept nothing at this try: where it was the first one, its key's time has not begun."""
+    if row.first_sent_at == row.last_sent_at:
+        row.first_sent_at = None
+
+
+def take_another_key(session: Session, row: StripeWrite) -> None:
+    """For a write that Stripe has certainly not made; commits. Its name stays, so it is still one write."""
+    stem, _, number = row.idempotency_key.partition("#")
+    row.idempotency_key = f"{stem}#{int(number or 1) + 1}"
+    row.state, row.first_sent_at, row.last_status = "in_flight", row.last_sent_at, None
+    session.commit()

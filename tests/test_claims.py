@@ -1,0 +1,172 @@
+"""Who has an event: a claim is renewed by whoever lives, proves what it holds, and is taken over from the dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from billing import claims, jobs
+from billing.claims import Due
+from billing.errors import StripeRefused
+from billing.extensions import db
+from billing.models import StripeEvent
+from billing.syncing import Outcome
+from tests.admin_rows import stripe_event
+from tests.histories import later
+from tests.story import Shopper, apply_all, count, events, shopper
+from tests.watching import Lines
+
+WAITING = select(StripeEvent.event_id)
+
+
+def claimed(session: Session) -> list[Due]:
+    return claims.claim(session, WAITING)
+
+
+def seconds_left(session: Session) -> float:
+    left = func.extract("epoch", StripeEvent.lease_until - func.clock_timestamp())
+    found = session.execute(select(left)).scalar_one()
+    session.rollback()
+    return float(found)
+
+
+def runs_out(session: Session) -> None:
+    """So much time passes that every claim is over."""
+    session.execute(text("update stripe_events set lease_until = clock_timestamp() - interval '1 second'"))
+    session.commit()
+
+
+@pytest.fixture
+def one(db_session: Session) -> StripeEvent:
+    return stripe_event(db_session, state=StripeEvent.PENDING)
+
+
+def test_a_renewed_claim_begins_anew_and_nobody_else_gets_the_event(
+    db_session: Session, one: StripeEvent
+) -> None:
+    mine = claimed(db_session)
+    db_session.execute(text("update stripe_events set lease_until = lease_until - interval '30 seconds'"))
+    db_session.commit()
+    old = [event._replace(lease_until=events()[0].lease_until) for event in mine]
+    assert seconds_left(db_session) < 11
+    [renewed] = claims.renew(db_session, old)
+    assert seconds_left(db_session) > 30
+    assert claimed(db_session) == []
+    assert claims.renew(db_session, [renewed]) != []
+
+
+def test_whoever_was_replaced_neither_renews_nor_gives_back_nor_counts_a_failure(
+    db_session: Session, one: StripeEvent
+) -> None:
+    """Else an event that the heir applied would be tried again, and parked after enough of that."""
+    stale = claimed(db_session)
+    runs_out(db_session)
+    heir = claimed(db_session)
+    assert [event.event_id for event in heir] == [one.event_id]
+    assert claims.renew(db_session, stale) == []
+    claims.put_back(db_session, stale)
+    assert claimed(db_session) == []
+    claims.mark(db_session, [one.event_id], Outcome(None))
+    db_session.commit()
+    for _ in range(claims.MAX_ATTEMPTS):
+        claims.retry_later(db_session, stale, StripeRefused("Stripe answered 404"))
+    [event] = events()
+    assert (event.state, event.attempts, event.reason) == (StripeEvent.APPLIED, 1, None)
+
+
+def test_what_another_worker_took_over_is_left_out_of_the_batch(desk: Flask) -> None:
+    alice = shopper(desk)
+    assert alice.pay(alice.order()).status == 303
+    alice.sandbox.flush()
+    waiting = claims.claim(db.session(), claims.due(jobs.HANDLERS))
+    assert waiting
+    runs_out(db.session())
+    heirs = claims.claim(db.session(), claims.due(jobs.HANDLERS))
+    for event in waiting:
+        jobs._apply_group(db.session(), event.lease_name, [event], float("inf"))
+    assert (alice.subscription, {event.attempts for event in events(state=StripeEvent.PENDING)}) == (
+        None,
+        {0},
+    )
+    for event in heirs:
+        jobs._apply_group(db.session(), event.lease_name, [event], float("inf"))
+    assert alice.row.status == "active"
+
+
+@contextmanager
+def troubled(statement: str) -> Iterator[None]:
+    """Every write of a subscription ends in this, raised by the database itself."""
+    session = db.session()
+    session.execute(
+        text(
+            "create function trouble() returns trigger language plpgsql as $$ begin"
+            f" {statement}; return new; end $$"
+        )
+    )
+    session.execute(
+        text(
+            "create trigger trouble before insert or update on subscriptions"
+            " for each row execute function trouble()"
+        )
+    )
+    session.commit()
+    try:
+        yield
+    finally:
+        session.rollback()
+        session.execute(text("drop function trouble cascade"))
+        session.commit()
+
+
+def raising(code: str) -> str:
+    return f"raise exception 'trouble' using errcode = '{code}'"
+
+
+PASSING = {
+    "serialization failure": raising("40001"),
+    "deadlock": raising("40P01"),
+    "lock timeout": raising("55P03"),
+    "statement timeout": raising("57014"),
+    "read-only server": raising("25006"),
+    "too many connections": raising("53300"),
+    "disk full": raising("53100"),
+    "connection lost": "perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(1)",
+}
+
+
+@pytest.fixture
+def alice(desk: Flask) -> Shopper:
+    """Somebody who has just paid. Nothing of it is applied."""
+    found = shopper(desk)
+    assert found.pay(found.order()).status == 303
+    found.sandbox.flush()
+    return found
+
+
+def test_a_database_that_is_disturbed_parks_nothing_and_the_whole_unit_is_tried_again(alice: Shopper) -> None:
+    [plan] = {event.subject for event in events(type="customer.subscription.created")}
+    waiting = count(StripeEvent, subject=plan, state=StripeEvent.PENDING)
+    for name, statement in PASSING.items():
+        with troubled(statement), Lines() as lines:
+            jobs.apply_due(db.session())
+            found = events(subject=plan, state=StripeEvent.PENDING)
+            assert (name, len(found), {event.attempts for event in found}) == (name, waiting, {0})
+            assert (name, alice.subscription, alice.mails()) == (name, None, [])
+        assert (name, [line for line in lines.records if line.levelname == "ERROR"]) == (name, [])
+        later(claims.DISTURBED.total_seconds() + 1)
+    apply_all()
+    assert (alice.row.status, count(StripeEvent, state=StripeEvent.PENDING)) == ("active", 0)
+
+
+def test_a_write_that_the_database_refuses_for_good_counts_as_a_failure(alice: Shopper) -> None:
+    [plan] = {event.subject for event in events(type="customer.subscription.created")}
+    with troubled(raising("23514")), Lines() as lines:
+        jobs.apply_due(db.session())
+    found = events(subject=plan, state=StripeEvent.PENDING)
+    assert {(event.attempts, event.reason) for event in found} == {(1, "IntegrityError")}
+    assert [line.getMessage() for line in lines.records if line.levelname == "ERROR"] == ["event not applied"]

@@ -1,0 +1,404 @@
+"""Every form is sent fifty times at once, from one tab, two tabs and other browsers, to the real web processes.
+
+Nobody sees a fault of ours, and what the form asks for happens once, at Stripe and in our rows.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from billing import accounts, catalogue, installation, refresh, writes
+from billing.extensions import db
+from billing.models import (
+    AuditEntry,
+    AuthToken,
+    CheckoutSession,
+    LoginSession,
+    Notice,
+    StripeEvent,
+    StripeWrite,
+    Subscription,
+    SyncRun,
+    User,
+)
+from billing.portal import CHECKS
+from local.mailsink import MailSink
+from tests.conftest import dispose, make_app, make_config
+from tests.doors import COOKIE, code_in, cookie_of, subjects
+from tests.served import Answer, Served, served
+from tests.story import Shopper, config_of, count, shopper
+from tests.support import PASSWORD, Databases, Sandbox, csrf_of, make_event, make_user, sign_in
+from tests.walk import reset_secret
+from tests.watching import all_rows
+
+PRESSES = 50
+TRIES = 5  # of the limits at the doors
+NEW_PASSWORD = "four cold clear words"
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Somebody's browser that has opened a page with a form."""
+
+    cookie: str
+    token: str
+
+
+@dataclass
+class House:
+    """The web processes on a port, the same application in this process for preparing, and the sandbox."""
+
+    app: Flask
+    web: Served
+    sandbox: Sandbox
+    mails: MailSink
+    people: int = field(default=0)
+
+    def newcomer(self, *, subscribed: bool = False, **more: Any) -> Shopper:
+        self.people += 1
+        found = shopper(self.app, f"person{self.people}@example.com", **more)
+        if subscribed:
+            assert found.pay(found.order()).status == 303
+            refresh.person(db.session(), found.user, config_of(self.app), "test")
+        return found
+
+    def admin(self) -> Shopper:
+        return self.newcomer(is_admin=True)
+
+    def browsers(self, person: Shopper) -> list[Browser]:
+        """One with two tabs, and five more."""
+        clients = [person.client]
+        for _ in range(5):
+            client = self.app.test_client()
+            sign_in(client, person.user)
+            clients.append(client)
+        return [opened(client) for client in clients]
+
+    def done_at_stripe(self, operation: str, user_id: int) -> list[str]:
+        """The keys of this person's writes that Stripe carried out, once for each time it did."""
+        rows = db.session.query(StripeWrite).filter_by(operation=operation, user_id=user_id)
+        keys = {row.idempotency_key for row in rows}
+        return [
+            one["idempotency_key"]
+            for one in self.sandbox.look("requests?limit=2000")["requests"]
+            if one["idempotency_key"] in keys and one["status"] == 200 and not one["replayed"]
+        ]
+
+
+def opened(client: FlaskClient, page: str = "/plans") -> Browser:
+    token = csrf_of(client, page)
+    return Browser(cookie_of(client), token)
+
+
+@pytest.fixture(scope="module")
+def house(
+    databases: Databases,
+    mail_sink: MailSink,
+    sandbox_process: Sandbox,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[House]:
+    with databases.copy_of("dunlin_template") as url:
+        config = make_config(url, smtp_port=mail_sink.port, api_base=sandbox_process.url)
+        app = make_app(config)
+        with app.app_context():
+            installation.record(db.session(), config, sandbox_process.account())
+            db.session.commit()
+            catalogue.push(db.session(), app.extensions["catalogue"])
+            app.extensions["sandbox"] = sandbox_process
+            with served(config, tmp_path_factory.mktemp("web")) as web:
+                yield House(app, web, sandbox_process, mail_sink)
+            db.session.remove()
+            dispose()
+
+
+def press(house: House, path: str, browsers: list[Browser], **form: str) -> list[Answer]:
+    """Half of the presses from the first browser, the others from the rest of them, all at the same moment."""
+    rest = browsers[1:] or browsers
+    chosen = [browsers[0] if number % 2 else rest[number // 2 % len(rest)] for number in range(PRESSES)]
+    start, answers = threading.Barrier(PRESSES), []
+
+    def send(browser: Browser) -> None:
+        headers = {
+            "Cookie": f"{COOKIE}={browser.cookie}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        body = urlencode({"csrf_token": browser.token, **form}).encode()
+        start.wait(60)
+        answers.append(house.web.ask("POST", path, body, headers))
+
+    threads = [threading.Thread(target=send, args=(browser,)) for browser in chosen]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    db.session.rollback()
+    assert len(answers) == PRESSES
+    return answers
+
+
+def statuses(answers: list[Answer]) -> set[int]:
+    return {answer.status for answer in answers}
+
+
+def places(answers: list[Answer]) -> set[str]:
+    """Where those were led that were led on."""
+    return {answer.headers["Location"] for answer in answers if answer.status == 303}
+
+
+Case = Callable[[House], None]
+CASES: dict[str, Case] = {}
+# A page that asks Stripe may say that Stripe is slow: with fifty at once, it is.
+SLOW = 503
+
+
+def of(endpoint: str) -> Callable[[Case], Case]:
+    def keep(case: Case) -> Case:
+        CASES[endpoint] = case
+        return case
+
+    return keep
+
+
+@of("auth.signup")
+def _signup(house: House) -> None:
+    email = "newcomer@example.com"
+    strangers = [opened(house.app.test_client(), "/signup") for _ in range(6)]
+    answers = press(house, "/signup", strangers, email=email, password=NEW_PASSWORD)
+    assert Counter(answer.status for answer in answers) == {303: TRIES, 429: PRESSES - TRIES}
+    assert count(AuthToken, kind="confirm", email=email) == count(Notice, kind="code") == TRIES
+    assert count(User, email=email) == 0
+
+
+@of("auth.confirm")
+def _confirm(house: House) -> None:
+    email, config = "confirmed@example.com", config_of(house.app)
+    token = accounts.start_sign_up(db.session(), email, NEW_PASSWORD, None, config.secret_key)
+    db.session.commit()
+    client = house.app.test_client()
+    with client.session_transaction() as cookie:
+        cookie["signup"] = token.id
+    browser = opened(client, "/signup/confirm")
+    subjects(db.session(), config, house.mails, email)
+    answers = press(house, "/signup/confirm", [browser], code=code_in(house.mails, email))
+    assert Counter(answer.status for answer in answers) == {303: 1, 422: PRESSES - 1}
+    [user] = db.session.query(User).filter_by(email=email)
+    assert count(Notice, kind="welcome", user_id=user.id) == count(LoginSession, user_id=user.id) == 1
+
+
+@of("auth.login")
+def _login(house: House) -> None:
+    user = make_user(db.session(), "returning@example.com")
+    strangers = [opened(house.app.test_client(), "/login") for _ in range(6)]
+    answers = press(house, "/login", strangers, email=user.email, password=PASSWORD)
+    assert statuses(answers) <= {303, 429}
+    assert places(answers) == {"/billing"}
+    ways_in = sum(answer.status == 303 for answer in answers)
+    assert count(LoginSession, user_id=user.id) == ways_in
+
+
+@of("auth.logout")
+def _logout(house: House) -> None:
+    person = house.newcomer()
+    mine, *others = house.browsers(person)
+    answers = press(house, "/logout", [mine])
+    assert statuses(answers) <= {303, 400}, "400: the token's session is gone with the first"
+    assert count(LoginSession, user_id=person.id) == len(others)
+
+
+@of("auth.reset")
+def _reset(house: House) -> None:
+    user = make_user(db.session(), "forgetful@example.com")
+    strangers = [opened(house.app.test_client(), "/reset") for _ in range(6)]
+    answers = press(house, "/reset", strangers, email=user.email)
+    assert Counter(answer.status for answer in answers) == {200: TRIES, 429: PRESSES - TRIES}
+    assert count(AuthToken, kind="reset", user_id=user.id) == TRIES
+    assert count(AuthToken, kind="reset", user_id=user.id, used_at=None) == 1, "only the last link works"
+
+
+@of("auth.reset_new")
+def _reset_new(house: House) -> None:
+    user = make_user(db.session(), "renewed@example.com")
+    path = f"/reset/{reset_secret(db.session(), user)}"
+    strangers = [opened(house.app.test_client(), path) for _ in range(2)]
+    answers = press(house, path, strangers, new_password=NEW_PASSWORD)
+    assert Counter(answer.status for answer in answers) == {303: 1, 410: PRESSES - 1}
+    assert count(Notice, kind="pw_changed", user_id=user.id) == 1
+
+
+@of("account.password")
+def _password(house: House) -> None:
+    person = house.newcomer()
+    [mine] = house.browsers(person)[:1]
+    form = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    answers = press(house, "/account/password", [mine], **form)
+    assert Counter(answer.status for answer in answers) == {303: 1, 422: TRIES - 1, 429: PRESSES - TRIES}
+    assert count(Notice, kind="pw_changed", user_id=person.id) == 1
+    assert count(AuditEntry, kind="user.password", user_id=person.id) == 1
+
+
+@of("account.sign_out_others")
+def _sign_out_others(house: House) -> None:
+    person = house.newcomer()
+    mine = house.browsers(person)[0]
+    assert statuses(press(house, "/account/signout-others", [mine])) == {303}
+    assert count(LoginSession, user_id=person.id) == 1
+
+
+def one_session(house: House, person: Shopper, answers: list[Answer]) -> None:
+    """Whoever was led on was led to the same page of Stripe; there is one customer and one Session."""
+    assert statuses(answers) <= {303, SLOW}
+    writes.finish_open(db.session())
+    [url] = places(answers)
+    listed = house.sandbox.stripe.checkout.sessions.list({"customer": person.customer})["data"]
+    assert [one["url"] for one in listed] == [url]
+    assert count(CheckoutSession, user_id=person.id) == 1
+    for operation in ("customer.create", "checkout.session.create"):
+        assert len(house.done_at_stripe(operation, person.id)) == 1
+        assert count(StripeWrite, operation=operation, user_id=person.id, state="done") == 1
+
+
+@of("orders.start_subscription")
+def _order(house: House) -> None:
+    person = house.newcomer()
+    answers = press(house, "/checkout", house.browsers(person), plan="pro", interval="month")
+    one_session(house, person, answers)
+
+
+@of("orders.start_payment")
+def _buy(house: House) -> None:
+    person = house.newcomer()
+    one_session(house, person, press(house, "/buy/credits-100", house.browsers(person)))
+
+
+@of("portal.open_portal")
+def _portal(house: House) -> None:
+    """Each click has a link of its own; none changes anything."""
+    person = house.newcomer(subscribed=True)
+    before = all_rows(db.session())["subscriptions"]
+    answers = press(house, "/billing/portal/home", house.browsers(person))
+    assert statuses(answers) <= {303, SLOW}
+    led = [answer for answer in answers if answer.status == 303]
+    assert len(led) == len(places(answers)) > 0
+    done = house.done_at_stripe("billing_portal.session.create", person.id)
+    assert len(done) == len(set(done)) >= len(led)
+    assert all_rows(db.session())["subscriptions"] == before
+
+
+@of("portal.check_again")
+def _check(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    mails = count(Notice, user_id=person.id)
+    answers = press(house, "/billing/check", house.browsers(person))
+    assert statuses(answers) <= {303, SLOW}
+    assert count(StripeEvent, source="customer", user_id=person.id) <= CHECKS
+    assert (count(Subscription, user_id=person.id), count(Notice, user_id=person.id)) == (1, mails)
+
+
+@of("portal.resume")
+def _resume(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    house.sandbox.stripe.subscriptions.update(person.row.stripe_id, {"cancel_at_period_end": True})
+    refresh.person(db.session(), person.user, config_of(house.app), "test")
+    answers = press(house, "/billing/resume", house.browsers(person))
+    assert statuses(answers) <= {303, SLOW}
+    assert len(house.done_at_stripe("subscription.update", person.id)) == 1
+    assert count(StripeWrite, operation="subscription.update", user_id=person.id) == 1
+    stripe_id = person.row.stripe_id
+    assert house.sandbox.stripe.subscriptions.retrieve(stripe_id)["cancel_at_period_end"] is False
+
+
+@of("ledger.open_invoice")
+def _invoice(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    before = all_rows(db.session())
+    answers = press(house, f"/invoices/{person.invoices[0].stripe_id}/open", house.browsers(person))
+    assert statuses(answers) <= {303, SLOW}
+    assert len(places(answers)) == 1
+    after = all_rows(db.session())
+    assert {name for name in after if after[name] != before[name]} <= {"login_sessions"}
+
+
+def newest_event(person: Shopper) -> str:
+    found = db.session.query(StripeEvent).filter_by(user_id=person.id, state=StripeEvent.APPLIED)
+    return str(found.order_by(StripeEvent.received_at.desc())[0].event_id)
+
+
+@of("admin.run")
+def _run(house: House) -> None:
+    person, admin = house.newcomer(subscribed=True), house.admin()
+    event_id, mails = newest_event(person), count(Notice, user_id=person.id)
+    money = {
+        name: all_rows(db.session(), but=("fetch_no", "fetched_at"))[name]
+        for name in ("invoices", "payments")
+    }
+    answers = press(house, f"/admin/events/{event_id}/run", house.browsers(admin))
+    assert statuses(answers) <= {303, SLOW}
+    assert count(Notice, user_id=person.id) == mails
+    rows = all_rows(db.session(), but=("fetch_no", "fetched_at"))
+    assert {name: rows[name] for name in money} == money
+    assert count(Subscription, user_id=person.id, status="active") == 1
+
+
+@of("admin.rehearse")
+def _rehearse(house: House) -> None:
+    person, admin = house.newcomer(subscribed=True), house.admin()
+    browsers, event_id = house.browsers(admin), newest_event(person)
+    before = all_rows(db.session())
+    answers = press(house, f"/admin/events/{event_id}/rehearse", browsers)
+    assert statuses(answers) <= {200, 303, SLOW}
+    after = all_rows(db.session())
+    assert {name for name in after if after[name] != before[name]} <= {"leases", "login_sessions"}
+
+
+@of("admin.sync")
+def _sync(house: House) -> None:
+    person, admin = house.newcomer(subscribed=True), house.admin()
+    mails = count(Notice, user_id=person.id)
+    answers = press(house, f"/admin/subscribers/{person.id}/sync", house.browsers(admin))
+    assert statuses(answers) <= {303, SLOW}
+    assert (count(Subscription, user_id=person.id), count(Notice, user_id=person.id)) == (1, mails)
+
+
+@of("admin.ask_reconciler")
+def _reconcile(house: House) -> None:
+    answers = press(house, "/admin/reconciler", house.browsers(house.admin()))
+    assert statuses(answers) == {303}
+    assert count(SyncRun, started_at=None) == 1, "one that waits is enough"
+
+
+@of("webhooks.receive")
+def _webhook(house: House) -> None:
+    event = make_event("customer.subscription.updated", {"id": "sub_pressed", "object": "subscription"})
+    body, start, answers = json.dumps(event).encode(), threading.Barrier(PRESSES), []
+
+    def send() -> None:
+        start.wait(60)
+        answers.append(house.web.deliver(body).status)
+
+    threads = [threading.Thread(target=send) for _ in range(PRESSES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(answers) == {200: PRESSES}
+    assert count(StripeEvent, event_id=event["id"]) == 1
+
+
+def test_every_form_there_is_has_a_case_here(house: House) -> None:
+    forms = {rule.endpoint for rule in house.app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    assert set(CASES) == forms, "say what fifty presses of the new form may do"
+
+
+@pytest.mark.parametrize("endpoint", CASES)
+def test_fifty_presses_at_once_are_one_effect_and_no_fault(house: House, endpoint: str) -> None:
+    CASES[endpoint](house)

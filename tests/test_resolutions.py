@@ -1,0 +1,158 @@
+"""What became of a lost write, where more than the write itself is at stake: a second payment, a changed mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+
+from billing import checkout, registry, writes
+from billing.errors import StripeUnavailable
+from billing.extensions import db
+from billing.installation import public_id
+from billing.models import CheckoutSession, StripeWrite
+from billing.resolutions import RESOLUTIONS
+from billing.stripe_client import OPERATIONS
+from billing.write_request import WriteRequest
+from tests.registry import LEASE_OVER, audited, customer_of, over_a_wire, perform, row_of, sweep, time_passes
+from tests.story import Shopper, catch_up, config_of, count, shopper
+from tests.support import Sandbox
+from tests.wire import Sent, Wire, cut, error
+
+
+@pytest.fixture
+def alice(desk: Flask) -> Shopper:
+    return shopper(desk)
+
+
+@pytest.fixture
+def wire(desk: Flask, sandbox_process: Sandbox) -> Iterator[Wire]:
+    with over_a_wire(desk, sandbox_process) as found:
+        yield found
+
+
+def open_at_stripe(person: Shopper) -> list[str]:
+    listed = person.sandbox.stripe.checkout.sessions.list({"customer": person.customer, "status": "open"})
+    return [one["id"] for one in listed["data"]]
+
+
+def test_every_operation_says_what_became_of_it() -> None:
+    assert set(RESOLUTIONS) == set(OPERATIONS)
+
+
+def test_a_session_that_is_found_when_another_one_was_opened_is_closed_and_can_never_be_paid(
+    alice: Shopper,
+) -> None:
+    alice.sandbox.control("trouble", api="applied_then_500", api_path="/v1/checkout/sessions", times=1)
+    assert alice.post("/buy/credits-100").status_code == 503
+    bought = alice.buy()
+    assert len(open_at_stripe(alice)) == 2
+    assert sweep() == 1, "it is found"
+    assert sweep() == 1, "and closed"
+    assert sweep() == 0
+    assert open_at_stripe(alice) == [bought]
+    assert count(CheckoutSession, status="open", superseded_at=None) == 1
+
+
+def test_a_session_whose_place_was_freed_while_it_was_made_is_not_shown_but_another_one(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    """As when the same press in another tab was answered with a 5xx meanwhile."""
+    made: list[Sent] = []
+
+    def free_the_place(sent: Sent) -> Any:
+        if sent.method == "POST" and sent.path == "/v1/checkout/sessions":
+            made.append(sent)
+            if len(made) == 1:
+                with psycopg.connect(config_of(desk).database_url.replace("+psycopg", "")) as other:
+                    other.execute("update checkout_sessions set superseded_at = now()")
+        return wire.pass_on(sent)
+
+    wire.answer = free_the_place
+    shown = alice.buy()
+    assert len(made) == 2
+    while sweep():
+        pass
+    assert open_at_stripe(alice) == [shown]
+
+
+def test_what_a_person_wished_an_hour_ago_is_not_done_to_them_now(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    alice.subscribe()
+    api = alice.sandbox.stripe.subscriptions
+    api.update(alice.row.stripe_id, {"cancel_at_period_end": True})
+    catch_up(desk)
+    wire.answer = cut
+    assert alice.post("/billing/resume").status_code == 503
+    wire.answer = wire.pass_on
+    wire.seen.clear()
+    assert sweep(timedelta(hours=1, minutes=1)) == 1
+    assert wire.writes == []
+    assert api.retrieve(alice.row.stripe_id)["cancel_at_period_end"] is True
+    assert (count(StripeWrite, state="failed"), audited("write.failed")) == (1, [False])
+    assert alice.post("/billing/resume").status_code == 303
+    assert alice.post("/billing/resume").status_code == 303
+    assert api.retrieve(alice.row.stripe_id)["cancel_at_period_end"] is False, "asked for anew, it is done"
+
+
+def test_a_price_whose_lookup_key_another_price_took_meanwhile_does_not_take_it_back(
+    desk: Flask, sandbox_process: Sandbox, wire: Wire
+) -> None:
+    api, key = sandbox_process.stripe, f"taken-{public_id(db.session())}"
+    product = api.products.create({"name": "Taken"})["id"]
+    params = {"product": product, "unit_amount": 700, "currency": "eur", "lookup_key": key}
+    request = WriteRequest("price.create", f"price:{key}:700", {**params, "transfer_lookup_key": True})
+    wire.answer = lambda sent: error(500)
+    with pytest.raises(StripeUnavailable):
+        perform(request)
+    wire.answer = wire.pass_on
+    newer = api.prices.create({**params, "unit_amount": 900})["id"]
+    assert sweep() == 1
+    assert (row_of(request).state, row_of(request).error) == ("failed", "superseded")
+    assert [one["id"] for one in api.prices.list({"product": product})["data"]] == [newer]
+
+
+def test_a_session_that_was_paid_before_it_could_be_closed_stays_the_persons_own(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    session_id = alice.buy()
+    row = db.session.query(CheckoutSession).filter_by(stripe_id=session_id).one()
+    request = checkout.expire_request(row)
+    wire.answer = lambda sent: error(500)
+    with pytest.raises(StripeUnavailable):
+        perform(request)
+    wire.answer = wire.pass_on
+    assert alice.pay(session_id).status == 303
+    assert sweep() == 1
+    assert (row_of(request).state, row_of(request).error) == ("failed", "complete")
+    catch_up(desk)
+    assert count(CheckoutSession, stripe_id=session_id, status="complete", superseded_at=None) == 1
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=2)])
+def test_a_process_whose_clock_is_wrong_neither_takes_over_a_lease_nor_gives_up_a_key(
+    desk: Flask, wire: Wire, alice: Shopper, monkeypatch: pytest.MonkeyPatch, skew: timedelta
+) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Wrong:
+            return super().now(tz) + skew
+
+    request = customer_of(alice)
+    registry.record(db.session(), request)
+    row = registry.lease(db.session(), StripeWrite.name == request.name)
+    assert row is not None
+    monkeypatch.setattr("billing.clock.datetime", Wrong)
+    assert registry.lease(db.session(), StripeWrite.name == request.name) is None
+    monkeypatch.undo()
+    time_passes(LEASE_OVER)
+    monkeypatch.setattr("billing.clock.datetime", Wrong)
+    first = row_of(request).idempotency_key
+    assert writes.finish_open(db.session()) == 1
+    assert [sent.key for sent in wire.writes] == [first]
+    assert row_of(request).state == "done"

@@ -1,0 +1,197 @@
+"""One write of each operation of the registry, made from scratch at a sandbox, and how often Stripe did it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+
+from billing import checkout, people, second
+from billing.extensions import db
+from billing.installation import public_id
+from billing.models import CheckoutSession, User
+from billing.write_request import WriteRequest
+from tests.story import config_of
+from tests.support import Sandbox, make_user
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """``effects``: how often Stripe did what ``request`` asks for."""
+
+    request: WriteRequest
+    effects: Callable[[], int]
+
+
+class Wishes:
+    """Builds wishes for people, products and subscriptions that nobody else has."""
+
+    def __init__(self, app: Flask, sandbox: Sandbox) -> None:
+        self._app, self._sandbox, self._api = app, sandbox, sandbox.stripe
+        self._installation = public_id(db.session())
+        product = self._api.products.create({"name": "Thing"})["id"]
+        self._price = self._new_price({"currency": "eur", "product": product})
+        self._plan = self._new_price(
+            {"currency": "eur", "product": product, "recurring": {"interval": "month"}}
+        )
+
+    def of(self, operation: str) -> Wanted:
+        return BUILDERS[operation](self, next(_numbers))
+
+    def _new_price(self, params: dict[str, Any]) -> str:
+        return str(self._api.prices.create({"unit_amount": 1500, **params})["id"])
+
+    def _person(self, number: int, *, customer: bool = True) -> User:
+        email = f"person{number}@example.com"
+        made = self._api.customers.create(
+            {
+                "email": email,
+                "payment_method": "pm_card_visa",
+                "invoice_settings": {"default_payment_method": "pm_card_visa"},
+            }
+        )["id"] if customer else None  # fmt: skip
+        return make_user(db.session(), email, customer=made)
+
+    def customer(self, number: int) -> Wanted:
+        user = self._person(number, customer=False)
+        request = people.create_customer(user, self._installation)
+        listed = {"email": user.email, "limit": 100}
+        return Wanted(request, lambda: len(self._api.customers.list(listed)["data"]))
+
+    def product(self, number: int) -> Wanted:
+        params = {
+            "name": f"Thing {number}",
+            "metadata": {"plan": f"thing-{number}", "installation": self._installation},
+        }
+        request = WriteRequest("product.create", f"product:thing-{number}", params)
+        return Wanted(request, lambda: self._count(self._api.products.list({"limit": 100}), params["name"]))
+
+    def _count(self, page: Any, name: Any) -> int:
+        return sum(one["name"] == name for one in page["data"])
+
+    def price(self, number: int) -> Wanted:
+        product = self._api.products.create({"name": f"Priced {number}"})["id"]
+        params = {
+            "product": product,
+            "unit_amount": 700,
+            "currency": "eur",
+            "lookup_key": f"thing-{self._installation}-{number}",
+            "metadata": {"plan": "thing"},
+            "transfer_lookup_key": False,
+        }
+        request = WriteRequest("price.create", f"price:thing-{number}:700", params)
+        return Wanted(request, lambda: len(self._api.prices.list({"product": product})["data"]))
+
+    def _row(self, user: User) -> CheckoutSession:
+        """The person's place, taken as the check page takes it."""
+        order = checkout.Order("payment", "credits-100", "100 credits", self._price)
+        row = checkout.begin(db.session(), user, order)
+        assert isinstance(row, CheckoutSession)
+        db.session.commit()
+        return row
+
+    def session(self, number: int) -> Wanted:
+        user = self._person(number)
+        row, config = self._row(user), config_of(self._app)
+        request = checkout.create_request(row, user, "100 credits", config, self._installation)
+        listed = {"customer": user.stripe_customer_id, "limit": 100}
+        db.session.rollback()
+        return Wanted(request, lambda: len(self._api.checkout.sessions.list(listed)["data"]))
+
+    def expiry(self, number: int) -> Wanted:
+        user = self._person(number)
+        row = self._row(user)
+        made = self._api.checkout.sessions.create(
+            {
+                "mode": "payment",
+                "customer": user.stripe_customer_id,
+                "line_items": [{"price": self._price, "quantity": 1}],
+                "success_url": "http://127.0.0.1:9/ok",
+            }
+        )["id"]
+        row.stripe_id, row.status = made, "open"
+        db.session.commit()
+        request = checkout.expire_request(row)
+        db.session.rollback()
+        return Wanted(request, lambda: int(self._api.checkout.sessions.retrieve(made)["status"] == "expired"))
+
+    def portal(self, number: int) -> Wanted:
+        user = self._person(number)
+        params = {"customer": user.stripe_customer_id, "return_url": "http://127.0.0.1:9/billing"}
+        request = WriteRequest(
+            "billing_portal.session.create", f"portal:{user.id}:{number}", params, user_id=user.id
+        )
+        db.session.rollback()
+        return Wanted(request, lambda: self._portals(params["customer"]))
+
+    def _portals(self, customer: Any) -> int:
+        """There is no list of them: those that were answered and were not a replay."""
+        return sum(
+            one["path"] == "/v1/billing_portal/sessions"
+            and one["params"].get("customer") == customer
+            and one["status"] == 200
+            and not one["replayed"]
+            for one in self._sandbox.look("requests?limit=200")["requests"]
+        )
+
+    def _subscription(self, user: User, **more: Any) -> str:
+        params = {"customer": user.stripe_customer_id, "items": [{"price": self._plan}], **more}
+        return str(self._api.subscriptions.create(params)["id"])
+
+    def keep(self, number: int) -> Wanted:
+        user = self._person(number)
+        stripe_id = self._subscription(user, cancel_at_period_end=True)
+        params = {"cancel_at_period_end": False}
+        request = WriteRequest("subscription.update", f"keep:{stripe_id}:1", params, stripe_id, user.id)
+        db.session.rollback()
+        return Wanted(
+            request,
+            lambda: int(not self._api.subscriptions.retrieve(stripe_id)["cancel_at_period_end"]),
+        )
+
+    def cancel(self, number: int) -> Wanted:
+        user = self._person(number)
+        stripe_id = self._subscription(user)
+        params = {"cancellation_details": {"comment": second.WORDS}}
+        name = f"second-cancel:{stripe_id}"
+        request = WriteRequest("subscription.cancel", name, params, stripe_id, user.id)
+        db.session.rollback()
+        return Wanted(
+            request, lambda: int(self._api.subscriptions.retrieve(stripe_id)["status"] == "canceled")
+        )
+
+    def refund(self, number: int) -> Wanted:
+        user = self._person(number)
+        intent = self._api.payment_intents.create(
+            {
+                "amount": 2000,
+                "currency": "eur",
+                "customer": user.stripe_customer_id,
+                "payment_method": "pm_card_visa",
+                "confirm": True,
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            }
+        )["id"]
+        name = f"second-refund:in_{number}"
+        params = {"payment_intent": intent, "reason": "duplicate", "metadata": {"write": name}}
+        request = WriteRequest("refund.create", name, params, user_id=user.id)
+        db.session.rollback()
+        return Wanted(request, lambda: len(self._api.refunds.list({"payment_intent": intent})["data"]))
+
+
+BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
+    "customer.create": Wishes.customer,
+    "product.create": Wishes.product,
+    "price.create": Wishes.price,
+    "checkout.session.create": Wishes.session,
+    "checkout.session.expire": Wishes.expiry,
+    "billing_portal.session.create": Wishes.portal,
+    "subscription.update": Wishes.keep,
+    "subscription.cancel": Wishes.cancel,
+    "refund.create": Wishes.refund,
+}
