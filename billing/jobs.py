@@ -37,7 +37,7 @@ from billing.errors import StaleLease, StripeRefused
 from billing.extensions import db
 from billing.installation import current, public_id
 from billing.models import StripeEvent
-from billing.payloads import customer
+from billing.payloads import customer, invoice_subscription
 from billing.queues import JobTimeout
 from billing.syncing import Cause, Outcome
 
@@ -68,8 +68,24 @@ class Sync:
     customer: Callable[[Any], str | None]
 
 
+def _fetch_invoice(stripe_id: str, hints: list[str]) -> Any:
+    """The invoice alone, or its subscription with it where it has one that the event did not name in a known way."""
+    found = invoices.fetch(stripe_id, hints)
+    plan = invoice_subscription(found)
+    return subscriptions.fetch(plan, [stripe_id]) if plan else found
+
+
+def _write_invoice(session: Session, found: Any, cause: Cause) -> Outcome:
+    whole = isinstance(found, subscriptions.Fetched)
+    return subscriptions.write(session, found, cause) if whole else invoices.write(session, found, cause)
+
+
+def _customer_of_invoice(found: Any) -> str | None:
+    return customer(found.subscription if isinstance(found, subscriptions.Fetched) else found)
+
+
 SUBSCRIPTION = Sync(subscriptions.fetch, subscriptions.write, lambda found: customer(found.subscription))
-INVOICE = Sync(invoices.fetch, invoices.write, customer)
+INVOICE = Sync(_fetch_invoice, _write_invoice, _customer_of_invoice)
 SESSION = Sync(checkout.fetch, checkout.write, lambda found: customer(found.session))
 PAYMENT = Sync(payments.fetch_intent, payments.write_payment, lambda found: customer(found.intent))
 DISPUTE = Sync(payments.fetch_dispute, payments.write_dispute, lambda found: customer(found.get("charge")))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from billing import audit, dunning, invoices, stripe_client
 from billing.clock import from_stripe
-from billing.models import Dispute, Invoice, Payment, Subscription, User
+from billing.models import CheckoutSession, Dispute, Invoice, Payment, Subscription, User
 from billing.payloads import Object, invoice_subscription, ref
 from billing.people import owner
 from billing.syncing import Cause, Outcome
@@ -45,10 +45,10 @@ def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Ou
         return write_intent(session, fetched.intent, cause)
     found = select(Invoice).where(Invoice.stripe_id == fetched.invoice, Invoice.user_id == user.id)
     row = session.execute(found.with_for_update()).scalar()
-    if row is None and fetched.refunded is not None:
+    if row is None and fetched.refunded is not None and owner(session, fetched.refunded, cause.installation):
         row = _bring_invoice(session, user, fetched.refunded, cause)
     if row is None:
-        return Outcome(user.id, "the invoice's own event brings it")
+        return Outcome(user.id, "the invoice's own event brings it, if it is ours")
     before, refunded = audit.picture(row), refunded_of(fetched.intent)
     _tell_of_refund(session, user, row, row.stripe_id, refunded, cause)
     row.amount_refunded = refunded
@@ -65,14 +65,14 @@ def _bring_invoice(session: Session, user: User, found: Object, cause: Cause) ->
 def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
     """Bring the row of a one-off payment to Stripe's PaymentIntent; grant it once, when it succeeded."""
     user = owner(session, intent, cause.installation)
-    item = (intent.get("metadata") or {}).get("plan")
+    item = _bought(session, user, intent) if user else None
     if user is None or not item or not intent.get("id"):
         return Outcome(user.id if user else None, "not a one-off payment of this installation")
     found = select(Payment).where(Payment.payment_intent == intent["id"]).with_for_update()
     row = session.execute(found).scalar()
     before = audit.picture(row) if row else {}
     if row is None:
-        row = Payment(payment_intent=intent["id"], amount_refunded=0)
+        row = Payment(payment_intent=intent["id"], product=item, amount_refunded=0)
         session.add(row)
     row.user_id = user.id
     _copy_intent(row, intent, cause)
@@ -87,7 +87,8 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
 
 
 def _copy_intent(row: Payment, intent: Object, cause: Cause) -> None:
-    row.product, row.created = intent["metadata"]["plan"], from_stripe(intent["created"]) or cause.now
+    row.product = (intent.get("metadata") or {}).get("plan") or row.product
+    row.created = from_stripe(intent["created"]) or cause.now
     row.status, row.amount, row.currency = intent["status"], intent["amount"], intent["currency"]
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
     if row.status != "succeeded":
@@ -100,6 +101,16 @@ def payment_as_written(row: Payment, intent: Object, cause: Cause) -> None:
     row.amount_refunded = refunded_of(intent)
     if row.status == "succeeded":
         row.fulfilled_at = row.fulfilled_at or cause.now
+
+
+def _bought(session: Session, user: User, intent: Object) -> str | None:
+    """The catalogue's name of what was bought: as the metadata has it, else as our own order does. Metadata can be
+    emptied in the dashboard, and nobody may lose for that what they paid for."""
+    order = select(CheckoutSession.item).where(
+        CheckoutSession.payment_intent == ref(intent), CheckoutSession.user_id == user.id
+    )
+    named = (intent.get("metadata") or {}).get("plan")
+    return named or session.execute(order.limit(1)).scalar()
 
 
 def fetch_dispute(stripe_id: str, hints: list[str]) -> Object:

@@ -31,10 +31,15 @@ def of_customer(session: Session, customer: str) -> User | None:
 
 
 def foreign(thing: Object, installation: str) -> bool:
-    """Whether the object says that another installation made it."""
-    metadata = thing.get("metadata")
-    tagged = metadata.get("installation") if isinstance(metadata, dict) else None
-    return bool(tagged) and tagged != installation
+    """Whether the object, or the subscription that an invoice is of, says that another installation made it."""
+    parent = thing.get("parent")
+    details = parent.get("subscription_details") if isinstance(parent, dict) else None
+    for said in (thing, details):
+        metadata = said.get("metadata") if isinstance(said, dict) else None
+        tagged = metadata.get("installation") if isinstance(metadata, dict) else None
+        if tagged and tagged != installation:
+            return True
+    return False
 
 
 def create_customer(user: User, installation: str) -> WriteRequest:

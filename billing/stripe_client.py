@@ -128,8 +128,16 @@ def call(operation: str, target: str | None, params: Object, key: str) -> Object
 
 
 def get_subscription(stripe_id: str) -> Object:
-    """The subscription with its card and its customer's card, each expanded."""
-    return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": CARDS}))
+    """The subscription with its card and its customer's card, each expanded.
+
+    A customer that was deleted has no settings to expand; its subscription must still be seen to have ended.
+    """
+    try:
+        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": CARDS}))
+    except StripeRefused as problem:
+        if problem.status != 400:
+            raise
+        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": CARDS[:1]}))
 
 
 def get_invoice(stripe_id: str) -> Object:

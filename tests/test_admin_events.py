@@ -62,17 +62,21 @@ def test_events_are_listed_with_what_became_of_them(desk_of_admin: FlaskClient, 
     assert 'action="/admin/events/evt_other/run"' not in page.text
 
 
-def test_the_head_says_what_came_last_what_waits_and_what_failed(
+def test_the_head_says_what_came_last_what_waits_what_failed_and_what_is_of_another_version(
     desk_of_admin: FlaskClient, db_session: Session
 ) -> None:
     for state, hours in (("pending", 3), ("pending", 2), ("parked", 4), ("parked", 5), ("applied", 1)):
         rows.stripe_event(db_session, state=state, received_at=rows.NOW - timedelta(hours=hours))
     rows.stripe_event(db_session, "dunlin.refresh", source="reconciler", received_at=rows.NOW)
+    for hours, version in ((1, "2024-06-20"), (2, None), (30, "2024-06-20")):
+        moment = rows.NOW - timedelta(hours=hours, minutes=1)
+        rows.stripe_event(db_session, state="applied", received_at=moment, api_version=version)
     page = desk_of_admin.get("/admin/events").text
     head = dict(re.findall(r"<dt>([^<]*)</dt><dd>(?:<time[^>]*>)?([^<]*)", page))
     assert head["Last webhook received"].endswith(f"{rows.NOW - timedelta(hours=1):%H:%M} UTC")
     assert head["Oldest not applied"].endswith(f"{rows.NOW - timedelta(hours=3):%H:%M} UTC")
     assert head["Failed"] == "2"
+    assert head["Of another API version, last 24 hours"] == "2"
 
 
 def test_events_are_filtered_by_state_and_type(desk_of_admin: FlaskClient, db_session: Session) -> None:

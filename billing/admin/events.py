@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import literal, or_, select, tuple_
+from sqlalchemy import func, literal, or_, select, tuple_
 from sqlalchemy.orm import aliased, defer
 
 from billing import jobs, running, tags
@@ -15,6 +16,7 @@ from billing.admin import bp, links, paging
 from billing.admin.details import Pairs
 from billing.extensions import db
 from billing.models import StripeEvent, User
+from billing.stripe_client import API_VERSION
 
 STATES = [(state, tag[0]) for state, tag in tags.EVENTS.items()]
 CHANGES = 50
@@ -104,14 +106,25 @@ def _summary() -> Pairs:
     last = select(arrived).where(StripeEvent.source == "webhook").order_by(arrived.desc()).limit(1)
     waiting = select(arrived).where(StripeEvent.state == StripeEvent.PENDING).order_by(arrived).limit(1)
     failed = select(StripeEvent.event_id).where(StripeEvent.state == StripeEvent.PARKED)
+    other = StripeEvent.source == "webhook", StripeEvent.api_version.is_distinct_from(API_VERSION)
+    odd = select(StripeEvent.event_id).where(arrived > func.now() - timedelta(days=1), *other)
     row = db.session.execute(
-        select(last.scalar_subquery(), waiting.scalar_subquery(), paging.counted(failed).scalar_subquery())
+        select(
+            last.scalar_subquery(),
+            waiting.scalar_subquery(),
+            *(paging.counted(some).scalar_subquery() for some in (failed, odd)),
+        )
     ).one()
     return [
         ("Last webhook received", links.moment(row[0]) if row[0] else "none yet"),
         ("Oldest not applied", links.moment(row[1]) if row[1] else "none"),
-        ("Failed", f"{paging.COUNTED:,}+" if row[2] > paging.COUNTED else f"{row[2]:,}"),
+        ("Failed", _number(row[2])),
+        ("Of another API version, last 24 hours", _number(row[3])),
     ]
+
+
+def _number(counted: int) -> str:
+    return f"{paging.COUNTED:,}+" if counted > paging.COUNTED else f"{counted:,}"
 
 
 def again(row: StripeEvent) -> str | None:
