@@ -113,7 +113,7 @@ def compare(session: Session, kind: Kind, objects: list[Object]) -> Batch:
         row, user_id = rows.get(one["id"]), users[customer_of(one) or ""]
         if one.get("unanswered"):
             differs: tuple[str, ...] = (UNANSWERED,)
-        elif kind is PAYMENTS and "plan" not in (one.get("metadata") or {}):
+        elif kind is PAYMENTS and row is None and "plan" not in (one.get("metadata") or {}):
             differs = _refund_differs(session, one)
         elif row is None:
             differs = (MISSING,) if kind.due(one) else ()

@@ -10,6 +10,7 @@ DunlinError
 ├── WriteUnknown           a write was sent and its outcome is not known yet
 ├── WriteConflict          one write name was used with two different sets of parameters
 ├── StaleLease             another worker took over; nothing was written
+├── PassStopped            the process was told to end in the middle of a pass of the reconciler
 ├── BadEvent               a request to the webhook endpoint that is not a Stripe event for us
 │   ├── BadSignature       nobody who knows a signing secret sent it, or not lately
 │   └── ForeignEvent       rightly signed, and of the other mode or of an account that is not ours
@@ -68,6 +69,10 @@ class WriteConflict(DunlinError):
 
 class StaleLease(DunlinError):
     """The lease ran out or was taken over before the write; the write changed nothing."""
+
+
+class PassStopped(DunlinError):
+    """The process was told to end. What was begun is left as a kill would leave it, and the next pass goes on."""
 
 
 class BadEvent(DunlinError):

@@ -49,7 +49,11 @@ def apply(
 def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscription | None = None) -> None:
     """Bring a row, be it in a session or not, to Stripe's invoice."""
     _copy(row, found, _intent(found), cause)
-    if row.status == "open" and (row.attempt_count or row.needs_action):
+    if (
+        row.status != "open"
+    ):  # whether we heard of a failed try must not be told by the row of what is settled
+        row.first_failed_at = None
+    elif row.attempt_count or row.needs_action:
         row.first_failed_at = (
             _first_try(found)
             or row.first_failed_at

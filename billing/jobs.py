@@ -33,7 +33,7 @@ from billing import (
     writes,
 )
 from billing.claims import Due
-from billing.errors import StaleLease, StripeRefused
+from billing.errors import PassStopped, StaleLease, StripeRefused
 from billing.extensions import db
 from billing.installation import current, public_id
 from billing.models import StripeEvent
@@ -271,7 +271,7 @@ def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float
         session.rollback()
         log.warning("lease lost before the write", extra={"subject": subject})
         claims.put_back(session, events)
-    except JobTimeout:
+    except (JobTimeout, PassStopped):
         session.rollback()
         raise
     except Exception as problem:  # noqa: BLE001 any error of one object must not stop the others; it is kept and retried

@@ -6,6 +6,7 @@ Whatever a page or a webhook needs is asked at once; only what runs inside ``unh
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,12 +15,13 @@ from contextvars import ContextVar
 from typing import Any
 
 from billing import deadline
-from billing.errors import StripeUnavailable
+from billing.errors import PassStopped, StripeUnavailable
 
 A_SECOND = 10
 # Half a minute in all, and well within a lease; a limit that lasts longer stops the pass, and the next one goes on.
 PATIENCE = (1.0, 2.0, 4.0, 8.0, 15.0)
 TOO_MANY = 429
+_stop: ContextVar[threading.Event | None] = ContextVar("when to stop asking", default=None)
 _left: ContextVar[deque[float] | None] = ContextVar("when the last calls left", default=None)
 
 Ask = Callable[[Callable[[Any], Any]], dict[str, Any]]
@@ -33,6 +35,16 @@ def unhurried() -> Iterator[None]:
         yield
     finally:
         _left.reset(token)
+
+
+@contextmanager
+def until(stop: threading.Event) -> Iterator[None]:
+    """Inside, in this thread, what is asked in no hurry ends with PassStopped once ``stop`` is set."""
+    token = _stop.set(stop)
+    try:
+        yield
+    finally:
+        _stop.reset(token)
 
 
 def kept(ask: Ask) -> Ask:
@@ -49,13 +61,18 @@ def kept(ask: Ask) -> Ask:
             except StripeUnavailable as problem:
                 if problem.status != TOO_MANY or wait >= deadline.left():
                     raise
-            time.sleep(wait)
+            _wait(wait)
         return ask(send)
 
     return slowly
 
 
 def _take_a_turn(left: deque[float]) -> None:
-    if len(left) == A_SECOND:
-        time.sleep(max(0.0, left[0] + 1 - time.monotonic()))
+    _wait(left[0] + 1 - time.monotonic() if len(left) == A_SECOND else 0)
     left.append(time.monotonic())
+
+
+def _wait(seconds: float) -> None:
+    stop = _stop.get() or threading.Event()
+    if stop.wait(max(0.0, seconds)):
+        raise PassStopped("the process was told to end")

@@ -17,7 +17,7 @@ from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from billing import accounts, healing, jobs, leases, lights, outbox, queues, running, throttle, writes
+from billing import accounts, healing, jobs, leases, lights, outbox, pace, queues, running, throttle, writes
 from billing.config import Config
 from billing.extensions import db
 from billing.installation import current
@@ -79,9 +79,8 @@ def run(app: Flask, stop: threading.Event) -> None:
                 db.session.remove()
         stop.wait(TICK_SECONDS)
     if lease is not None:
-        _give_back(
-            app, lease
-        )  # at once: the next leader need not wait for our lanes, whose work may be done twice
+        # At once: the next leader need not wait for our lanes, whose work may be done twice.
+        _give_back(app, lease)
     for lane in lanes.values():
         lane.join()
 
@@ -100,7 +99,7 @@ def _begin_lanes(
 
 def _drive(app: Flask, plan: list[Duty], stop: threading.Event) -> None:
     """One round of a lane, on a connection of its own."""
-    with app.app_context():
+    with app.app_context(), pace.until(stop):
         try:
             _work(db.session(), plan, stop)
         except SQLAlchemyError as problem:

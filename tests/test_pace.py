@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import pytest
 from flask import Flask
 
 from billing import pace, stripe_client
-from billing.errors import StripeUnavailable
+from billing.errors import PassStopped, StripeUnavailable
 from tests.registry import over_a_wire
 from tests.wire import Wire, error, ok
 
@@ -47,10 +48,23 @@ def test_a_limit_that_lasts_stops_the_pass_and_never_holds_up_a_page(
     wire.answer = lambda sent: error(429, code="rate_limit")
     with pytest.raises(StripeUnavailable), pace.unhurried():
         stripe_client.get_account()
-    assert len(wire.seen) == 3
+    patient = len(wire.seen)
     with pytest.raises(StripeUnavailable):
         stripe_client.get_account()
-    assert len(wire.seen) == 4
+    assert patient == 3 * (len(wire.seen) - patient)
+
+
+def test_a_pass_that_waits_ends_when_its_process_is_told_to(wire: Wire) -> None:
+    stop = threading.Event()
+    wire.answer = lambda sent: (stop.set(), error(429, code="rate_limit"))[1]
+    with pytest.raises(PassStopped), pace.until(stop), pace.unhurried():
+        stripe_client.get_account()
+    asked = len(wire.seen)
+    with pytest.raises(PassStopped), pace.until(stop), pace.unhurried():
+        stripe_client.get_account()
+    assert len(wire.seen) == asked
+    with pace.until(stop), pytest.raises(StripeUnavailable):
+        stripe_client.get_account()  # a page's call is no pass
 
 
 def test_what_is_not_about_too_many_calls_is_not_asked_twice(wire: Wire) -> None:
