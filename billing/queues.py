@@ -49,6 +49,7 @@ def init_app(app: Flask, redis_url: str) -> None:
     """Keep one short-tempered connection for ringing."""
     with app.app_context():
         connection = connect(redis_url, timeout=1)
+    app.extensions["bell_quiet_until"] = float("-inf")
     app.extensions["bell"] = Queue(QUEUE, connection=connection, serializer=JSONSerializer, job_class=BellJob)
 
 
@@ -77,7 +78,7 @@ def ring() -> bool:
     Redis is then left alone for 5 seconds, so that a burst of events waits for it once and not each time.
     """
     kept = current_app.extensions
-    if monotonic() < kept.get("bell_quiet_until", 0.0):
+    if monotonic() < kept["bell_quiet_until"]:
         return False
     ringing = _hand.submit(_enqueue, kept["bell"])
     try:

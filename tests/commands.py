@@ -59,6 +59,10 @@ class OwnRedis:
     url: str
     process: subprocess.Popen[bytes]
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2].partition("/")[0])
+
     def answers(self) -> bool:
         with Redis.from_url(self.url) as client:
             try:
@@ -72,8 +76,9 @@ class OwnRedis:
 
 
 @contextmanager
-def own_redis(folder: Path) -> Iterator[OwnRedis]:
-    port = free_port()
+def own_redis(folder: Path, port: int | None = None) -> Iterator[OwnRedis]:
+    """It begins with what was saved in ``folder``. ``port``: where one was before."""
+    port = port or free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     process = subprocess.Popen([server_program(), *options], stdout=subprocess.DEVNULL)
     redis = OwnRedis(f"redis://127.0.0.1:{port}/0", process)
