@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from billing import inbox, jobs, pace, reconcile, stripe_client, sweep
-from billing.clock import now
+from billing.clock import database_now, now
 from billing.config import Config
 from billing.installation import current
 from billing.models import Installation, StripeEvent, User
@@ -68,7 +68,7 @@ def everything(session: Session, config: Config, *, full: bool = False) -> Pass:
             pass
         compared, differed = sweep.repair(session, config, full=full)
         old = _old(session, config, stop)
-    found.reconciled_at = now()
+    found.reconciled_at = database_now(session)
     session.commit()
     return Pass(missed, compared, differed + old)
 
@@ -95,7 +95,7 @@ def missed(session: Session) -> Iterator[Object]:
 
 def _catch_up(session: Session, found: Installation) -> int:
     """Store what Stripe's list has and we don't, batch by batch; the cursor moves when the list was read whole."""
-    started, stored = now(), 0
+    started, stored = database_now(session), 0  # a cursor that was ahead would pass over events
     events = _listed(session, found, started)
     while batch := list(islice(events, BATCH)):
         stored += reconcile.store_missed(session, batch)

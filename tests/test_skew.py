@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +16,28 @@ from billing.extensions import db
 from billing.models import Notice, StripeEvent
 from tests import admin_rows
 from tests.histories import about
-from tests.processes import running
+from tests.processes import ROOT, running
 from tests.story import Shopper, config_of, events, shopper
 from tests.support import deliver, make_user
 
 HALF_AN_HOUR = timedelta(minutes=30)
+
+# Who reads this machine's clock, and why an hour more or less does no harm there.
+BY_THIS_MACHINE = {
+    "admin/runs.py": "whether a pass is shown as cut off",
+    "arrival.py": "the words of a page that waits for Stripe",
+    "auth.py": "how often a visit is written down, by the database's time",
+    "comparing.py": "how many days back a list is asked for; what is compared in memory and never kept",
+    "inbox.py": "what our own request for a look says of itself, which nobody reads",
+    "lights.py": "to be compared with the database's",
+    "mailer.py": "the Date of a message",
+    "orders.py": "the day on a page; Stripe counts the trial",
+    "refresh.py": "which rows are a day old, to look at them anew",
+    "rehearsal.py": "in a transaction that is rolled back",
+    "sweep.py": "a cause without an event, whose moment nobody reads",
+    "throttle.py": "windows of attempts may react",
+    "web.py": "words like “5 minutes ago”",
+}
 
 
 @pytest.fixture
@@ -46,6 +64,15 @@ def seconds_ahead(column: Any, *where: Any) -> float:
     found = float(db.session.execute(select(ahead).where(*where)).scalar_one())
     db.session.rollback()
     return found
+
+
+def test_nothing_is_decided_or_put_off_by_the_clock_of_one_machine() -> None:
+    reading = re.compile(r"from billing.clock import .*\bnow\b|clock\.now\b|time\.time\(|datetime\.now\(")
+    sources = [path for path in (ROOT / "billing").rglob("*.py") if path.name != "clock.py"]
+    found = {str(path.relative_to(ROOT / "billing")) for path in sources if reading.search(path.read_text())}
+    assert found - {"stripe_client.py"} <= set(BY_THIS_MACHINE), (
+        "use clock.database_now or func.clock_timestamp()"
+    )
 
 
 @pytest.mark.parametrize("hours", [-1, 1], ids=["an hour behind", "an hour ahead"])
