@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
@@ -14,7 +16,7 @@ from billing import claims, jobs
 from billing.claims import Due
 from billing.errors import StripeRefused
 from billing.extensions import db
-from billing.models import StripeEvent
+from billing.models import AuditEntry, Notice, StripeEvent
 from billing.syncing import Outcome
 from tests.admin_rows import stripe_event
 from tests.histories import later
@@ -170,3 +172,32 @@ def test_a_write_that_the_database_refuses_for_good_counts_as_a_failure(alice: S
     found = events(subject=plan, state=StripeEvent.PENDING)
     assert {(event.attempts, event.reason) for event in found} == {(1, "IntegrityError")}
     assert [line.getMessage() for line in lines.records if line.levelname == "ERROR"] == ["event not applied"]
+
+
+def test_a_commit_whose_answer_is_lost_is_no_failure_and_nothing_is_done_twice(
+    alice: Shopper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's answer is taken away behind a commit that was made: a wire that is cut at that byte."""
+    mark, commit, written, lost = claims.mark, psycopg.Connection.commit, [], []
+
+    def and_note(*about: Any) -> None:
+        mark(*about)
+        written.append(about)
+
+    def lose(connection: psycopg.Connection[Any]) -> None:
+        commit(connection)
+        if written:
+            lost.append(written.pop())
+            connection.close()
+            raise psycopg.OperationalError("the connection was cut")
+
+    monkeypatch.setattr(claims, "mark", and_note)
+    monkeypatch.setattr(psycopg.Connection, "commit", lose)
+    jobs.apply_due(db.session())
+    monkeypatch.undo()
+    assert lost
+    assert (alice.row.status, count(StripeEvent, state=StripeEvent.PENDING)) == ("active", 0)
+    later(claims.CLAIM.total_seconds() + 1)
+    apply_all()
+    assert {event.attempts for event in events() if event.applied_at} == {1}
+    assert (count(Notice), count(AuditEntry, kind="subscription.status")) == (1, 1)
