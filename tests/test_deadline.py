@@ -66,6 +66,19 @@ def test_a_call_is_left_at_the_deadline_and_the_sdk_s_own_retry_is_not_sent(
     assert len(silent.seen) == 1 < TRIES_OF_THE_SDK
 
 
+def test_each_try_is_given_what_is_left_and_never_more_than_usual() -> None:
+    usual = (3, 8)
+    transport = stripe_client._Transport(timeout=usual)
+    assert transport._timeout == usual
+    with deadline.within(1000):
+        assert transport._timeout == usual
+    with deadline.within(5):
+        connect, read = transport._timeout
+        assert (connect, read <= 5) == (3, True)
+    with deadline.within(0), pytest.raises(TimeoutError):
+        assert transport._timeout
+
+
 def test_a_call_that_begins_after_the_deadline_is_not_sent(desk: Flask, silent: Wire) -> None:
     with deadline.within(0), pytest.raises(StripeUnavailable, match="the time for it is over"):
         stripe_client.get_account()
@@ -97,6 +110,7 @@ def test_the_seconds_fit_into_each_other() -> None:
     connecting = stripe_client.CONNECT_READ_TIMEOUT[0]
     assert web.STRIPE_SECONDS + connecting <= 25, "a page is answered before Heroku's router gives up"
     assert writes.PATIENCE_SECONDS < web.STRIPE_SECONDS
+    assert 0 < 2 * sum(stripe_client.PAUSES) < 5, "each may be twice as long"
     assert writes.SEND_SECONDS + connecting < registry.LEASE.total_seconds(), (
         "nobody else may send it meanwhile"
     )
