@@ -120,7 +120,8 @@ def mark(session: Session, ids: Iterable[str], outcome: Outcome, took_ms: int) -
             state=StripeEvent.IGNORED if outcome.ignored else StripeEvent.APPLIED,
             reason=outcome.ignored,
             user_id=outcome.user_id,
-            applied_at=func.clock_timestamp(),
+            # One moment for all of them: who asks later what came of one finds those that were applied with it.
+            applied_at=select(func.clock_timestamp()).scalar_subquery(),
             attempts=StripeEvent.attempts + 1,
             lease_until=None,
             took_ms=took_ms,

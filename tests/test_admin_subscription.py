@@ -205,3 +205,22 @@ def test_the_page_of_an_event_shows_money_as_money_and_moments_to_the_minute(des
     db.session.commit()
     jobs.run_again(db.session(), str(cause))
     assert "Subscription changed: price €0.01 €29.00" in words(admins_page(desk, fresh(StripeEvent, cause)))
+
+
+def test_events_that_were_applied_together_tell_of_each_other_and_of_what_they_changed(desk: Flask) -> None:
+    alice = shopper(desk)
+    alice.subscribe()
+    plan = alice.row.stripe_id
+    db.session.execute(text("update subscriptions set amount = 1"))
+    db.session.commit()
+    pair = [about(alice, plan) for _ in range(2)]
+    for event in pair:
+        assert deliver(desk, event).status_code == 200
+    jobs.apply_due(db.session())
+    ids = [event["id"] for event in pair]
+    for own, other in (ids, reversed(ids)):
+        html = admins_page(desk, fresh(StripeEvent, own))
+        assert f'Together with</dt><dd><a href="/admin/events/{other}">' in html
+        assert "Subscription changed: price €0.01 €29.00" in words(html)
+    [first, *_] = events(type="checkout.session.completed")
+    assert "Together with" not in admins_page(desk, first)

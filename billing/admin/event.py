@@ -18,6 +18,7 @@ from billing.extensions import db
 from billing.models import AuditEntry, Dispute, Invoice, Payment, StripeEvent, Subscription
 
 CHANGES = 200
+TOGETHER = 20
 DONE = (StripeEvent.APPLIED, StripeEvent.IGNORED)
 
 
@@ -25,7 +26,7 @@ DONE = (StripeEvent.APPLIED, StripeEvent.IGNORED)
 def event(event_id: str) -> ResponseReturnValue:
     """One event: what it is about, what became of it, what it changed, and what Stripe sent."""
     row = stored(event_id)
-    open_ = row.state not in DONE
+    open_, together = row.state not in DONE, _together(row)
     return render_template(
         "admin/event.html",
         event={
@@ -35,13 +36,26 @@ def event(event_id: str) -> ResponseReturnValue:
             "error": row.reason if open_ else None,
             "again": again(row),
         },
-        facts=_facts(row, None if open_ else row.reason),
-        changes=_changes(row),
+        facts=_facts(row, None if open_ else row.reason, together),
+        changes=_changes(row, together),
         payload=redact.pretty(row.payload),
     )
 
 
-def _facts(row: StripeEvent, reason: str | None) -> Pairs:
+def _together(row: StripeEvent) -> list[str]:
+    """Other events that waited for the same object and were applied with it: one answer of Stripe's served them all."""
+    if row.user_id is None or row.applied_at is None:
+        return []
+    found = select(StripeEvent.event_id).where(
+        StripeEvent.user_id == row.user_id,
+        StripeEvent.applied_at == row.applied_at,
+        StripeEvent.subject == row.subject,
+        StripeEvent.event_id != row.event_id,
+    )
+    return list(db.session.execute(found.order_by(StripeEvent.received_at).limit(TOGETHER)).scalars())
+
+
+def _facts(row: StripeEvent, reason: str | None, together: list[str]) -> Pairs:
     owner = link(owners([row]).get(row.event_id))
     who = Markup('<a href="{}">{}</a>').format(owner["href"], owner["email"]) if owner else None
     pairs: Pairs = [
@@ -55,6 +69,7 @@ def _facts(row: StripeEvent, reason: str | None) -> Pairs:
         ("Tries", row.attempts),
         ("Next try", links.moment(row.next_attempt_at) if row.state == StripeEvent.PENDING else None),
         ("Applied", links.moment(row.applied_at) if row.state == StripeEvent.APPLIED else None),
+        ("Together with", _links(together)),
         ("Waited", _seconds(_waited_ms(row))),
         ("Took" if row.state in DONE else "Last try took", _seconds(row.took_ms)),
         ("Why nothing was done", reason),
@@ -62,6 +77,11 @@ def _facts(row: StripeEvent, reason: str | None) -> Pairs:
         ("Mode", "live" if row.livemode else "test"),
     ]
     return [(label, value) for label, value in pairs if value not in (None, "")]
+
+
+def _links(ids: list[str]) -> Markup:
+    ways = [Markup('<a href="{}">{}</a>').format(url_for("admin.event", event_id=one), one) for one in ids]
+    return Markup(", ").join(ways)
 
 
 def _waited_ms(row: StripeEvent) -> int | None:
@@ -76,8 +96,11 @@ def _seconds(ms: int | None) -> str | None:
     return None if ms is None else f"{ms / 1000:,.3f} seconds"
 
 
-def _changes(row: StripeEvent) -> list[dict[str, str]]:
-    """What was written because of this event. The audit is indexed by person and time, so both are named."""
+def _changes(row: StripeEvent, together: list[str]) -> list[dict[str, str]]:
+    """What was written because of this event and those applied with it, in whose name the entry may be.
+
+    The audit is indexed by person and time, so both are named.
+    """
     if row.user_id is None:
         return []
     found = (
@@ -85,7 +108,7 @@ def _changes(row: StripeEvent) -> list[dict[str, str]]:
         .where(
             AuditEntry.user_id == row.user_id,
             AuditEntry.at >= row.received_at,
-            AuditEntry.cause_event_id == row.event_id,
+            AuditEntry.cause_event_id.in_([row.event_id, *together]),
         )
         .order_by(AuditEntry.at, AuditEntry.id)
         .limit(CHANGES)
