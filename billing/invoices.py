@@ -40,7 +40,9 @@ def apply(
     before = (row.status, row.attempt_count)
     intent = _intent(found)
     _copy(row, found, intent, cause)
-    if row.status == "open" and (row.attempt_count or row.needs_action) and row.first_failed_at is None:
+    if row.status != "open":  # whether we heard of a failed try must not be told by the row of what is settled
+        row.first_failed_at = None
+    elif (row.attempt_count or row.needs_action) and row.first_failed_at is None:
         row.first_failed_at = _first_try(found) or (subscription and subscription.clock_time) or cause.now
     session.flush()
     if before != (row.status, row.attempt_count):
