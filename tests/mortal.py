@@ -3,8 +3,8 @@
 A boundary is just before something leaves a process or is known to have arrived: before a commit (or a statement
 that commits by itself), a request to Stripe, a command to Redis, a line of SMTP, its reply, the first byte of an
 answer. Between two of them nothing happens that anybody else could see: what comes after one of them and what
-comes before the next one are the same death. The nursery is a process
-without threads, which has all our code loaded and forks a child for each run: it dies by SIGKILL like any other.
+comes before the next one are the same death. The nursery is a process without threads. It lives the calm run
+itself, so that everything is loaded, and forks a child for each death, which it dies by SIGKILL like any other.
 
     nursery.run(config, "bell", {}, at=7)      the child is killed at the eighth boundary
 """
@@ -18,7 +18,7 @@ import smtplib
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,14 +31,16 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine, default, make_url
 
 from billing import config as settings
+from billing import queues, stripe_client
 from billing.config import Config
+from billing.extensions import db
+from tests.conftest import make_app
+from tests.mortal_flows import FLOWS
 from tests.processes import environ_of
 
 ROOT = Path(__file__).parent.parent
 # Its connections carry this name in the database, so that one can wait for their end.
 NAME = "mortal"
-# A flow does what comes before it, yields, and then is on its way: from there on boundaries count.
-Flow = Callable[..., Iterator[None]]
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,17 @@ def nursery(log: Path) -> Iterator[Nursery]:
 class Boundaries:
     """Counts them from ``begin`` on, tells each, and kills this process at the one that is asked for."""
 
-    def __init__(self, told: int, at: int | None) -> None:
-        self._told, self._at, self._number, self._counts = told, at, 0, False
+    def __init__(self) -> None:
+        self._told, self._at, self._number = -1, None, -1
 
-    def begin(self) -> None:
-        self._counts = True
+    def begin(self, told: int, at: int | None) -> None:
+        self._told, self._at, self._number = told, at, 0
+
+    def end(self) -> None:
+        self._number = -1
 
     def here(self, name: str) -> None:
-        if not self._counts:
+        if self._number < 0:
             return
         if self._number == self._at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -114,76 +119,105 @@ class Boundaries:
 
         setattr(owner, method, outer)
 
+    def watch(self) -> None:
+        """All but the answers of an application; once for a process."""
+        self.before(default.DefaultDialect, "do_commit", "a commit")
+        self.before(stripe.RequestsClient, "request", "a request to Stripe")
+        self.before(redis.Connection, "send_packed_command", "a command to Redis")
+        self.before(smtplib.SMTP, "send", "a line of SMTP")
+        self.before(smtplib.SMTP, "getreply", "a reply of SMTP")
 
-def _watch(app: Flask, here: Boundaries) -> None:
-    here.before(default.DefaultDialect, "do_commit", "a commit")
-    here.before(stripe.RequestsClient, "request", "a request to Stripe")
-    here.before(redis.Connection, "send_packed_command", "a command to Redis")
-    here.before(smtplib.SMTP, "send", "a line of SMTP")
-    here.before(smtplib.SMTP, "getreply", "a reply of SMTP")
+        @event.listens_for(Engine, "before_cursor_execute")
+        def before(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+            if conn.connection.dbapi_connection.autocommit:
+                self.here(f"before {' '.join(statement.split()[:3])}")
 
-    @event.listens_for(Engine, "before_cursor_execute")
-    def before(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if conn.connection.dbapi_connection.autocommit:
-            here.here(f"before {' '.join(statement.split()[:3])}")
+    def watch_answers(self, app: Flask) -> None:
+        inner = app.wsgi_app
 
-    inner = app.wsgi_app
+        def saying(environ: Any, start_response: Any) -> Any:
+            def start(status: str, *rest: Any) -> Any:
+                self.here("before the answer")
+                self.here(f"said {status[:3]}")
+                return start_response(status, *rest)
 
-    def saying(environ: Any, start_response: Any) -> Any:
-        def start(status: str, *rest: Any) -> Any:
-            here.here("before the answer")
-            here.here(f"said {status[:3]}")
-            return start_response(status, *rest)
+            return inner(environ, start)
 
-        return inner(environ, start)
-
-    app.wsgi_app = saying  # type: ignore[method-assign]
-
-
-def _live(order: dict[str, Any], told: int) -> None:
-    """What a child does."""
-    from tests.conftest import make_app
-    from tests.mortal_flows import FLOWS
-
-    config = settings.load(order["environ"])
-    address = make_url(config.database_url).update_query_dict({"application_name": NAME})
-    app = make_app(replace(config, database_url=address.render_as_string(hide_password=False)))
-    here = Boundaries(told, order["at"])
-    _watch(app, here)
-    with app.app_context():
-        way = FLOWS[order["flow"]](app, **order["args"])
-        next(way)
-        here.begin()
-        for _ in way:
-            pass
+        app.wsgi_app = saying  # type: ignore[method-assign]
 
 
-def _raise_children() -> None:
-    import tests.conftest
-    import tests.mortal_flows  # noqa: F401 loaded once, before the first fork
+class Nest:
+    """The nursery's own side: the applications, one for each environment, and how they are lived in."""
 
-    answers = os.dup(1)
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        hear, tell = os.pipe()
+    def __init__(self) -> None:
+        self._apps: dict[str, Flask] = {}
+        self._boundaries = Boundaries()
+        self._boundaries.watch()
+
+    def live(self, order: dict[str, Any], told: int) -> None:
+        app = self._app(order["environ"])
+        with app.app_context():
+            way = FLOWS[order["flow"]](app, **order["args"])
+            next(way)
+            self._boundaries.begin(told, order["at"])
+            for _ in way:
+                pass
+            self._boundaries.end()
+            db.session.remove()
+
+    def calm(self, order: dict[str, Any], told: int) -> None:
+        """In this process; then no connection may be left that a child would share with it."""
+        self.live(order, told)
+        app = self._app(order["environ"])
+        with app.app_context():
+            for engine in db.engines.values():
+                engine.dispose()
+        stripe_client.init_app(app, app.extensions["config"])
+        queues.init_app(app, app.extensions["config"].redis_url)
+        os.close(told)
+
+    def child(self, order: dict[str, Any], told: int) -> int:
+        """In a process of its own; how that ended."""
         child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                os.close(hear)
-                _live(json.loads(line), tell)
-                status = 0
-            finally:
-                if status:
-                    traceback.print_exc()
-                sys.stderr.flush()
-                os._exit(status)
-        os.close(tell)
+        if child:
+            os.close(told)
+            return os.waitpid(child, 0)[1]
+        failed = True
+        try:
+            self.live(order, told)
+            failed = False
+        finally:
+            if failed:
+                traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(failed)
+
+    def _app(self, environ: dict[str, str]) -> Flask:
+        key = json.dumps(environ, sort_keys=True)
+        if key not in self._apps:
+            config = settings.load(environ)
+            address = make_url(config.database_url).update_query_dict({"application_name": NAME})
+            named = replace(config, database_url=address.render_as_string(hide_password=False))
+            self._apps[key] = make_app(named)
+            self._boundaries.watch_answers(self._apps[key])
+        return self._apps[key]
+
+
+def _main() -> None:
+    answers, nest = os.dup(1), Nest()
+    os.dup2(2, 1)  # what is printed goes to the log
+    for line in sys.stdin:
+        order = json.loads(line)
+        hear, tell = os.pipe()
+        status = 0
+        if order["at"] is None:
+            nest.calm(order, tell)
+        else:
+            status = nest.child(order, tell)
         with os.fdopen(hear) as pipe:
             passed = [json.loads(name) for name in pipe]
-        status = os.waitpid(child, 0)[1]
         os.write(answers, json.dumps({"status": status, "passed": passed}).encode() + b"\n")
 
 
 if __name__ == "__main__":
-    _raise_children()
+    _main()

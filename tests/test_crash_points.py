@@ -44,7 +44,7 @@ def test_a_process_that_is_killed_anywhere_on_its_way_leaves_nothing_undone_and_
     """Others who come later end at the same as if nobody had died. ``Way`` says what must be so besides."""
     way = kind(desk, mails, redis_url)
     calm, end = way.run(children, None)
-    print(kind, len(calm.passed), calm.passed); assert len(calm.passed) >= kind.boundaries
+    assert len(calm.passed) >= kind.boundaries
     for at, boundary in enumerate(calm.passed):
         life, found = way.run(children, at)
         assert life.killed
