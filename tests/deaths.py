@@ -15,7 +15,16 @@ from sqlalchemy import delete, func, select, text, update
 from billing import claims, healing, inbox, outbox
 from billing.config import Config
 from billing.extensions import db
-from billing.models import AuditEntry, CheckoutSession, Notice, StripeEvent, StripeWrite
+from billing.models import (
+    AuditEntry,
+    CheckoutSession,
+    Invoice,
+    Notice,
+    Payment,
+    StripeEvent,
+    StripeWrite,
+    Subscription,
+)
 from billing.payloads import Object
 from local.mailsink import MailSink
 from tests import registry
@@ -68,6 +77,7 @@ class Way:
             time_passes()
             lives.append(nursery.run(self.config, "recovery", {}, at))
         time_passes()
+        assert rows_without_a_cause() == 0, "a row was written, and its event not closed with it"
         self.again(lives[0])
         time_passes()
         recover(self.config)
@@ -308,3 +318,14 @@ def _alive() -> int:
     db.session.rollback()  # one transaction sees one list of who is there
     there = text("select count(*) from pg_stat_activity where application_name = :name")
     return int(db.session.execute(there, {"name": NAME}).scalar_one())
+
+
+def rows_without_a_cause() -> int:
+    """Rows that stand on an event that is not applied: one transaction writes both, or neither."""
+    found = 0
+    for model in (Subscription, Invoice, Payment):
+        closed = select(StripeEvent.event_id).where(StripeEvent.state == StripeEvent.APPLIED)
+        left = select(func.count()).select_from(model).where(model.cause_event_id.not_in(closed))
+        found += int(db.session.execute(left).scalar_one())
+    db.session.rollback()
+    return found
