@@ -13,9 +13,9 @@ from flask import Flask
 
 from billing.extensions import db
 from billing.models import PlanPrice
+from tests.disorder import Explorer, Map
 from tests.histories import sandbox_in
 from tests.moments import Act, Moments
-from tests.orders import Explorer, Map
 from tests.story import DAY, DECLINED, FAILS_LATER, GOOD, Shopper, shopper
 from tests.support import Sandbox
 
