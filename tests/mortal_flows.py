@@ -54,10 +54,18 @@ def recovery(app: Flask) -> Iterator[None]:
     recover(app.extensions["config"])
 
 
+class OneTurn(threading.Event):
+    """The clock is told to stop when it has done what is due and would wait for more."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
 def clock(app: Flask) -> Iterator[None]:
     """One turn of the clock, with every duty, the reconciler among them."""
     yield
-    timetable._work(db.session(), app.extensions["config"], timetable.duties(), threading.Event())
+    timetable.run(app, OneTurn())
 
 
 def sweep(app: Flask) -> Iterator[None]:
