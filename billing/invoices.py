@@ -49,10 +49,10 @@ def apply(
 def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscription | None = None) -> None:
     """Bring a row, be it in a session or not, to Stripe's invoice."""
     _copy(row, found, _intent(found), cause)
-    if (
-        row.status != "open"
-    ):  # whether we heard of a failed try must not be told by the row of what is settled
-        row.first_failed_at = None
+    if row.status != "open":
+        row.first_failed_at = (
+            None  # whether we heard of a failed try is nothing that a settled one should tell
+        )
     elif row.attempt_count or row.needs_action:
         row.first_failed_at = (
             _first_try(found)

@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy import delete, text, update
+from sqlalchemy.orm import Session
 
 from billing import jobs, refresh
 from billing.clock import now
@@ -128,11 +129,13 @@ def _late_since(subscription: Object, invoices: list[Object]) -> int | None:
     return min(tried) if subscription["status"] in ("past_due", "unpaid") else None
 
 
-def with_us(shopper: Shopper) -> dict[str, Any]:
-    """The same of our rows."""
-    db.session.rollback()
-    subscriptions = db.session.query(Subscription).filter_by(user_id=shopper.id)
-    invoices = db.session.query(Invoice).filter_by(user_id=shopper.id)
+def with_us(shopper: Shopper, session: Session | None = None) -> dict[str, Any]:
+    """The same of our rows; as ``session`` sees them, if one is given."""
+    if session is None:
+        session = db.session()
+        session.rollback()
+    subscriptions = session.query(Subscription).filter_by(user_id=shopper.id)
+    invoices = session.query(Invoice).filter_by(user_id=shopper.id)
     return {
         "subscriptions": {
             row.stripe_id: (

@@ -15,11 +15,12 @@ from billing import claims, inbox, jobs, outbox
 from billing.clock import now
 from billing.extensions import db
 from billing.models import Notice, StripeEvent, Subscription, User
+from billing.syncing import Cause, Outcome
 from tests.admin_rows import audit_of, stripe_event
 from tests.histories import about, later
 from tests.registry import over_a_wire
 from tests.story import Shopper, apply_all, config_of, count, events, shopper
-from tests.support import deliver
+from tests.support import deliver, make_event
 from tests.wire import Reply, Wire, cut, error
 
 
@@ -142,6 +143,44 @@ def test_an_event_that_fails_holds_up_neither_its_owner_nor_anybody_else(desk: F
         ("active", True)
     ] * 2
     assert {event.subject for event in due()} == {"sub_that_stripe_does_not_know"}
+
+
+class Bug:
+    """A handler of ours that always fails: a bug is no part of the product, so it is put in by hand."""
+
+    def fetch(self, stripe_id: str, hints: list[str]) -> Any:
+        raise ZeroDivisionError
+
+    def write(self, session: Session, fetched: Any, cause: Cause) -> Outcome:
+        raise AssertionError("nothing was fetched")
+
+
+def test_among_a_hundred_good_events_those_of_a_type_that_always_fails_hold_up_none(
+    desk: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug = Bug()
+    monkeypatch.setitem(jobs.HANDLERS, "invoice.voided", jobs.Sync(bug.fetch, bug.write, lambda found: None))
+    people = [shopper(desk, f"person{number}@example.com") for number in range(5)]
+    for person in people:
+        assert person.pay(person.order()).status == 303
+    people[0].sandbox.flush()
+    news = []
+    for person in people:
+        [plan] = person.sandbox.stripe.subscriptions.list({"customer": person.customer})["data"]
+        news += [
+            make_event("invoice.voided", {"id": "in_1", "object": "invoice", "customer": person.customer})
+        ]
+        news += [about(person, plan["id"]) for _ in range(20)]
+    for event in news:
+        inbox.store(db.session(), event, "{}", source="webhook", handled=True)
+    db.session.commit()
+    while jobs.apply_due(db.session()):
+        pass
+    assert [(person.row.status, person.standing.access) for person in people] == [("active", True)] * 5
+    assert count(StripeEvent, type="customer.subscription.updated", state=StripeEvent.APPLIED) == 100
+    failed = due()
+    assert [(event.type, event.attempts) for event in failed] == [("invoice.voided", 1)] * 5
+    assert {event.reason for event in failed} == {"ZeroDivisionError"}
 
 
 def test_a_parked_event_can_be_run_again_once_its_cause_is_gone(alice: Shopper) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,8 +13,9 @@ from billing import rehearsal, writes
 from billing.extensions import db
 from billing.models import AuditEntry, Dispute, Notice, StripeWrite, Subscription
 from tests.registry import LEASE_OVER, over_a_wire, sweep, time_passes
+from tests.second_plans import another, at_stripe
 from tests.story import HOUR, Shopper, apply_all, catch_up, config_of, count, events, shopper
-from tests.support import make_user, wait_until
+from tests.support import make_user
 from tests.wire import Sent, Wire, cut
 
 
@@ -37,37 +37,6 @@ def refunding(alice: Shopper) -> Shopper:
 def wire(refunding: Shopper) -> Iterator[Wire]:
     with over_a_wire(refunding.desk, refunding.sandbox) as found:
         yield found
-
-
-def another(person: Shopper, **more: Any) -> str:
-    """A second plan, bought past our guards in a later second, as in Stripe's dashboard; its id."""
-    api = person.sandbox.stripe
-    began = api.subscriptions.retrieve(person.row.stripe_id).created
-    wait_until(lambda: int(time.time()) > began, "the next second")
-    session = api.checkout.sessions.create(
-        {
-            "mode": "subscription",
-            "customer": person.customer,
-            "line_items": [{"price": person.row.price_id, "quantity": 1}],
-            "success_url": "http://127.0.0.1:9/ok",
-            **more,
-        }
-    )
-    assert person.pay(session.id).status == 303
-    return str(api.checkout.sessions.retrieve(session.id).subscription)
-
-
-def at_stripe(person: Shopper, stripe_id: str) -> tuple[str, int]:
-    """The status of a subscription, and how much of what was paid for it went back."""
-    api = person.sandbox.stripe
-    sub = api.subscriptions.retrieve(stripe_id, {"expand": ["latest_invoice.payments"]})
-    payments = sub.latest_invoice.payments.data
-    refunds = [
-        refund.amount
-        for payment in payments
-        for refund in api.refunds.list({"payment_intent": payment.payment.payment_intent}).data
-    ]
-    return sub.status, sum(refunds)
 
 
 def settle(person: Shopper) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -142,6 +143,29 @@ def test_a_worker_that_slept_too_long_puts_no_older_state_over_a_newer_one(
     later(CLAIM_OVER)
     apply_all()
     assert (alice.standing.code, pending()) == ("canceling", 0)
+
+
+def test_a_process_that_was_stopped_and_goes_on_later_writes_nothing_over_what_came_meanwhile(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    """SIGSTOP with Stripe's answer on its way, SIGCONT when others have long been at work."""
+    [plan] = {event.subject for event in events(type="customer.subscription.created")}
+    held = Held(wire)
+    db.session.rollback()  # a transaction that stays open while a process starts would be ended
+    with running(command("clock"), config_of(desk), STRIPE_API_BASE=wire.url) as worker:
+        wait_until(lambda: held.arrived.is_set() or worker.poll() is not None, "the worker to ask Stripe")
+        worker.send_signal(signal.SIGSTOP)
+        held.go.set()
+        later(CLAIM_OVER)
+        alice.sandbox.stripe.subscriptions.update(plan, {"cancel_at_period_end": True})
+        apply_all()
+        newer = alice.row.fetch_no
+        worker.send_signal(signal.SIGCONT)
+        deliver(desk, about(alice, plan))
+        # the clock sweeps again: it goes on with a lease of its own, and asks Stripe anew
+        wait_until(lambda: pending(subject=plan) == 0, "the worker to go on")
+    assert (alice.standing.code, alice.row.fetch_no > newer) == ("canceling", True)
+    assert count(AuditEntry, kind="subscription.status") == 1
 
 
 def apply_elsewhere(desk: Flask) -> int:

@@ -1,0 +1,92 @@
+"""What the mortal processes are on the way to: each flow of ours from its beginning to its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from billing import jobs, outbox, timetable, writes
+from billing.extensions import db
+from billing.models import User
+from tests.support import csrf_of, sign_in
+
+# A flow does what comes before it, yields, and then is on its way: from there on boundaries count.
+Flow = Callable[..., Iterator[None]]
+AT_ONCE = timedelta(0)
+
+
+def intake(app: Flask, body: str, header: str) -> Iterator[None]:
+    """A web process takes one delivery."""
+    yield
+    app.test_client().post("/webhooks/stripe", data=body.encode(), headers={"Stripe-Signature": header})
+
+
+def bell(app: Flask) -> Iterator[None]:
+    """A worker answers the bell: it applies what is due, and sends the mails that are owed."""
+    yield
+    jobs.answer_bell()
+
+
+def order(app: Flask, user_id: int) -> Iterator[None]:
+    """A web process opens somebody's first Checkout Session."""
+    client = _browser(app, user_id)
+    form = {"csrf_token": csrf_of(client), "plan": "pro", "interval": "month"}
+    yield
+    client.post("/checkout", data=form)
+
+
+def keep(app: Flask, user_id: int) -> Iterator[None]:
+    """A web process takes back the end of somebody's plan."""
+    client = _browser(app, user_id)
+    form = {"csrf_token": csrf_of(client)}
+    yield
+    client.post("/billing/resume", data=form)
+
+
+def recovery(app: Flask) -> Iterator[None]:
+    """Whoever comes after one that died: the sweep, the completer, and the mail."""
+    yield
+    recover(app.extensions["config"])
+
+
+class OneTurn(threading.Event):
+    """The clock is told to stop when it has done what is due and would wait for more."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
+def clock(app: Flask) -> Iterator[None]:
+    """One turn of the clock, with every duty, the reconciler among them."""
+    yield
+    timetable.run(app, OneTurn())
+
+
+def sweep(app: Flask) -> Iterator[None]:
+    """The clock where no worker is: what is due is applied, and what is to be written to Stripe is sent."""
+    yield
+    jobs.apply_due(db.session())
+    writes.finish_open(db.session(), older_than=AT_ONCE)
+
+
+def recover(config: Any) -> None:
+    session = db.session()
+    while jobs.apply_due(session):
+        pass
+    writes.finish_open(session, older_than=AT_ONCE)
+    outbox.send_due(session, config)
+
+
+def _browser(app: Flask, user_id: int) -> FlaskClient:
+    client = app.test_client()
+    sign_in(client, db.session.get_one(User, user_id))
+    return client
+
+
+FLOWS: dict[str, Flow] = {flow.__name__: flow for flow in (intake, bell, order, keep, sweep, clock, recovery)}

@@ -1,0 +1,184 @@
+"""Two workers have events of one subscription, and hand over to each other at every pair of steps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import stripe
+from flask import Flask
+from sqlalchemy import event, text
+
+from billing import claims, jobs, leases, stripe_client
+from billing.extensions import db
+from billing.models import StripeEvent
+from tests.deaths import store
+from tests.histories import about, later
+from tests.story import DAY, Shopper, apply_all, config_of, count, events, shopper
+from tests.support import wait_until
+
+OVER = claims.CLAIM.total_seconds() + 1
+LEASE_OVER = timedelta(seconds=leases.SECONDS + 1)
+
+
+class Worker:
+    """Applies one event in a thread of its own, and stands still at one of its steps until it is told to go on."""
+
+    def __init__(self, desk: Flask, event_id: str, stop_at: int) -> None:
+        self.steps, self._stop_at = 0, stop_at
+        self._there, self._go = threading.Event(), threading.Event()
+        self._desk, self._event_id = desk, event_id
+
+    def start(self, pool: ThreadPoolExecutor) -> Future[None]:
+        self._future = pool.submit(self._work)
+        return self._future
+
+    def here(self) -> None:
+        if self.steps == self._stop_at:
+            self._there.set()
+            assert self._go.wait(30)
+        self.steps += 1
+
+    def go_on(self) -> None:
+        self._there.clear()
+        self._go.set()
+
+    def settled(self) -> bool:
+        """It stands still, has ended, or waits for a lock of the other one."""
+        return self._there.is_set() or self._future.done() or waits_for_a_lock()
+
+    def ended(self) -> bool:
+        return self._future.done() or waits_for_a_lock()
+
+    def _work(self) -> None:
+        _mine.worker = self
+        with self._desk.app_context():
+            jobs.apply_one(db.session(), self._event_id)
+
+
+_mine = threading.local()
+
+
+def step(*_: Any) -> None:
+    """The thread that comes here is at its next step."""
+    worker = getattr(_mine, "worker", None)
+    if worker is not None:
+        worker.here()
+
+
+class Stepping(stripe.RequestsClient):
+    """Before Stripe is asked, and with its answer in hand."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        step()
+        answer = super().request(*args, **kwargs)
+        step()
+        return answer
+
+
+@contextmanager
+def stepping(desk: Flask) -> Iterator[None]:
+    """A step ends before each commit and on both sides of each request to Stripe."""
+    config, engine = config_of(desk), db.engine
+    desk.extensions["stripe"] = stripe.StripeClient(
+        config.stripe_secret_key,
+        stripe_version=stripe_client.API_VERSION,
+        http_client=Stepping(timeout=60),
+        base_addresses={"api": config.stripe_api_base or ""},
+    )
+    event.listen(engine, "commit", step)
+    yield
+    event.remove(engine, "commit", step)
+
+
+def waits_for_a_lock() -> bool:
+    db.session.rollback()
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    found = db.session.execute(text(waiting)).scalar_one()
+    db.session.rollback()
+    return bool(found)
+
+
+def the_lease_is_over() -> None:
+    """For whoever holds one, unless they are in the middle of their write: then nobody can take it over."""
+    free = "select name from leases for update skip locked"
+    back = f"update leases set until = until - :by where name in ({free})"
+    db.session.execute(text(back), {"by": LEASE_OVER})
+    db.session.commit()
+
+
+@pytest.fixture
+def alice(desk: Flask) -> Shopper:
+    person = shopper(desk)
+    person.subscribe()
+    person.sandbox.control("trouble", delivery="drop")
+    return person
+
+
+class Pair:
+    """The older worker begins, the newer one takes over, and each of them goes on where it stood."""
+
+    def __init__(self, alice: Shopper) -> None:
+        self._alice, self.plan = alice, alice.row.stripe_id
+        self._end = int(time.time()) + DAY
+
+    def meet(self, first: int, second: int) -> tuple[Worker, Worker]:
+        """The first one stops before step ``first``; while it stands, Stripe's state becomes another one."""
+        with ThreadPoolExecutor(2) as pool:
+            older = self._begin(pool, first)
+            the_lease_is_over()
+            newer = self._begin(pool, second)
+            older.go_on()
+            wait_until(older.ended, "the older one to be done")
+            newer.go_on()
+        return older, newer
+
+    def check(self) -> None:
+        """What was asked later is never covered by what was asked before; and nothing is lost."""
+        older, newer = self._ids
+        if events(event_id=newer)[0].state == StripeEvent.APPLIED:
+            assert self._seen() == self._end, "an older state was put over a newer one"
+        for one in (older, newer):
+            assert events(event_id=one)[0].attempts <= 1
+        later(OVER)
+        apply_all()
+        assert (self._seen(), count(StripeEvent, state=StripeEvent.PENDING)) == (self._end, 0)
+
+    def _begin(self, pool: ThreadPoolExecutor, stop_at: int) -> Worker:
+        self._end += 1
+        self._alice.sandbox.stripe.subscriptions.update(self.plan, {"cancel_at": self._end})
+        news = about(self._alice, self.plan)
+        store([news])
+        self._ids = (*getattr(self, "_ids", ())[-1:], news["id"])
+        worker = Worker(self._alice.desk, news["id"], stop_at)
+        worker.start(pool)
+        wait_until(worker.settled, "the worker to stand still")
+        return worker
+
+    def _seen(self) -> int:
+        end = self._alice.row.cancel_at
+        assert end is not None
+        return int(end.timestamp())
+
+
+def test_two_workers_that_hand_over_at_any_pair_of_steps_put_no_older_state_over_a_newer_one(
+    desk: Flask, alice: Shopper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever the newer one begins, the older one's lease has just run out."""
+    # only a time is changed: how long a worker stands before a lease that somebody has
+    monkeypatch.setattr(jobs, "LEASE_WAIT_SECONDS", 0)
+    pair = Pair(alice)
+    with stepping(desk):
+        alone, _ = pair.meet(99, 99)
+        pair.check()
+        assert alone.steps >= 8, "a door was lost"
+        for first in range(alone.steps):
+            for second in range(alone.steps + 1):
+                pair.meet(first, second)
+                pair.check()
