@@ -10,11 +10,11 @@ Follow one webhook from HTTP to a row and a mail in five files:
 
 Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
-* edge:   auth, portal, ledger, orders, arrival, access, account, webhooks, health, admin, forms, cli,
+* edge:   auth, portal, ledger, orders, switching, arrival, access, account, webhooks, health, admin, forms, cli,
           cli_sync, web
 * work:   boot, jobs, claims, writes, outbox, timetable, refresh, healing, rehearsal, catalogue
-* domain: subscriptions, second, invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning,
-          declines, mailer, people, accounts, reconcile, syncing, write_request
+* domain: subscriptions, plan_change, second, invoices, payments, checkout, clocks, standing, voice, tags, facts,
+          dunning, declines, mailer, people, accounts, reconcile, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation,
           audit, throttle, passwords, words
 * ground: config, extensions, errors, clock, logs

@@ -47,6 +47,10 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "subscription.update": lambda v1, target, p, o: v1.subscriptions.update(target, p, o),
     # a DELETE, which heeds no key: see ``writes.DONE_BEFORE``
     "subscription.cancel": lambda v1, target, p, o: v1.subscriptions.cancel(target, p, o),
+    "subscription_schedule.create": lambda v1, _, p, o: v1.subscription_schedules.create(p, o),
+    "subscription_schedule.update": lambda v1, target, p, o: v1.subscription_schedules.update(target, p, o),
+    "subscription_schedule.release": lambda v1, target, p, o: v1.subscription_schedules.release(target, p, o),
+    "invoice.void": lambda v1, target, p, o: v1.invoices.void_invoice(target, p, o),
     "refund.create": lambda v1, _, p, o: v1.refunds.create(p, o),
 }
 
@@ -99,8 +103,8 @@ def call(operation: str, target: str | None, params: Object, key: str) -> Object
 
 
 def get_subscription(stripe_id: str) -> Object:
-    """The subscription with its card and its customer's card, each expanded."""
-    expand = ["default_payment_method", "customer.invoice_settings.default_payment_method"]
+    """The subscription with its card, its customer's card and its schedule, each expanded."""
+    expand = ["default_payment_method", "customer.invoice_settings.default_payment_method", "schedule"]
     return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": expand}))
 
 
@@ -108,6 +112,11 @@ def get_invoice(stripe_id: str) -> Object:
     """The invoice with its payments and the PaymentIntent of each (fields that need expanding since basil)."""
     expand = ["payments.data.payment.payment_intent"]
     return _ask(lambda v1: v1.invoices.retrieve(stripe_id, {"expand": expand}))
+
+
+def preview_invoice(params: Object) -> Object:
+    """What Stripe would charge; a POST that makes nothing (``POST /v1/invoices/create_preview``)."""
+    return _ask(lambda v1: v1.invoices.create_preview(params))
 
 
 def get_checkout_session(stripe_id: str) -> Object:

@@ -16,9 +16,9 @@ ROOT = Path(__file__).parent.parent
 
 # Top to bottom. A module may import its own layer and those below it.
 HOUSE = """
-edge: auth portal ledger orders arrival access account webhooks health admin forms cli cli_sync web
+edge: auth portal ledger orders switching arrival access account webhooks health admin forms cli cli_sync web
 work: boot jobs claims writes outbox timetable refresh healing rehearsal catalogue
-domain: subscriptions second invoices payments checkout clocks standing voice tags facts dunning declines
+domain: subscriptions plan_change second invoices payments checkout clocks standing voice tags facts dunning declines
   mailer people accounts reconcile syncing write_request
 nouns: models plans running money stripe_client queues payloads inbox leases installation audit
   throttle passwords words
