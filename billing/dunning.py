@@ -103,6 +103,9 @@ def _failed(
     session: Session, user: User, invoice: Invoice, subscription: Subscription | None, cause: Cause
 ) -> None:
     number = stage(invoice)
+    coming = subscription.coming if subscription else None
+    if coming and coming["kind"] == "pending" and not invoice.needs_action:
+        return  # a change that wasn't paid changes nothing; its page said so
     kind = "action_required" if invoice.needs_action else STAGES[number]
     end = grace_end(invoice, subscription)
     stripe_now = (subscription.clock_time if subscription else None) or cause.now

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import declines, dunning
+from billing import declines, dunning, plan_change
 from billing.clock import from_stripe
 from billing.config import Config
 from billing.invoices import open_failed
@@ -51,7 +52,7 @@ def of_rows(
     unreachable: bool = False,
 ) -> Facts:
     """The facts of a subscription with what is owed, disputed and was last paid."""
-    pause = row.pause_collection or {}
+    pause, coming = row.pause_collection or {}, row.coming or {}
     return Facts(
         status=row.status,
         plan=row.plan,
@@ -68,7 +69,10 @@ def of_rows(
         pause_behavior=pause.get("behavior"),
         pause_resumes_at=from_stripe(pause.get("resumes_at")),
         card=dunning.card(row),
-        schedule=row.schedule is not None,
+        change=coming.get("kind"),
+        change_to=dunning.title(coming["plan"]) if coming.get("plan") else None,
+        change_price=_coming_price(coming),
+        change_at=plan_change.at(row),
         first_failed_at=row.first_failed_at or (owed.first_failed_at if owed and owed.needs_action else None),
         owed=format_money(owed.amount_remaining, owed.currency) if owed else None,
         owed_invoice=owed.stripe_id if owed else None,
@@ -83,6 +87,11 @@ def of_rows(
         fetched_at=row.fetched_at,
         unreachable=unreachable,
     )
+
+
+def _coming_price(coming: dict[str, Any]) -> str | None:
+    amount = coming.get("amount")
+    return None if amount is None else format_money(amount, coming["currency"])
 
 
 def _last_paid(session: Session, row: Subscription) -> Invoice | None:

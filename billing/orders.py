@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
@@ -41,7 +42,7 @@ def check(name: str) -> ResponseReturnValue:
         price=price,
         terms=_terms(price, trial),
         email=person().email,
-        once=_once(),
+        once=once_token(),
         today=0 if trial else price.amount,
         first_charge=now() + timedelta(days=trial) if trial else None,
         notice=_came_back(),
@@ -59,7 +60,7 @@ def check_product(name: str) -> ResponseReturnValue:
         price=product.price,
         terms=f"{amount} today, once. Nothing renews.",
         email=person().email,
-        once=_once(),
+        once=once_token(),
         notice=_came_back(),
     )
 
@@ -101,10 +102,7 @@ def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial
         return _guard(
             "This price is not on sale yet.", "Choose another one, or come back later.", voice.CHOOSE
         )
-    once = request.form.get("once", "")
-    order = checkout.Order(
-        mode, item.name, item.title, known.price_id, trial, once if ONCE.fullmatch(once) else None
-    )
+    order = checkout.Order(mode, item.name, item.title, known.price_id, trial, once(request.form))
     back = f"/buy/{item.name}" if mode == "payment" else f"/subscribe/{item.name}?interval={price.interval}"
     try:
         return _open(person(), order, back)
@@ -202,9 +200,15 @@ def _terms(price: Price, trial: int) -> str:
     )
 
 
-def _once() -> str:
+def once_token() -> str:
     """A token for one opening of a check page: its form buys once, however often it is sent."""
     return secrets.token_urlsafe(16)
+
+
+def once(form: Mapping[str, str]) -> str | None:
+    """The token that came back with a form; None for anything that is none."""
+    token = form.get("once", "")
+    return token if ONCE.fullmatch(token) else None
 
 
 def _came_back() -> str | None:

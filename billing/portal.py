@@ -66,7 +66,9 @@ def _plans(*, landing: bool) -> ResponseReturnValue:
 def _card(plan: Plan, price: Price, mine: Subscription | None, trial_days: int) -> dict[str, Any]:
     action, href = "choose", f"/subscribe/{plan.name}?interval={price.interval}"
     if mine is not None:
-        action, href = ("current" if mine.plan == plan.name else "none"), "/billing"
+        action, href = "change", f"/billing/change/{plan.name}?interval={price.interval}"
+        if (mine.plan, mine.interval) == (plan.name, price.interval):
+            action, href = "current", "/billing"
     note = None
     if price.interval == "year":
         note = f"works out at {format_money((price.amount + 6) // 12, price.currency)} a month"
@@ -83,6 +85,7 @@ def _card(plan: Plan, price: Price, mine: Subscription | None, trial_days: int) 
         },
         "trial_days": trial_days,
         "action": action,
+        "mine": mine is not None and mine.plan == plan.name,
         "href": href,
     }
 

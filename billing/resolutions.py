@@ -12,10 +12,13 @@ from datetime import timedelta
 
 from billing import people, second, stripe_client
 from billing.errors import StripeRefused
+from billing.payloads import first_item, ref
 from billing.stripe_client import Object
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=23)
+# How a subscription is to be changed, which is no field of it afterwards.
+ON_THE_WAY = ("proration_behavior", "proration_date", "payment_behavior")
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,44 @@ def _closed_session(wish: Wish) -> Object | None:
 def _as_wished(wish: Wish) -> Object | None:
     """The subscription if it has all that was asked for; an empty text asks for nothing to be there."""
     found = stripe_client.get_subscription(wish.target)
-    same = all((found.get(name) or None) == (value or None) for name, value in wish.params.items())
-    return found if same else None
+    wanted = {name: value for name, value in wish.params.items() if name not in (*ON_THE_WAY, "items")}
+    same = all((found.get(name) or None) == (value or None) for name, value in wanted.items())
+    return found if same and all(_has(found, item) for item in wish.params.get("items", [])) else None
+
+
+def _has(found: Object, wanted: Object) -> bool:
+    """Whether the subscription is at this price already, or will be once its pending update is paid."""
+    pending = (found.get("pending_update") or {}).get("subscription_items") or []
+    items = (first_item(found), *pending)
+    return (wanted["price"], wanted["quantity"]) in [
+        (ref(one.get("price")), one.get("quantity")) for one in items
+    ]
+
+
+def _made_schedule(wish: Wish) -> Object | None:
+    found = stripe_client.get_subscription(wish.params["from_subscription"]).get("schedule")
+    return found if isinstance(found, dict) else None
+
+
+def _has_phases(wish: Wish) -> Object | None:
+    """The schedule if it ends as was asked for."""
+    found = stripe_client.get_subscription_schedule(wish.target)
+    last, wanted = (phases[-1]["items"][0] for phases in (found["phases"], wish.params["phases"]))
+    return (
+        found if (ref(last["price"]), last.get("quantity")) == (wanted["price"], wanted["quantity"]) else None
+    )
+
+
+def _released(wish: Wish) -> Object | None:
+    found = stripe_client.get_subscription_schedule(wish.target)
+    return found if found["status"] in ("released", "completed", "canceled") else None
+
+
+def _voided(wish: Wish) -> Object | None:
+    found = stripe_client.get_invoice(wish.target)
+    if found["status"] == "paid":
+        raise StripeRefused("it was paid meanwhile", code="paid")
+    return found if found["status"] == "void" else None
 
 
 RESOLUTIONS: dict[str, Resolution] = {
@@ -94,6 +133,10 @@ RESOLUTIONS: dict[str, Resolution] = {
     "billing_portal.session.create": Resolution(lambda wish: None, HOUR, again=False),
     # People change their minds: what they asked for long ago is not done to them now.
     "subscription.update": Resolution(_as_wished, HOUR),
+    "subscription_schedule.create": Resolution(_made_schedule, HOUR),
+    "subscription_schedule.update": Resolution(_has_phases, HOUR),
+    "subscription_schedule.release": Resolution(_released, HOUR),
+    "invoice.void": Resolution(_voided, DAY),
     "subscription.cancel": Resolution(lambda wish: second.ended_already(wish.target), DAY, alert=True),
     "refund.create": Resolution(lambda wish: second.find_refund(wish.params), None),
 }

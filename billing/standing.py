@@ -26,6 +26,7 @@ OPEN_DISPUTES = frozenset(
 class Facts:
     """What our rows say, with nothing of the database in it. Amounts are formatted; times aware UTC.
 
+    ``change``: another plan is coming, ``scheduled`` for ``change_at``, or ``pending`` until its payment is made.
     ``status`` None: no subscription ever. ``confirming``: a Session is paid and its event not yet applied.
     ``fetched_at``: when Stripe was last asked; ``clock_time``: Stripe's time then, on a test clock.
     """
@@ -45,7 +46,10 @@ class Facts:
     pause_behavior: str | None = None
     pause_resumes_at: datetime | None = None
     card: str | None = None
-    schedule: bool = False
+    change: str | None = None
+    change_to: str | None = None
+    change_price: str | None = None
+    change_at: datetime | None = None
     first_failed_at: datetime | None = None
     owed: str | None = None
     owed_invoice: str | None = None
@@ -164,7 +168,7 @@ def _running(facts: Facts, now: datetime, grace_end: datetime | None) -> str:
         return "collection_paused"
     if facts.disputed:
         return "disputed"
-    return "changing" if facts.schedule else "active"
+    return "changing" if facts.change == "scheduled" else "active"
 
 
 # Which codes let somebody in. ``grace``: until the grace period ends. Everything not named here: no.

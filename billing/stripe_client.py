@@ -38,8 +38,8 @@ WAIT_FOR_A_PLACE = 1.0
 PAUSES = (0.5, 1.0)
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
-# A subscription's own card, and its customer's.
-CARDS = ["default_payment_method", "customer.invoice_settings.default_payment_method"]
+# What a subscription is seen with: its card, its schedule, and last, since a deleted one has none, its customer's card.
+SHOWN = ["default_payment_method", "schedule", "customer.invoice_settings.default_payment_method"]
 
 Object = dict[str, Any]
 # The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.
@@ -56,6 +56,10 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "subscription.update": lambda v1, target, p, o: v1.subscriptions.update(target, p, o),
     # a DELETE, which heeds no key: see ``resolutions.HEEDS_NO_KEY``
     "subscription.cancel": lambda v1, target, p, o: v1.subscriptions.cancel(target, p, o),
+    "subscription_schedule.create": lambda v1, _, p, o: v1.subscription_schedules.create(p, o),
+    "subscription_schedule.update": lambda v1, target, p, o: v1.subscription_schedules.update(target, p, o),
+    "subscription_schedule.release": lambda v1, target, p, o: v1.subscription_schedules.release(target, p, o),
+    "invoice.void": lambda v1, target, p, o: v1.invoices.void_invoice(target, p, o),
     "refund.create": lambda v1, _, p, o: v1.refunds.create(p, o),
 }
 
@@ -128,22 +132,31 @@ def call(operation: str, target: str | None, params: Object, key: str) -> Object
 
 
 def get_subscription(stripe_id: str) -> Object:
-    """The subscription with its card and its customer's card, each expanded.
+    """The subscription with its card, its schedule and its customer's card, each expanded.
 
     A customer that was deleted has no settings to expand; its subscription must still be seen to have ended.
     """
     try:
-        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": CARDS}))
+        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": SHOWN}))
     except StripeRefused as problem:
         if problem.status != 400:
             raise
-        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": CARDS[:1]}))
+        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": SHOWN[:-1]}))
 
 
 def get_invoice(stripe_id: str) -> Object:
     """The invoice with its payments and the PaymentIntent of each (fields that need expanding since basil)."""
     expand = ["payments.data.payment.payment_intent"]
     return _ask(lambda v1: v1.invoices.retrieve(stripe_id, {"expand": expand}))
+
+
+def preview_invoice(params: Object) -> Object:
+    """What Stripe would charge; a POST that makes nothing (``POST /v1/invoices/create_preview``)."""
+    return _ask(lambda v1: v1.invoices.create_preview(params))
+
+
+def get_subscription_schedule(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.subscription_schedules.retrieve(stripe_id))
 
 
 def get_checkout_session(stripe_id: str) -> Object:
@@ -219,7 +232,7 @@ def list_refunds(payment_intent: str) -> Iterator[Object]:
 
 def each_subscription(params: Object) -> Iterator[Object]:
     """Subscriptions as ``get_subscription`` gives them; canceled ones only where asked for."""
-    return _pages(lambda v1, p: v1.subscriptions.list(p), {**params, **_expanded(CARDS)})
+    return _pages(lambda v1, p: v1.subscriptions.list(p), {**params, **_expanded(SHOWN)})
 
 
 def each_invoice(params: Object) -> Iterator[Object]:

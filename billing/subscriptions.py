@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, invoices, second, stripe_client
+from billing import audit, dunning, invoices, plan_change, second, stripe_client
 from billing.clock import from_stripe
 from billing.models import PlanPrice, Subscription, User
 from billing.models.subscriptions import FINAL
@@ -132,6 +132,7 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.cancellation_reason = (found.get("cancellation_details") or {}).get("reason")
     row.pause_collection = found.get("pause_collection")
     row.schedule, row.collection_method = ref(found.get("schedule")), found["collection_method"]
+    row.coming = plan_change.coming(session, found)
     row.card_brand, row.card_last4 = _card(found)
     row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
     row.test_clock = ref(found.get("test_clock"))

@@ -53,6 +53,7 @@ class Voice:
 CHOOSE = Action("Choose a plan", "/plans")
 CHECK = Action("Check again", "/billing")
 UPDATE_CARD = Action("Update card", "/billing/portal/payment_method_update", "post")
+CHANGE = Action("Change plan", "/plans")
 CANCEL = Action("Cancel plan", "/billing/portal/subscription_cancel", "post")
 PORTAL = Action("Manage on Stripe", "/billing/portal/home", "post")
 
@@ -241,7 +242,12 @@ def _active(s: Standing) -> tuple[str, str]:
 
 
 def _changing(s: Standing) -> tuple[str, str]:
-    return f"You’re on {_plan(s)}. Your plan changes{_on(s.facts.current_period_end)}.", ""
+    facts = s.facts
+    to = f"you’ll move to {facts.change_to}" if facts.change_to else "your plan changes"
+    when = f"On {day(facts.change_at)}" if facts.change_at else "Soon"
+    card = f", {facts.card}" if facts.card else ""
+    body = f"Next payment: {facts.change_price}{_on(facts.change_at)}{card}." if facts.change_price else ""
+    return f"You’re on {_plan(s)}. {when} {to}.", body
 
 
 def _ended(s: Standing) -> tuple[str, str]:
@@ -318,6 +324,8 @@ def _primary(s: Standing, product: Action, contact: Action) -> Action | None:
     if s.code in ("past_due", "trialing_no_card", "first_failed", "paused_trial"):
         label = {"past_due": "Update card", "first_failed": "Try another card"}.get(s.code, "Add a card")
         return Action(label, UPDATE_CARD.href, "post")
+    if s.code == "changing":
+        return Action(f"Keep {_plan(s)}", "/billing/stay", "post")
     if s.code in ("canceling", "trial_ending_off"):
         return Action(f"Keep {_plan(s)}", "/billing/resume", "post")
     if s.code in ("disputed", "disputed_hold", "ended_disputed", "paused_other", "paused_asked"):
@@ -327,6 +335,8 @@ def _primary(s: Standing, product: Action, contact: Action) -> Action | None:
 
 def _links(s: Standing) -> tuple[Action, ...]:
     links: list[Action] = []
+    if s.code in ("active", "trialing", "trialing_no_card", "disputed"):
+        links.append(CHANGE)
     if s.code in (
         "trialing",
         "canceling",
@@ -375,7 +385,10 @@ def _coming(s: Standing) -> list[Mark]:
         coming.append(Mark("rest", "We try again", facts.next_attempt))
     if s.code in ("past_due", "action_required") and s.grace_end:
         coming.append(Mark("stop", "Access ends if unpaid", s.grace_end))
-    if s.code in ("active", "changing", "disputed") and facts.current_period_end:
+    if s.code == "changing" and facts.change_at:
+        label = f"Move to {facts.change_to}" if facts.change_to else "Your plan changes"
+        coming.append(Mark("rest", f"{label}, {facts.change_price or ''}".rstrip(", "), facts.change_at))
+    if s.code in ("active", "disputed") and facts.current_period_end:
         coming.append(Mark("rest", f"Next payment {facts.price or ''}".strip(), facts.current_period_end))
     if s.code == "trialing" and facts.trial_end:
         coming.append(Mark("rest", f"First payment {facts.price or ''}".strip(), facts.trial_end))

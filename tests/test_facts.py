@@ -217,13 +217,17 @@ def test_each_fact_of_a_row_reaches_the_standing_as_it_is(
     db_session: Session, alice: User, config: Config
 ) -> None:
     pause = {"behavior": "void", "resumes_at": START + 5 * DAY}
+    coming = {"kind": "scheduled", "plan": "basic", "amount": 900, "currency": "eur", "at": START + 6 * DAY}
     row = subscription(
         db_session, alice, quantity=3, cancel_at=NOW + timedelta(days=9), pause_collection=pause,
-        schedule="sub_sched_1", trial_end=NOW + timedelta(days=2), status_reason="pause_requested",
+        coming=coming, trial_end=NOW + timedelta(days=2), status_reason="pause_requested",
     )  # fmt: skip
     known = facts_of(db_session, alice)
     assert (known.price, known.interval, known.plan, known.plan_title) == ("€87.00", "month", "pro", "Pro")
-    assert (known.ends_at, known.trial_end, known.schedule) == (row.cancel_at, row.trial_end, True)
+    assert (known.ends_at, known.trial_end) == (row.cancel_at, row.trial_end)
+    assert (known.change, known.change_to, known.change_price) == ("scheduled", "Basic", "€9.00")
+    assert known.change_at is not None
+    assert int(known.change_at.timestamp()) == START + 6 * DAY
     assert known.pause_behavior == "void"
     assert known.pause_resumes_at is not None
     assert int(known.pause_resumes_at.timestamp()) == START + 5 * DAY

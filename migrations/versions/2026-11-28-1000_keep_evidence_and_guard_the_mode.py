@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0003"
 down_revision = "0002"
@@ -47,6 +48,7 @@ def upgrade() -> None:
     )
     op.add_column("sync_runs", sa.Column("compared", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("checkout_sessions", sa.Column("once", sa.Text(), nullable=True))
+    op.add_column("subscriptions", sa.Column("coming", postgresql.JSONB(), nullable=True))
     op.add_column("users", sa.Column("mail_refused_at", sa.DateTime(timezone=True), nullable=True))
     for guard in GUARDS:
         op.execute(guard)

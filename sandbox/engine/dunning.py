@@ -108,8 +108,8 @@ def recovered(invoice: Json) -> None:
     sub = invoicing.subscription_of(invoice)
     if sub is None:
         return
-    if paid and pending.waits_for(sub, invoice["id"]):
-        pending.apply(sub)
+    if pending.waits_for(sub, invoice["id"]):
+        (pending.apply if paid else pending.drop)(sub)
         return
     if paid and pausing.paid(sub, invoice["id"]):
         return

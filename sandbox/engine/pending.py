@@ -41,7 +41,13 @@ def expire(subscription_id: str) -> None:
     """A pending update was not paid in time: it is dropped, and its invoice with it."""
     sub = db().get("subscription", subscription_id)
     invoice = db().find("invoice", sub["_pending"]["invoice"])
-    change(sub, None, pending_update=None, _pending=None)
     if invoice is not None and invoice["status"] == "open":
-        invoicing.void(invoice)
+        invoicing.void(invoice)  # and with it the update that waits for it
+    else:
+        drop(sub)
+
+
+def drop(sub: Json) -> None:
+    """A pending update is given up: in time, or because somebody voided its invoice."""
+    change(sub, None, pending_update=None, _pending=None)
     emit("customer.subscription.pending_update_expired", sub)

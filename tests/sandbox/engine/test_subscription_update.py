@@ -63,6 +63,19 @@ def test_default_incomplete_leaves_the_invoice_to_a_person(sandbox: Sandbox) -> 
     assert sandbox.api.subscriptions.retrieve(sub.id).status == "active"
 
 
+def test_voiding_the_invoice_of_a_pending_update_gives_the_update_up(sandbox: Sandbox) -> None:
+    sub, dearer = halfway(sandbox, DECLINES)
+    changed = s.change(sandbox, sub, dearer, proration_behavior=AT_ONCE, payment_behavior=PENDING)
+    assert changed.pending_update is not None
+    mark = sandbox.mark()
+    sandbox.api.invoices.void_invoice(str(changed.latest_invoice))
+    now = sandbox.api.subscriptions.retrieve(sub.id)
+    assert (now.pending_update, now.items.data[0].price.unit_amount, now.status) == (None, 5000, "active")
+    assert s.told(sandbox, sub.customer, mark)[-2:] == [
+        "invoice.voided", "customer.subscription.pending_update_expired"
+    ]  # fmt: skip
+
+
 def test_a_pending_update_waits_for_its_invoice_and_is_applied_when_that_is_paid(sandbox: Sandbox) -> None:
     """facts 3.14."""
     sub, dearer = halfway(sandbox, DECLINES)
