@@ -362,6 +362,20 @@ def test_where_stripe_is_away_no_change_is_offered_and_an_unanswered_one_is_call
     assert alice.row.plan == "pro"
 
 
+@pytest.mark.parametrize("trouble", ["lost_answer", "applied_then_500", "error_500", "cut_before"])
+def test_a_change_whose_answer_was_lost_is_made_and_charged_once(alice: Shopper, trouble: str) -> None:
+    alice.subscribe("basic")
+    before, page = charged(alice), offer(alice, "pro")
+    alice.sandbox.control("trouble", api=trouble, api_path="/v1/subscriptions/", api_method="POST")
+    page.send()
+    alice.sandbox.calm()
+    for _ in range(2):
+        sweep()
+        catch_up(alice.desk)
+    assert (alice.row.plan, alice.row.coming) == ("pro", None)
+    assert money(charged(alice) - before) == today(page.words)
+
+
 def test_a_change_that_broke_off_half_way_is_no_change_and_no_obstacle(alice: Shopper) -> None:
     alice.subscribe("pro")
     alice.sandbox.stripe.subscription_schedules.create({"from_subscription": alice.row.stripe_id})

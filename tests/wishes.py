@@ -9,10 +9,11 @@ from typing import Any
 
 from flask import Flask
 
-from billing import checkout, people, second
+from billing import checkout, people, plan_change, second
 from billing.extensions import db
 from billing.installation import public_id
 from billing.models import CheckoutSession, User
+from billing.plan_change import Quote
 from billing.write_request import WriteRequest
 from tests.story import config_of
 from tests.support import Sandbox, make_user
@@ -165,6 +166,55 @@ class Wishes:
             request, lambda: int(self._api.subscriptions.retrieve(stripe_id)["status"] == "canceled")
         )
 
+    def schedule(self, number: int) -> Wanted:
+        user = self._person(number)
+        params = {"from_subscription": self._subscription(user)}
+        request = WriteRequest("subscription_schedule.create", f"schedule:{number}", params, user_id=user.id)
+        listed = {"customer": user.stripe_customer_id}
+        db.session.rollback()
+        return Wanted(request, lambda: len(self._api.subscription_schedules.list(listed)["data"]))
+
+    def _schedule(self, user: User) -> dict[str, Any]:
+        made = self._api.subscription_schedules.create({"from_subscription": self._subscription(user)})
+        return made.to_dict(for_json=True)
+
+    def phases(self, number: int) -> Wanted:
+        user = self._person(number)
+        made = self._schedule(user)
+        product = self._api.products.create({"name": f"Next {number}"})["id"]
+        price = self._new_price({"currency": "eur", "product": product, "recurring": {"interval": "month"}})
+        quoted = Quote("", "", price, 1, "period_end", 0, "eur", 0, 0, 0, 1500, "month", 0)
+        request = plan_change.phases_request(made, quoted, f"once-{number}", user.id)
+        db.session.rollback()
+
+        def effects() -> int:
+            phases = self._api.subscription_schedules.retrieve(made["id"])["phases"]
+            return int(phases[-1]["items"][0]["price"] == price)
+
+        return Wanted(request, effects)
+
+    def release(self, number: int) -> Wanted:
+        user = self._person(number)
+        made = self._schedule(user)
+        request = plan_change.leave_request(made, user.id)
+        db.session.rollback()
+        return Wanted(
+            request,
+            lambda: int(self._api.subscription_schedules.retrieve(made["id"])["status"] == "released"),
+        )
+
+    def voiding(self, number: int) -> Wanted:
+        user = self._person(number)
+        owner = {"customer": str(user.stripe_customer_id)}
+        made = self._api.invoices.create(
+            {**owner, "collection_method": "send_invoice", "days_until_due": 30, "currency": "eur"}
+        )
+        self._api.invoice_items.create({**owner, "invoice": made["id"], "amount": 500, "currency": "eur"})
+        self._api.invoices.finalize_invoice(made["id"])
+        request = plan_change.void_request(made["id"], user.id)
+        db.session.rollback()
+        return Wanted(request, lambda: int(self._api.invoices.retrieve(made["id"])["status"] == "void"))
+
     def refund(self, number: int) -> Wanted:
         user = self._person(number)
         intent = self._api.payment_intents.create(
@@ -193,5 +243,9 @@ BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
     "billing_portal.session.create": Wishes.portal,
     "subscription.update": Wishes.keep,
     "subscription.cancel": Wishes.cancel,
+    "subscription_schedule.create": Wishes.schedule,
+    "subscription_schedule.update": Wishes.phases,
+    "subscription_schedule.release": Wishes.release,
+    "invoice.void": Wishes.voiding,
     "refund.create": Wishes.refund,
 }
