@@ -16,7 +16,6 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from billing import throttle
-from billing.clock import now
 
 log = logging.getLogger(__name__)
 MANY, SECONDS = 10, 60.0
@@ -45,7 +44,7 @@ def note_foreign(session: Session) -> None:
 
 def foreign(session: Session) -> bool:
     """Whether there was such an event in the last hour (to the minute)."""
-    return throttle.any_since(session, FOREIGN, now() - HOUR - MINUTE)
+    return throttle.any_within(session, FOREIGN, HOUR + MINUTE)
 
 
 def _times() -> deque[float]:

@@ -60,9 +60,9 @@ def hits(session: Session, name: str, *, window: timedelta = WINDOW) -> int:
     return session.execute(found).scalar() or 0
 
 
-def any_since(session: Session, name: str, moment: datetime) -> bool:
-    """Whether a window that began after this moment has counted anything."""
-    found = select(exists().where(RateHit.bucket == name, RateHit.window > moment))
+def any_within(session: Session, name: str, time: timedelta) -> bool:
+    """Whether a window that began so lately, by the database's clock, has counted anything."""
+    found = select(exists().where(RateHit.bucket == name, RateHit.window > func.clock_timestamp() - time))
     return bool(session.execute(found).scalar())
 
 

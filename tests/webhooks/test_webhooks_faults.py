@@ -20,11 +20,9 @@ import psycopg
 import pytest
 from flask import Flask
 from psycopg import sql
-from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from billing.config import Config
-from billing.extensions import db
 from tests.cable import Cable
 from tests.conftest import make_config
 from tests.intake import another_app, connect, paid, stored
@@ -267,7 +265,8 @@ def test_what_was_answered_is_on_disk_whatever_the_role_or_the_database_says(
             with another_app(config) as application:
                 Bell(application)
                 assert deliver(application, paid()).status_code == 200
-                assert db.session.execute(text("show synchronous_commit")).scalar() == "off"
+            with connect(config) as plain:
+                assert plain.execute("show synchronous_commit").fetchone() == ("off",)
             assert other.execute("select value from seen").fetchall() == [("on",)]
         finally:
             other.execute(sql.SQL("alter database {} reset synchronous_commit").format(sql.Identifier(name)))
