@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from billing import deadline, jobs, registry, stripe_client, web, writes
+from billing import deadline, jobs, leases, refresh, registry, stripe_client, web, writes
 from billing.errors import StripeUnavailable, WriteUnknown
 from billing.extensions import db
 from billing.models import CheckoutSession, StripeWrite
 from tests.registry import LEASE_OVER, customer_of, customers, over_a_wire, perform, sweep, time_passes
-from tests.story import Shopper, count, shopper
+from tests.story import Shopper, config_of, count, shopper
 from tests.support import Sandbox
 from tests.wire import Reply, Sent, Wire, cut
 
@@ -134,6 +134,24 @@ def test_a_page_that_waits_for_another_process_gives_up_at_its_deadline(
     with deadline.within(0), pytest.raises(WriteUnknown):
         perform(request)
     assert len(tries) == 1
+
+
+def test_a_page_that_waits_for_a_worker_who_has_the_customer_gives_up_at_its_deadline(
+    desk: Flask, alice: Shopper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.subscribe()
+    assert leases.take(db.session(), alice.customer) is not None
+    real, waits = leases.take, []
+
+    def seen(*args: Any, **how: Any) -> Any:
+        waits.append(how.get("wait", 0))
+        return real(*args, **how)
+
+    monkeypatch.setattr(leases, "take", seen)
+    with deadline.within(0.01):
+        config = config_of(desk)
+        event = refresh.subscription(db.session(), alice.row.stripe_id, alice.customer, config, "customer")
+    assert (event.state, len(waits), max(waits) <= 0.01) == ("pending", 1, True)
 
 
 def test_an_order_gives_up_in_time_and_the_completer_opens_it_for_the_next_press(

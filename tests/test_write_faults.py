@@ -300,5 +300,10 @@ def test_a_day_later_stripe_is_asked_what_became_of_it_and_an_old_key_is_not_sen
     row = row_of(wanted.request)
     assert (row.state, row.idempotency_key) == (("failed", first) if portal else (state, key))
     assert first not in {sent.key for sent in stage.wire.writes}
+    given_up = select(AuditEntry.alert).where(
+        AuditEntry.subject == wanted.request.name, AuditEntry.kind == "write.failed"
+    )
+    alert = operation == "subscription.cancel"  # a second plan goes on and is paid for: an admin must look
+    assert list(db.session.execute(given_up).scalars()) == ([alert] if row.state == "failed" else [])
     assert wanted.effects() == (1 if done else int(late))
     assert_no_session_can_be_paid_beside_the_persons_own(stage, wanted)
