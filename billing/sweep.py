@@ -60,13 +60,10 @@ def _compared(session: Session, kinds: list[Kind], *, full: bool) -> tuple[int, 
 
 
 def _look_at(session: Session, config: Config, found: list[Finding]) -> int:
-    if len([one for one in found if GONE in one.differs]) > MOST_GONE:
-        _tell(
-            session,
-            VANISHED_KIND,
-            "Stripe does not know many of our rows; none was removed",
-            found[0].stripe_id,
-        )
+    gone = sorted(one.stripe_id for one in found if GONE in one.differs)
+    if len(gone) > MOST_GONE:
+        what = "Stripe does not know many of our rows; none was removed"
+        _tell(session, VANISHED_KIND, what, gone[0])
         found = [one for one in found if GONE not in one.differs]
     return sum(_look(session, config, one) for one in found if STRAY not in one.differs)
 

@@ -155,20 +155,18 @@ def test_a_pass_over_what_is_right_writes_no_row_but_its_report(alice: Shopper, 
     assert {table for table in after if after[table] != before[table]} == {"sync_runs"}
 
 
-@pytest.mark.parametrize("model", OF_ROWS)
-def test_an_hourly_pass_makes_each_kind_of_row_anew_and_each_has_its_cause(
-    alice: Shopper, model: Any
-) -> None:
+def test_an_hourly_pass_makes_each_kind_of_row_anew_and_each_has_its_cause(alice: Shopper) -> None:
     right = held()
-    run(f"delete from {model.__tablename__}")
-    done = pass_(alice)
-    assert (done.looked >= 1, done.healed >= 1, done.full) == (True, True, False)
-    assert held() == right
-    [row] = db.session.query(model)
-    [cause] = events(event_id=row.cause_event_id)
-    assert cause.type.startswith("dunlin.refresh")
-    assert (cause.source, cause.state) == ("reconciler", "applied")
-    assert pass_(alice).looked == 0
+    for model in OF_ROWS:
+        run(f"delete from {model.__tablename__}")
+        done = pass_(alice)
+        assert (done.looked >= 1, done.healed >= 1, done.full) == (True, True, False)
+        assert held() == right
+        [row] = db.session.query(model)
+        [cause] = events(event_id=row.cause_event_id)
+        assert cause.type.startswith("dunlin.refresh")
+        assert (cause.source, cause.state) == ("reconciler", "applied")
+        assert pass_(alice).looked == 0
 
 
 def test_an_hourly_pass_lists_what_runs_and_five_weeks_and_a_full_one_all_there_ever_was(
@@ -280,9 +278,7 @@ def test_a_customer_that_was_lost_is_given_back_to_the_person_that_it_was_made_f
     assert (entry.user_id, entry.after) == (alice.id, {"stripe_customer_id": customer})
 
 
-@pytest.mark.parametrize(
-    "kind", ["customer.subscription.", "invoice.", "checkout.session.", "payment_intent."]
-)
+@pytest.mark.parametrize("kind", ["customer.subscription.", "invoice.", "payment_intent."])
 def test_events_of_a_type_that_never_come_are_not_needed(desk: Flask, kind: str) -> None:
     """They are neither delivered nor in Stripe's list; the others are in the list only."""
     cursor_at(None)
