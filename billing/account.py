@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from billing import accounts, audit, forms, passwords, queues, running, throttle
+from billing import accounts, bounces, forms, passwords, queues, running, throttle
 from billing.access import person
 from billing.auth import too_many
 from billing.extensions import db
@@ -55,9 +55,7 @@ def mail() -> ResponseReturnValue:
     user, session = person(), db.session()
     if wait := throttle.hit(session, throttle.bucket("mail", str(user.id)), 5):
         return too_many(wait)
-    if user.mail_refused_at is not None:
-        user.mail_refused_at = None
-        audit.record(session, "mail.try_again", actor="user", user_id=user.id)
+    if bounces.try_again(session, user.id, actor="user"):
         session.commit()
         flash(f"We’ll write to {user.email} again, from the next mail on.")
     return redirect("/billing", 303)

@@ -10,6 +10,7 @@ import re
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from billing import audit
 from billing.models import User
 
 # Asked for by the person, this minute: tried whatever was refused before, and a server that takes one is proof.
@@ -45,6 +46,16 @@ def refused(session: Session, address: str) -> None:
 def taken(session: Session, address: str) -> None:
     """The address takes mail after all. The caller commits."""
     session.execute(update(User).where(_is(address)).values(mail_refused_at=None))
+
+
+def try_again(session: Session, user_id: int, *, actor: str) -> bool:
+    """Somebody wants the address to be written to again. False where it refused nothing, or another press was first.
+    The caller commits."""
+    marked = update(User).where(User.id == user_id, User.mail_refused_at.is_not(None))
+    if session.execute(marked.values(mail_refused_at=None).returning(User.id)).scalar() is None:
+        return False
+    audit.record(session, "mail.try_again", actor=actor, user_id=user_id)
+    return True
 
 
 def stops(session: Session, kind: str, address: str) -> bool:

@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import accounts, catalogue, installation, refresh, writes
+from billing import accounts, bounces, catalogue, installation, refresh, writes
 from billing.extensions import db
 from billing.models import (
     AuditEntry,
@@ -38,6 +38,7 @@ from tests.doors import COOKIE, code_in, cookie_of, subjects
 from tests.served import Answer, Served, served
 from tests.story import Shopper, config_of, count, shopper
 from tests.support import PASSWORD, Databases, Sandbox, csrf_of, make_event, make_user, sign_in
+from tests.test_plan_change import charged, money, offer, today
 from tests.walk import reset_secret
 from tests.watching import all_rows
 
@@ -317,6 +318,35 @@ def _resume(house: House) -> None:
     assert house.sandbox.stripe.subscriptions.retrieve(stripe_id)["cancel_at_period_end"] is False
 
 
+def subscription_at_stripe(house: House, person: Shopper) -> Any:
+    return house.sandbox.stripe.subscriptions.retrieve(person.row.stripe_id, {"expand": ["schedule"]})
+
+
+@of("switching.change")
+def _change(house: House) -> None:
+    """One form in every tab, then as many forms as there are browsers: the difference is charged once."""
+    person = house.newcomer(subscribed=True)
+    page, paid = offer(person, "team"), charged(person)
+    answers = press(house, "/billing/change/team", house.browsers(person), **page.fields)
+    assert statuses(answers) <= {303, 409, 422, SLOW}
+    writes.finish_open(db.session())
+    assert money(charged(person) - paid) == today(page.words)
+    assert len(house.done_at_stripe("subscription.update", person.id)) == 1
+    assert subscription_at_stripe(house, person)["items"]["data"][0]["price"]["unit_amount"] == 7900
+
+
+@of("switching.undo")
+def _stay(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    offer(person, "basic").send()
+    assert person.standing.code == "changing"
+    answers = press(house, "/billing/stay", house.browsers(person))
+    assert statuses(answers) <= {303, SLOW}
+    writes.finish_open(db.session())
+    assert len(house.done_at_stripe("subscription_schedule.release", person.id)) == 1
+    assert subscription_at_stripe(house, person)["schedule"] is None
+
+
 @of("ledger.open_invoice")
 def _invoice(house: House) -> None:
     person = house.newcomer(subscribed=True)
@@ -367,6 +397,31 @@ def _sync(house: House) -> None:
     answers = press(house, f"/admin/subscribers/{person.id}/sync", house.browsers(admin))
     assert statuses(answers) <= {303, SLOW}
     assert (count(Subscription, user_id=person.id), count(Notice, user_id=person.id)) == (1, mails)
+
+
+def refuses_mail(person: Shopper) -> None:
+    bounces.refused(db.session(), person.email)
+    db.session.commit()
+
+
+@of("account.mail")
+def _mail(house: House) -> None:
+    person = house.newcomer()
+    refuses_mail(person)
+    answers = press(house, "/account/mail", house.browsers(person))
+    assert Counter(answer.status for answer in answers) == {303: TRIES, 429: PRESSES - TRIES}
+    assert person.user.mail_refused_at is None
+    assert count(AuditEntry, kind="mail.try_again", user_id=person.id) == 1
+
+
+@of("admin.try_mail")
+def _try_mail(house: House) -> None:
+    person = house.newcomer()
+    refuses_mail(person)
+    answers = press(house, f"/admin/subscribers/{person.id}/mail", house.browsers(house.admin()))
+    assert statuses(answers) == {303}
+    assert person.user.mail_refused_at is None
+    assert count(AuditEntry, kind="mail.try_again", user_id=person.id) == 1
 
 
 @of("admin.ask_reconciler")

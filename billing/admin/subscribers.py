@@ -8,7 +8,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from billing import audit, dunning, facts, refresh, running, voice
+from billing import audit, bounces, dunning, facts, refresh, running, voice
 from billing.access import person
 from billing.admin import bp, details, paging, search, timeline
 from billing.admin.because import because
@@ -115,9 +115,7 @@ def _refresh(user: User) -> Action | None:
 def try_mail(user_id: int) -> ResponseReturnValue:
     """Write again to an address that refused mail, as the person may say on their billing page."""
     session, user = db.session(), _user(user_id)
-    if user.mail_refused_at is not None:
-        user.mail_refused_at = None
-        audit.record(session, "mail.try_again", actor=f"admin:{person().id}", user_id=user.id)
+    if bounces.try_again(session, user.id, actor=f"admin:{person().id}"):
         session.commit()
         flash(f"Mail goes to {user.email} again, from the next one on.")
     return redirect(url_for("admin.subscriber", user_id=user_id), 303)
