@@ -176,6 +176,7 @@ def later(seconds: float) -> None:
     by = {"by": timedelta(seconds=seconds)}
     moved = "next_attempt_at = next_attempt_at - :by, lease_until = lease_until - :by"
     db.session.execute(text(f"update stripe_events set {moved} where state = 'pending'"), by)
+    db.session.commit()  # whoever is at work holds a lease while it wants its events
     db.session.execute(text("update leases set until = until - :by"), by)
     db.session.commit()
 

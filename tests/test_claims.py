@@ -199,5 +199,6 @@ def test_a_commit_whose_answer_is_lost_is_no_failure_and_nothing_is_done_twice(
     assert (alice.row.status, count(StripeEvent, state=StripeEvent.PENDING)) == ("active", 0)
     later(claims.CLAIM.total_seconds() + 1)
     apply_all()
-    assert {event.attempts for event in events() if event.applied_at} == {1}
+    applied = events(state=StripeEvent.APPLIED)
+    assert {(event.attempts, event.reason) for event in applied} == {(1, None)}
     assert (count(Notice), count(AuditEntry, kind="subscription.status")) == (1, 1)

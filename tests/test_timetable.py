@@ -51,6 +51,10 @@ class Clock:
     def __exit__(self, *problem: object) -> None:
         self.end()
 
+    def has_ended(self, *, within: float) -> bool:
+        self._thread.join(timeout=within)
+        return not self._thread.is_alive()
+
     def end(self) -> None:
         """Tell it to stop; it must."""
         self.stop.set()
@@ -177,6 +181,8 @@ def test_a_clock_that_is_stopped_waits_for_what_it_has_begun(app: Flask, plan: P
     with Clock(app) as clock:
         assert begun.wait(30)
         clock.stop.set()
+        wait_until(lambda: leases.take(db.session(), timetable.LEADER), "the lead to be given back")
+        assert not clock.has_ended(within=1)
         go_on.set()
         clock.end()
         assert done.is_set()
