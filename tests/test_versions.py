@@ -17,6 +17,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from billing import signing
 from billing.extensions import db
 from billing.jobs import HANDLERS
 from billing.models import StripeEvent
@@ -53,7 +54,9 @@ def told_in(desk: Flask, version: str) -> Iterator[None]:
     hooks.update(usual, {"disabled": True})
     url = f"{config_of(desk).public_url}/webhooks/stripe"
     older = hooks.create({"url": url, "enabled_events": ["*"], "api_version": version})
-    desk.extensions["config"] = replace(config_of(desk), stripe_webhook_secrets=(older["secret"],))
+    desk.extensions["config"] = replace(
+        config_of(desk), stripe_webhook_secrets=signing.read([older["secret"]])
+    )
     try:
         yield
     finally:
