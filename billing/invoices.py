@@ -50,9 +50,8 @@ def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscrip
     """Bring a row, be it in a session or not, to Stripe's invoice."""
     _copy(row, found, _intent(found), cause)
     if row.status != "open":
-        row.first_failed_at = (
-            None  # whether we heard of a failed try is nothing that a settled one should tell
-        )
+        # Whether we heard of its failed tries depends on delivery; it must not show on what is settled.
+        row.first_failed_at = None
     elif row.attempt_count or row.needs_action:
         row.first_failed_at = (
             _first_try(found)
