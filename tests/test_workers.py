@@ -166,6 +166,8 @@ def test_a_process_that_was_stopped_and_goes_on_later_writes_nothing_over_what_c
         wait_until(lambda: pending(subject=plan) == 0, "the worker to go on")
     assert (alice.standing.code, alice.row.fetch_no > newer) == ("canceling", True)
     assert count(AuditEntry, kind="subscription.status") == 1
+    assert count(AuditEntry, kind="subscription.changed") == 0, "the older state was written for a while"
+    assert {event.attempts for event in events(subject=plan) if event.applied_at} == {1}, "not by its fence"
 
 
 def apply_elsewhere(desk: Flask) -> int:
