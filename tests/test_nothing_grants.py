@@ -51,7 +51,7 @@ def pages(desk: Flask, sessions: list[str]) -> list[str]:
     found = []
     for rule in desk.url_map.iter_rules():
         if "GET" in (rule.methods or ()) and rule.endpoint != "static":
-            path = re.sub(r"<(?:\w+:)?(\w+)>", lambda part: values[part[1]], rule.rule)
+            path = re.sub(r"<(?:\w+:)?(\w+)>", lambda part: values.get(part[1], "1"), rule.rule)
             found += [f"{path}?session_id={one}&{CLAIMS}" for one in sessions]
     return found
 
