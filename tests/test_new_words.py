@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,26 +32,33 @@ def paused(reason: str) -> dict[str, Any]:
     return {"status": "paused", "status_details": {"paused": {"subscription": {"type": reason}}}}
 
 
-# Which word of which object is new, and whether a plan that was paid opens the product all the same.
+# Words that are new at once, each its own, and whether a plan that was paid opens the product all the same.
 WORDS: dict[str, tuple[bool, Words]] = {
-    "how a plan is collected": (True, {"subscription": {"collection_method": NEW}}),
-    "what a pause of its collection does": (
+    "how it is collected, by which card, why billed, whether paid, where a dispute stands": (
         True,
-        {"subscription": {"pause_collection": {"behavior": NEW, "resumes_at": None}}},
+        {
+            "subscription": {"collection_method": f"{NEW}_1"},
+            "payment_method": {"type": f"{NEW}_2", "card": None},
+            "invoice": {"billing_reason": f"{NEW}_3"},
+            "payment_intent": {"status": f"{NEW}_4"},
+            "checkout.session": {"payment_status": f"{NEW}_5"},
+            "dispute": {"status": f"{NEW}_6"},
+        },
     ),
-    "the kind of a card": (True, {"payment_method": {"type": NEW, "card": None}}),
-    "the interval of a price": (True, {"price": {"recurring": {"interval": NEW, "interval_count": 1}}}),
-    "the status of a bill": (True, {"invoice": {"status": NEW}}),
-    "the reason of a bill": (True, {"invoice": {"billing_reason": NEW}}),
-    "the status of a payment": (True, {"payment_intent": {"status": NEW}}),
+    "how it pauses, how often it is due, what became of the bill and the Session, why it is disputed": (
+        True,
+        {
+            "subscription": {"pause_collection": {"behavior": f"{NEW}_1", "resumes_at": None}},
+            "price": {"recurring": {"interval": f"{NEW}_2", "interval_count": 1}},
+            "invoice": {"status": f"{NEW}_3"},
+            "checkout.session": {"status": f"{NEW}_4"},
+            "dispute": {"reason": f"{NEW}_5"},
+        },
+    ),
     "why a payment failed": (
         True,
         {"invoice": {"status": "open"}, "payment_intent": {"last_payment_error": {"code": NEW}}},
     ),
-    "whether a Session is paid": (True, {"checkout.session": {"payment_status": NEW}}),
-    "the status of a Session": (True, {"checkout.session": {"status": NEW}}),
-    "the status of a dispute": (True, {"dispute": {"status": NEW}}),
-    "the reason of a dispute": (True, {"dispute": {"reason": NEW}}),
     "why a plan is paused": (False, {"subscription": paused(NEW)}),
     "the status of a plan": (False, {"subscription": {"status": NEW}}),
     "why a plan was canceled": (
@@ -136,4 +144,5 @@ def test_a_word_that_stripe_invents_tomorrow_is_kept_and_shown_and_opens_nothing
             assert may_enter(alice) is access, what
         assert "event not applied" not in logged.text, what
         assert {event.state for event in events()} <= {StripeEvent.APPLIED, StripeEvent.IGNORED}, what
-        assert NEW in kept(), what
+        rows = kept()
+        assert [word for word in re.findall(rf"{NEW}\w*", json.dumps(words)) if word not in rows] == [], what
