@@ -337,6 +337,7 @@ def test_nobody_who_canceled_is_left_to_wonder_whether_it_was_seen(
     there = alice.sandbox.stripe.subscriptions.retrieve(alice.row.stripe_id)
     assert (there.cancel_at, there.cancel_at_period_end) == (None, False), "whichever was set is cleared"
     assert "is set to end" not in reads(alice)
+    alice.advance_by(60)  # within one second it would be one piece of news
     cancel(alice)
     catch_up(desk)
     assert (said in reads(alice), may_enter(alice)) == (True, True)
