@@ -181,7 +181,7 @@ class Intake(FirstPayment):
         [plan] = at_stripe(self.alice)["subscriptions"]
         self.event = about(self.alice, plan)
         body = json.dumps(self.event)
-        return {"body": body, "header": signed(body.encode(), self.config.stripe_webhook_secrets[0])}
+        return {"body": body, "header": signed(body.encode(), self.config.stripe_webhook_secrets[0].value)}
 
     def again(self, life: Life) -> None:
         stored = count(StripeEvent, event_id=self.event["id"])

@@ -54,10 +54,18 @@ def recovery(app: Flask) -> Iterator[None]:
     recover(app.extensions["config"])
 
 
+LANE = "clock-"
+
+
 class OneTurn(threading.Event):
-    """The clock is told to stop when it has done what is due and would wait for more."""
+    """The clock is told to stop when it and its lanes have done what is due and it would wait for more."""
 
     def wait(self, timeout: float | None = None) -> bool:
+        if threading.current_thread().name.startswith(LANE):
+            return self.is_set()  # a lane asks Stripe in no hurry; here it need not wait
+        for thread in threading.enumerate():
+            if thread.name.startswith(LANE):
+                thread.join()
         self.set()
         return True
 

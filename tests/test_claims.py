@@ -73,10 +73,10 @@ def test_whoever_was_replaced_neither_renews_nor_gives_back_nor_counts_a_failure
     assert claims.renew(db_session, stale) == []
     claims.put_back(db_session, stale)
     assert claimed(db_session) == []
-    claims.mark(db_session, [one.event_id], Outcome(None))
+    claims.mark(db_session, [one.event_id], Outcome(None), took_ms=1)
     db_session.commit()
     for _ in range(claims.MAX_ATTEMPTS):
-        claims.retry_later(db_session, stale, StripeRefused("Stripe answered 404"))
+        claims.retry_later(db_session, stale, StripeRefused("Stripe answered 404"), took_ms=1)
     [event] = events()
     assert (event.state, event.attempts, event.reason) == (StripeEvent.APPLIED, 1, None)
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from click.testing import Result
-from flask import Flask
+from flask import Flask, has_app_context
 from flask.cli import FlaskGroup
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -28,7 +28,8 @@ def flask(app: Flask, words: str, typed: str = "") -> Result:
     """Run ``flask WORDS`` as a shell does: in an application of its own, with ``typed`` on standard input."""
     own: Flask = app.extensions.get("shell") or make_app(config_of(app))
     app.extensions["shell"], own.extensions["catalogue"] = own, app.extensions["catalogue"]
-    db.session.rollback()  # a command takes its time: no transaction of ours waits for it
+    if has_app_context():
+        db.session.rollback()  # a command takes its time: no transaction of ours waits for it
     command = FlaskGroup(create_app=lambda: own)
     result: Result = own.test_cli_runner().invoke(cli=command, args=words.split(), input=typed)
     with own.app_context():

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from billing import dunning, health, mailer, outbox
+from billing import dunning, lights, mailer, outbox
 from billing.config import Config
 from billing.models import Notice, User
 from local.ports import free_port
@@ -99,7 +99,7 @@ def test_after_every_trouble_a_server_can_make_each_mail_was_kept_once_at_most_a
     assert kept.total() == ended["sent"] + ended["unknown"]
     assert len(audit_of(db_session, "mail.unknown")) == ended["unknown"]
     assert len(audit_of(db_session, "mail.suppressed")) == ended["suppressed"]
-    assert health.conditions(db_session)["mail unknown"]
+    assert lights.conditions(db_session)["mail unknown"]
 
 
 class Unsigned:

@@ -32,11 +32,13 @@ BY_THIS_MACHINE = {
     "lights.py": "to be compared with the database's",
     "mailer.py": "the Date of a message",
     "orders.py": "the day on a page; Stripe counts the trial",
+    "plan_change.py": "the second of a quote, which the person reads and agrees to",
     "refresh.py": "which rows are a day old, to look at them anew",
     "rehearsal.py": "in a transaction that is rolled back",
     "sweep.py": "a cause without an event, whose moment nobody reads",
     "throttle.py": "windows of attempts may react",
     "web.py": "words like “5 minutes ago”",
+    "webhooks.py": "when an old secret ends, like the tolerance of a signature",
 }
 
 

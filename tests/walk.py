@@ -18,7 +18,7 @@ from werkzeug.routing import Rule
 from billing import accounts, installation
 from billing.config import Config
 from billing.extensions import db
-from billing.models import CheckoutSession, Notice, User
+from billing.models import CheckoutSession, Notice, SyncRun, User
 from tests import admin_rows as rows
 from tests.conftest import dispose, make_app
 from tests.support import make_user, sign_in
@@ -93,7 +93,9 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     token = accounts.start_sign_up(
         session, "newcomer@example.com", "four cold clear words", None, config.secret_key
     )
+    run = rows.add(session, SyncRun(actor="clock", started_at=rows.NOW, ended_at=rows.NOW))
     values = {
+        "run_id": str(run.id),
         "stripe_id": bill.stripe_id,
         "flow": "home",
         "user_id": str(alice.id),

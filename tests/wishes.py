@@ -48,7 +48,7 @@ class Wishes:
         return str(self._api.prices.create({"unit_amount": 1500, **params})["id"])
 
     def _person(self, number: int, *, customer: bool = True) -> User:
-        email = f"person{number}@example.com"
+        email = f"wisher{number}@example.com"  # nobody else’s at this sandbox
         made = self._api.customers.create(
             {
                 "email": email,
