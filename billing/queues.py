@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic
 from types import FrameType
@@ -24,12 +23,14 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseTimeoutException as JobTimeout
 from rq.worker import HerokuWorker
 
+from billing.hands import Hands
+
 log = logging.getLogger(__name__)
 QUEUE = "bell"
 RETRY_SECONDS = 2
 RING_WITHIN, QUIET = 1.0, 5.0  # seconds
 # Ringing is several questions and answers, so a slow Redis may take longer than each one's timeout.
-_hand = ThreadPoolExecutor(1, "bell")
+_hand = Hands(1, "bell")
 JOB = "billing.jobs.answer_bell"
 
 __all__ = ["JobTimeout", "connect", "init_app", "ring", "work"]
@@ -80,11 +81,9 @@ def ring() -> bool:
     kept = current_app.extensions
     if monotonic() < kept["bell_quiet_until"]:
         return False
-    ringing = _hand.submit(_enqueue, kept["bell"])
     try:
-        ringing.result(RING_WITHIN)
+        _hand.within(RING_WITHIN, _enqueue, kept["bell"])
     except (RedisError, TimeoutError) as problem:
-        ringing.cancel()
         kept["bell_quiet_until"] = monotonic() + QUIET
         log.warning("bell not rung", extra={"reason": type(problem).__name__})
         return False

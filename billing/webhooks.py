@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -23,13 +22,14 @@ from billing.clock import now
 from billing.config import Config
 from billing.errors import BadEvent, BadSignature, ForeignEvent
 from billing.extensions import INTAKE_CONNECTIONS, csrf, db
+from billing.hands import Hands
 from billing.jobs import HANDLERS
 
 log = logging.getLogger(__name__)
 bp = Blueprint("webhooks", __name__)
 T = TypeVar("T")
 ANSWER_WITHIN = 4.5
-_hands = ThreadPoolExecutor(INTAKE_CONNECTIONS, "intake")
+_hands = Hands(INTAKE_CONNECTIONS, "intake")
 
 
 @bp.post("/webhooks/stripe")
@@ -125,9 +125,4 @@ def _in_time(work: Callable[[Engine], T]) -> T:
     The waits for a connection, a lock and a statement could add up beyond what we promise, and none of them
     notices a server that hangs. What was given up may still be committed: then the redelivery finds its row.
     """
-    future = _hands.submit(work, db.engines["intake"])
-    try:
-        return future.result(ANSWER_WITHIN)
-    except TimeoutError:
-        future.cancel()
-        raise
+    return _hands.within(ANSWER_WITHIN, work, db.engines["intake"])
