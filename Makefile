@@ -12,13 +12,14 @@ run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=810
 	@exec $(VENV) -m local.run
 
 # A process for each core, up to four; a file's tests stay together, and share its servers. In the order of their
-# names, since the browser's are the longest and must not come last.
+# names, since the browser’s are the longest and must not come last. Three processes: on two cores one of them waits most of
+# the time, for a browser or a server that it has killed.
 test: venv ## check style and types, run every test, in a real browser too
 	@$(VENV) -m local.browser
 	@$(VENV) -m local.stripe_cli
 	@$(VENV) -m ruff check .
 	@$(VENV) -m mypy
-	@$(VENV) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	@$(VENV) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 demo: venv ## tell the whole story in the terminal, step by step
 	@exec $(VENV) -m local.demo
