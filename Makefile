@@ -11,9 +11,9 @@ help: ## list these targets
 run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=8100 for other ports
 	@exec $(VENV) -m local.run
 
-# A process for each core, up to four; a file's tests stay together, and share its servers. In the order of their
-# names, since the browser’s are the longest and must not come last. Three processes: on two cores one of them waits most of
-# the time, for a browser or a server that it has killed.
+# Three processes: on two cores one of them waits most of the time, for a browser or for a server that it has killed.
+# A file's tests stay together, and share its servers. In the order of their names, since the browser's are the
+# longest and must not come last.
 test: venv ## check style and types, run every test, in a real browser too
 	@$(VENV) -m local.browser
 	@$(VENV) -m local.stripe_cli
