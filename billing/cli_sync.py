@@ -8,8 +8,21 @@ from collections.abc import Iterable
 import click
 from flask import Flask
 
-from billing import boot, claims, healing, installation, jobs, pace, people, refresh, rehearsal, running
+from billing import (
+    boot,
+    claims,
+    healing,
+    installation,
+    jobs,
+    pace,
+    people,
+    refresh,
+    rehearsal,
+    running,
+    sweep,
+)
 from billing.cli import Command, same_database, user_of
+from billing.config import Config
 from billing.errors import DunlinError
 from billing.extensions import db
 from billing.models import User
@@ -44,8 +57,16 @@ def sync(who: str, dry_run: bool) -> None:
     elif dry_run:
         _tell(rehearsal.of_person(db.session(), _user_of(who), config))
     else:
-        count = refresh.person(db.session(), _user_of(who), config, "operator")
-        click.echo(f"{count} subscriptions looked at.")
+        _look_at(_user_of(who), config)
+
+
+def _look_at(user: User, config: Config) -> None:
+    session, customer = db.session(), user.stripe_customer_id
+    count = refresh.person(session, user, config, "operator")
+    click.echo(f"{count} subscriptions looked at.")
+    _, others = sweep.repair(session, config, full=True, customer=customer) if customer else (0, 0)
+    if others:
+        click.echo(f"{others} other rows were not as Stripe says, and were looked at too.")
 
 
 def _user_of(who: str) -> User:

@@ -20,7 +20,17 @@ from billing import payments
 from billing.clock import now
 from billing.errors import StripeUnavailable
 from billing.installation import public_id
-from billing.mirrors import INVOICES, KINDS, PAYMENTS, SUBSCRIPTIONS, Kind, customer_of, owned, there
+from billing.mirrors import (
+    DISPUTES,
+    INVOICES,
+    KINDS,
+    PAYMENTS,
+    SUBSCRIPTIONS,
+    Kind,
+    customer_of,
+    owned,
+    there,
+)
 from billing.models import Invoice, User
 from billing.payloads import Object, invoice_subscription
 from billing.people import foreign
@@ -55,42 +65,49 @@ class Batch(NamedTuple):
     found: list[Finding]
 
 
-def differing(session: Session, kind: Kind, *, full: bool) -> Iterator[Batch]:
+def differing(session: Session, kind: Kind, *, full: bool, customer: str | None = None) -> Iterator[Batch]:
     """Compare all that Stripe lists, a page at a time, then those of our rows that it did not list.
 
-    ``full``: also what has ended or is older than RECENT. No transaction is open while Stripe is asked.
+    ``full``: also what has ended or is older than RECENT. ``customer``: theirs alone. No transaction is open while
+    Stripe is asked.
     """
     listed: set[str] = set()
     session.rollback()
-    objects = kind.each(_asked(kind, full=full))
+    asked = _asked(kind, full=full, customer=customer)
+    objects = kind.each(asked) if asked is not None else iter(())
     while page := list(islice(objects, PAGE)):
         listed.update(one["id"] for one in page)
         yield compare(session, kind, page)
         session.rollback()
-    for stripe_id, customer, seen in _unlisted(session, kind, listed, full=full):
+    for stripe_id, owner, seen in _unlisted(session, kind, listed, full=full, whose=customer):
         try:
             found = there(kind, stripe_id)
         except StripeUnavailable:
-            yield Batch(1, [Finding(kind.name, stripe_id, customer, None, (UNANSWERED,), seen)])
+            yield Batch(1, [Finding(kind.name, stripe_id, owner, None, (UNANSWERED,), seen)])
             continue
-        gone = Finding(kind.name, stripe_id, customer, None, (GONE,), seen)
+        gone = Finding(kind.name, stripe_id, owner, None, (GONE,), seen)
         yield compare(session, kind, [found]) if found else Batch(1, [gone])
         session.rollback()
 
 
-def _asked(kind: Kind, *, full: bool) -> Object:
+def _asked(kind: Kind, *, full: bool, customer: str | None) -> Object | None:
+    """What to list; None for one customer's disputes, which Stripe can't list."""
+    if customer is not None and kind is DISPUTES:
+        return None
+    whose = {"customer": customer} if customer else {}
     if kind is SUBSCRIPTIONS:
-        return {"status": "all"} if full else {}
-    return {} if full else {"created": {"gte": int((now() - RECENT).timestamp())}}
+        return {**whose, "status": "all"} if full else whose
+    return whose if full else {**whose, "created": {"gte": int((now() - RECENT).timestamp())}}
 
 
 def _unlisted(
-    session: Session, kind: Kind, listed: set[str], *, full: bool
+    session: Session, kind: Kind, listed: set[str], *, full: bool, whose: str | None
 ) -> list[tuple[str, str | None, int]]:
     rows = select(kind.column, User.stripe_customer_id, kind.model.fetch_no).join(
         User, User.id == kind.model.user_id
     )
-    found = session.execute(rows if full else rows.where(kind.unsettled))
+    rows = rows if full else rows.where(kind.unsettled)
+    found = session.execute(rows if whose is None else rows.where(User.stripe_customer_id == whose))
     left = [(str(id_), customer, fence) for id_, customer, fence in found if id_ not in listed]
     session.rollback()
     return left

@@ -51,7 +51,7 @@ SUBSCRIPTIONS = Kind(
     stripe_client.get_subscription,
     subscriptions.as_written,
     Subscription.status.not_in(FINAL),
-    whole=subscriptions.with_clock,
+    whole=subscriptions.completed,
     counts=lambda found: found["status"] not in FINAL,
 )
 INVOICES = Kind(

@@ -85,8 +85,12 @@ def of_person(session: Session, user: User, config: Config) -> Iterator[Change]:
     """What looking at everything that Stripe has for the person would change."""
     customer = user.stripe_customer_id
     session.rollback()  # no transaction is open while Stripe is asked
-    for stripe_id in reconcile.at_stripe(customer) if customer else []:
+    looked = reconcile.at_stripe(customer) if customer else []
+    for stripe_id in looked:
         yield from of_subscription(session, stripe_id, customer, config)
+    for finding in sweep.findings(session, full=True, customer=customer) if customer else ():
+        if finding.stripe_id not in looked and finding.subscription not in looked:
+            yield from of_finding(session, finding, config)
 
 
 def of_everything(session: Session, config: Config) -> Iterator[Change]:

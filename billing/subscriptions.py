@@ -98,8 +98,10 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     return Outcome(user.id, writes=_note_changes(session, user, row, before, cause))
 
 
-def with_clock(found: Object) -> Object:
-    """The subscription with its test clock expanded, which a list gives by its id."""
+def completed(found: Object) -> Object:
+    """A listed subscription with what may be missing of it: its customer's card, and its test clock."""
+    if isinstance(found.get("customer"), str) and not found.get("default_payment_method"):
+        found = stripe_client.get_subscription(found["id"])
     clock = ref(found.get("test_clock"))
     return {**found, "test_clock": stripe_client.get_test_clock(clock)} if clock else found
 

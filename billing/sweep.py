@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, text
 from sqlalchemy.orm import Session
 
 from billing import audit, comparing, dunning, inbox, jobs, mirrors, people, stripe_client
@@ -27,35 +27,58 @@ ACTOR = "reconciler"
 STRAY_KIND, VANISHED_KIND = "reconciler.stray", "reconciler.vanished"
 # One row that Stripe doesn't know is a damaged row. Many are a wrong key or a wrong Stripe: then nothing is removed.
 MOST_GONE = 5
+RAISE = text(
+    "insert into leases (name, token, until, fence)"
+    " select stripe_customer_id, '', '-infinity', max(fetch_no) from subscriptions join users on users.id = user_id"
+    " where stripe_customer_id is not null group by stripe_customer_id"
+    " having max(fetch_no) > coalesce((select fence from leases where name = stripe_customer_id), 0)"
+    " on conflict (name) do update set fence = greatest(leases.fence, excluded.fence) returning name"
+)
 
 
-def repair(session: Session, config: Config, *, full: bool) -> tuple[int, int]:
-    """Compare, and look again at what differs. Returns how many objects were compared, and how many differed."""
+def repair(session: Session, config: Config, *, full: bool, customer: str | None = None) -> tuple[int, int]:
+    """Compare, and look again at what differs. Returns how many objects were compared, and how many differed.
+
+    ``customer``: theirs alone.
+    """
     *first, refunds = KINDS
+    _raise_fences(session)
     # Rows of nothing go first: else a second subscription would seem to run beside the real one.
-    compared, found = _compared(session, first, full=full)
+    compared, found = _compared(session, first, full=full, customer=customer)
     looked = _look_at(session, config, sorted(found, key=lambda one: GONE not in one.differs))
-    more, paid = _compared(session, [refunds], full=full)
+    more, paid = _compared(session, [refunds], full=full, customer=customer)
     looked += _look_at(session, config, paid)
     lost = [one for one in found + paid if STRAY in one.differs]
     given_back = [one for one in lost if _found_again(session, one)]
     if given_back:  # what they bought is somebody's now
-        again = repair(session, config, full=full)
+        again = repair(session, config, full=full, customer=customer)
         return again[0], looked + again[1]
     for one in lost:
         _tell(session, STRAY_KIND, "Bought by a customer that this database does not know", one.stripe_id)
     return compared + more, looked
 
 
-def findings(session: Session, *, full: bool) -> Iterator[Finding]:
+def findings(session: Session, *, full: bool, customer: str | None = None) -> Iterator[Finding]:
     """What a sweep would look at again."""
     for kind in KINDS:
-        for batch in comparing.differing(session, kind, full=full):
+        for batch in comparing.differing(session, kind, full=full, customer=customer):
             yield from batch.found
 
 
-def _compared(session: Session, kinds: list[Kind], *, full: bool) -> tuple[int, list[Finding]]:
-    batches = [batch for kind in kinds for batch in comparing.differing(session, kind, full=full)]
+def _raise_fences(session: Session) -> None:
+    """No row may stand above its customer's lease: every write of it would be refused, for ever."""
+    raised = session.execute(RAISE).scalars().all()
+    for customer in raised:
+        audit.record(session, "lease.raised", actor=ACTOR, subject=customer, alert=True)
+    session.commit()
+
+
+def _compared(
+    session: Session, kinds: list[Kind], *, full: bool, customer: str | None
+) -> tuple[int, list[Finding]]:
+    batches = [
+        batch for kind in kinds for batch in comparing.differing(session, kind, full=full, customer=customer)
+    ]
     return sum(batch.compared for batch in batches), [one for batch in batches for one in batch.found]
 
 

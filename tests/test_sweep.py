@@ -22,6 +22,7 @@ from tests.histories import ITS_OWN, OURS, at_stripe, cursor_at, sandbox_in, wit
 from tests.registry import over_a_wire
 from tests.story import HOUR, Shopper, catch_up, config_of, count, events, shopper
 from tests.support import Sandbox, make_user
+from tests.test_cli import flask, said
 from tests.told import DAY
 from tests.watching import all_rows
 from tests.wire import Reply, Sent, Wire, error, ok
@@ -110,6 +111,7 @@ def updates() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
 LOSSES = [
     *(f"delete from {model.__tablename__}" for model in OF_ROWS),
     "delete from notices",
+    "delete from leases",
     """update subscriptions set pause_collection = '{"behavior": "void"}'""",
     *(
         f"update {model.__tablename__} set user_id = (select id from users where email = 'bob@example.com')"
@@ -304,6 +306,60 @@ def without(wire: Wire, sent: Sent, kind: str) -> Reply | None:
     page = json.loads(reply.body)
     page["data"] = [event for event in page["data"] if not event["type"].startswith(kind)]
     return ok(**page)
+
+
+def test_rows_that_stand_above_their_lease_can_be_written_again(alice: Shopper) -> None:
+    """The leases were lost, or a row was damaged: the database would refuse every write of it, by its own guard."""
+    right = held()
+    for damage in ("delete from leases", "update subscriptions set fetch_no = 1000000"):
+        run(damage, "update subscriptions set quantity = 9")
+        done = pass_(alice)
+        assert (done.healed, held()) == (1, right)
+    fence = alice.row.fetch_no
+    assert fence > 1_000_000
+    told = db.session.query(AuditEntry).filter_by(kind="lease.raised", subject=alice.customer)
+    assert [entry.alert for entry in told] == [True, True]
+    assert pass_(alice).healed == 0
+    assert count(AuditEntry, kind="lease.raised") == 2
+
+
+def test_a_customer_who_was_deleted_at_stripe_has_no_plan_after_a_pass(alice: Shopper) -> None:
+    """Their subscriptions are listed all the same, and hide nobody else's card on the same page."""
+    bob = shopper(alice.desk, "bob@example.com")
+    bob.sandbox.calm()
+    bob.subscribe()
+    card = bob.sandbox.stripe.subscriptions.retrieve(bob.row.stripe_id)["default_payment_method"]
+    bob.sandbox.control("trouble", delivery="drop")
+    bob.sandbox.stripe.customers.update(bob.customer, {"invoice_settings": {"default_payment_method": card}})
+    bob.sandbox.stripe.subscriptions.update(bob.row.stripe_id, {"default_payment_method": ""})
+    alice.sandbox.stripe.customers.delete(alice.customer)
+    run("update subscriptions set card_last4 = '0000'")
+    pass_(alice, full=True)
+    assert (alice.row.status, alice.standing.access) == ("canceled", False)
+    assert with_us(alice) == at_stripe(alice)
+    assert bob.row.card_last4 == "4242"
+    assert pass_(alice, full=True).looked == 0
+
+
+def test_a_look_for_one_person_heals_all_that_is_theirs_and_nothing_else(alice: Shopper) -> None:
+    bob = shopper(alice.desk, "bob@example.com")
+    bob.sandbox.calm()
+    bob.subscribe()
+    right = held()
+    damage = [f"delete from {model.__tablename__}" for model in (Invoice, Payment)]
+    run(*damage, "update disputes set status = 'wrong'", "update subscriptions set quantity = 9")
+    lines = said(flask(alice.desk, f"sync {alice.email} --dry-run"))
+    assert [line for line in lines if line.startswith("disputes ")] == [
+        f"disputes {right['disputes'][0]['stripe_id']}: status wrong → needs_response"
+    ]
+    assert said(flask(alice.desk, f"sync {alice.email}")) == [
+        "1 subscriptions looked at.",
+        "3 other rows were not as Stripe says, and were looked at too.",
+    ]
+    left = held()
+    assert (left["payments"], left["disputes"]) == (right["payments"], right["disputes"])
+    assert left["invoices"] == [row for row in right["invoices"] if row["user_id"] == alice.id]
+    assert (alice.row.quantity, bob.row.quantity) == (1, 9)
 
 
 def test_an_object_that_stripe_can_not_show_stops_no_other(alice: Shopper) -> None:

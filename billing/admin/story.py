@@ -36,6 +36,7 @@ TITLES = {
     "reconciler.stray": "Bought by a customer that nobody here is",
     "reconciler.vanished": "Stripe does not know many of our rows",
     "row.nothing_at_stripe": "Removed, since Stripe knows no such object",
+    "lease.raised": "A lease was behind its rows",
     "customer.found_again": "A lost Stripe customer was given back",
     "mail.unknown": "A mail was sent or lost",
     "mail.suppressed": "A mail was refused",
