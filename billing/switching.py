@@ -68,12 +68,10 @@ def undo() -> ResponseReturnValue:
     row = facts.subscription_of(db.session(), person().id)
     if row is None or row.final or row.schedule is None or (row.coming or {}).get("kind") != "scheduled":
         return redirect("/billing", 303)
-    title, request_ = (
-        running.catalogue().title(row.plan),
-        plan_change.leave_request({"id": row.schedule}, row.user_id),
-    )
+    title = running.catalogue().title(row.plan)
+    leave = plan_change.leave_request({"id": row.schedule}, row.user_id)
     try:
-        writes.perform(db.session(), request_)
+        writes.perform(db.session(), leave)
     except StripeRefused:
         flash("Stripe didn’t take that. This page shows where your plan stands.")
     except (StripeError, WriteUnknown):
