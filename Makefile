@@ -11,7 +11,7 @@ help: ## list these targets
 run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=8100 for other ports
 	@exec $(VENV) -m local.run
 
-# Three processes: on two cores one of them waits most of the time, for a browser or for a server that it has killed.
+# Four processes: on two cores some of them always wait, for a browser or for a server that they have killed.
 # A file's tests stay together, and share its servers. In the order of their names, since the browser's are the
 # longest and must not come last.
 test: venv ## check style and types, run every test, in a real browser too
@@ -19,7 +19,7 @@ test: venv ## check style and types, run every test, in a real browser too
 	@$(VENV) -m local.stripe_cli
 	@$(VENV) -m ruff check .
 	@$(VENV) -m mypy
-	@$(VENV) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	@$(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 demo: venv ## tell the whole story in the terminal, step by step
 	@exec $(VENV) -m local.demo

@@ -16,7 +16,7 @@ from tests.mortal import Nursery, nursery
 from tests.support import Sandbox
 
 WAYS: list[type[Way]] = [Reconciler, Intake, FirstPayment, FailedRenewal, Order, Keep, Second]
-TWICE = 2
+TWICE = 1
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def arrives(app: Flask, person: Shopper, subscription: str) -> tuple[str, int]:
 def test_a_revoked_api_key_leaves_writes_and_events_waiting_and_the_next_key_ends_them(desk: Flask) -> None:
     sandbox = desk.extensions["sandbox"]
     with running_with(replace(config_of(desk), stripe_secret_key=OLD), desk) as before:
-        alice, bob = shopper(before), shopper(before, "bob@example.com")
+        alice, bob = shopper(before), shopper(before, "bob.who.waits@example.com")
         alice.subscribe()
         [plan] = {event.subject for event in events(type="customer.subscription.created")}
         assert plan is not None
@@ -81,7 +81,7 @@ def test_a_revoked_api_key_leaves_writes_and_events_waiting_and_the_next_key_end
             0,
             count(StripeWrite),
         )
-        assert len(sandbox.stripe.customers.list({"email": "bob@example.com"})["data"]) == 1
+        assert len(sandbox.stripe.customers.list({"email": "bob.who.waits@example.com"})["data"]) == 1
 
 
 def test_with_the_old_secret_key_as_fallback_people_stay_signed_in_and_without_it_they_do_not(
