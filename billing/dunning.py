@@ -103,8 +103,7 @@ def _failed(
     session: Session, user: User, invoice: Invoice, subscription: Subscription | None, cause: Cause
 ) -> None:
     number = stage(invoice)
-    coming = subscription.coming if subscription else None
-    if coming and coming["kind"] == "pending" and not invoice.needs_action:
+    if _of_a_pending_change(invoice, subscription) and not invoice.needs_action:
         return  # a change that wasn't paid changes nothing; its page said so
     kind = "action_required" if invoice.needs_action else STAGES[number]
     end = grace_end(invoice, subscription)
@@ -121,6 +120,12 @@ def _failed(
     }
     key = f"dun:{invoice.stripe_id}:{number}"
     owe(session, kind, key, user.email, facts, user_id=user.id, cause=cause.event_id)
+
+
+def _of_a_pending_change(invoice: Invoice, subscription: Subscription | None) -> bool:
+    coming = subscription.coming if subscription else None
+    waits = coming is not None and coming["kind"] == "pending"
+    return waits and subscription is not None and subscription.latest_invoice == invoice.stripe_id
 
 
 def stage(invoice: Invoice) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy import select
 
-from billing import facts, invoices, plan_change, refresh, running, stripe_client, writes
+from billing import facts, plan_change, refresh, running, stripe_client, writes
 from billing.access import person
 from billing.clock import from_stripe
 from billing.errors import StripeDeclined, StripeError, StripeRefused, WriteConflict, WriteUnknown
@@ -186,7 +187,7 @@ def _tell(row: Subscription, price: PlanPrice) -> ResponseReturnValue:
 
 
 def _pending(row: Subscription, before: str) -> None:
-    owed = _invoice(row)
+    owed = invoice_of_the_change(row)
     if owed is not None and owed.needs_action:
         flash(f"Your bank wants you to confirm the payment. Until you do, you’re still on {before}.")
     elif owed is not None and owed.first_failed_at is not None:
@@ -197,8 +198,10 @@ def _pending(row: Subscription, before: str) -> None:
         flash("We’ve asked Stripe to change your plan. This page shows it as soon as it is paid.")
 
 
-def _invoice(row: Subscription) -> Invoice | None:
-    return invoices.open_failed(db.session(), row.stripe_id)
+def invoice_of_the_change(row: Subscription) -> Invoice | None:
+    """What the pending update waits for, and nothing else that is owed: Stripe makes it the latest invoice."""
+    waits = select(Invoice).where(Invoice.stripe_id == row.latest_invoice, Invoice.status == "open")
+    return db.session.execute(waits).scalar()
 
 
 def _look(row: Subscription) -> Subscription:

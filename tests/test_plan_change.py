@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from billing import catalogue
+from billing import catalogue, switching
 from billing.extensions import db
 from billing.models import Notice, StripeWrite
 from billing.plans import Catalogue, Plan, Price
+from tests import admin_rows as rows
 from tests.registry import sweep
 from tests.story import FAILS_LATER, HOUR, Shopper, catch_up, count, shopper
+from tests.support import make_user
 
 DAY = 24 * HOUR
 ASKS_THE_BANK = "4000002760003184"
@@ -396,3 +398,12 @@ def test_the_plans_page_offers_every_other_plan_and_interval_to_whoever_has_one(
     assert "/billing/change/basic?interval=month" in month
     assert "/billing/change/pro" not in month
     assert "/billing/change/pro?interval=year" in year
+
+
+def test_what_is_given_up_is_the_invoice_of_the_change_and_never_an_older_debt(app: Flask) -> None:
+    session = db.session()
+    row = rows.subscription(session, make_user(session, "ower@example.com"), latest_invoice="in_change")
+    rows.owed(session, row)
+    assert switching.invoice_of_the_change(row) is None
+    waits = rows.invoice(session, row, stripe_id="in_change", status="open")
+    assert switching.invoice_of_the_change(row) is waits
