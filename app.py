@@ -25,6 +25,7 @@ from billing import (
     orders,
     plans,
     portal,
+    pricing,
     queues,
     stripe_client,
     switching,
@@ -63,7 +64,19 @@ def create_app(config: Config | None = None) -> Flask:
     stripe_client.init_app(app, config)
     pages.init_app(app, config)  # names the request and refuses other sites before the token is looked at
     csrf.init_app(app)
-    for module in (webhooks, auth, portal, ledger, orders, switching, arrival, account, admin, health):
+    for module in (
+        webhooks,
+        auth,
+        pricing,
+        portal,
+        ledger,
+        orders,
+        switching,
+        arrival,
+        account,
+        admin,
+        health,
+    ):
         app.register_blueprint(module.bp)
     cli.init_app(app)
     cli_sync.init_app(app)

@@ -91,7 +91,7 @@ def confirm() -> ResponseReturnValue:
         if user is not None:
             queues.ring()
             sign_in(user)
-            return redirect(safe_next(request.args.get("next"), url_for("portal.plans")), 303)
+            return redirect(safe_next(request.args.get("next"), url_for("pricing.plans")), 303)
         form.code.errors = ["This code doesn’t match or has expired. Check it, or send a new code."]
     return render_template("auth/confirm.html", form=form, email=token.email), 422
 

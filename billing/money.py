@@ -13,6 +13,8 @@ from typing import Any
 
 from babel import Locale
 
+from billing import language
+
 ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
 THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
 WHOLE_ONLY = frozenset({"isk", "ugx"})
@@ -33,8 +35,9 @@ def to_decimal(amount: int, currency: str) -> Decimal:
     return Decimal(amount).scaleb(-decimals(currency))
 
 
-def format_money(amount: int, currency: str, locale: str = "en") -> str:
-    """The sum as people read it: ``€29.00``, ``¥2,900``, ``KWD 2.500``."""
+def format_money(amount: int, currency: str, locale: str | None = None) -> str:
+    """The sum as people read it, by default in the locale that is spoken: ``€29.00``, ``29,00 €``, ``KWD 2.500``."""
+    locale = locale or language.locale()
     shown = 0 if currency in WHOLE_ONLY else decimals(currency)
     pattern = copy(Locale.parse(locale, sep="_").currency_formats["standard"])
     pattern.frac_prec = (shown, shown)

@@ -27,7 +27,7 @@ from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from billing import deadline, logs, running, words
+from billing import deadline, language, logs, running, words
 from billing.access import refuse_cross_site, require_sign_in
 from billing.clock import now
 from billing.config import Config
@@ -57,6 +57,8 @@ def init_app(app: Flask, config: Config) -> None:
     app.add_template_filter(_ago, "ago")
     app.context_processor(lambda: _shared(config))
     app.add_template_global(asset)
+    app.add_template_global(language._, "_")
+    app.add_template_global(language._n, "_n")
     for status in PAGES:
         app.register_error_handler(status, _error_page)
     app.register_error_handler(CSRFError, _stale_form)

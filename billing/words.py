@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+
+from babel import Locale, dates
+
+from billing import language
+from billing.language import _, _n
+
+BRITISH = "en_GB"  # plain ``en`` writes dates as they do: “3 December 2026”
 
 
 def day(moment: datetime | None) -> str | None:
-    """“3 December 2026”, in UTC; None stays None."""
-    return None if moment is None else f"{moment.day} {moment:%B %Y}"
+    """“3 December 2026”, “3. Dezember 2026”: as the spoken locale writes it, in UTC; None stays None."""
+    return None if moment is None else dates.format_date(moment.astimezone(UTC), "long", _locale())
 
 
 def moment_text(moment: datetime) -> str:
     """“3 December 2026, 14:05 UTC”."""
-    return f"{day(moment)}, {moment:%H:%M} UTC"
+    return _("{day}, {time} UTC", day=day(moment), time=f"{moment.astimezone(UTC):%H:%M}")
 
 
 def ago(moment: datetime, now: datetime) -> str:
     """“just now”, “2 minutes ago”, “3 hours ago”, “5 days ago”."""
     seconds = max(0, int((now - moment).total_seconds()))
-    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {name}{'' if count == 1 else 's'} ago"
-    return "just now"
+    if seconds >= 86400:
+        return _n("{count} day ago", "{count} days ago", seconds // 86400)
+    if seconds >= 3600:
+        return _n("{count} hour ago", "{count} hours ago", seconds // 3600)
+    if seconds >= 60:
+        return _n("{count} minute ago", "{count} minutes ago", seconds // 60)
+    return _("just now")
+
+
+def _locale() -> Locale:
+    return Locale.parse(BRITISH if language.locale() == language.DEFAULT else language.locale())

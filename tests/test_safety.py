@@ -22,8 +22,8 @@ PUBLIC = {
     "auth.signup",
     "health.deep",
     "health.shallow",
-    "portal.home",
-    "portal.plans",
+    "pricing.home",
+    "pricing.plans",
     "static",
     "webhooks.receive",
 }

@@ -1,0 +1,35 @@
+"""What is said in the language of the reader."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from billing import language, money, words
+
+MOMENT = datetime(2026, 12, 3, 14, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("locale", "day", "sum_", "since"),
+    [
+        ("en", "3 December 2026", "€1,234.50", "2 days ago"),
+        ("en_US", "December 3, 2026", "€1,234.50", "2 days ago"),
+        ("de", "3. Dezember 2026", "1.234,50\u00a0€", "vor 2 Tagen"),
+        ("xx", "3 December 2026", "€1,234.50", "2 days ago"),  # nobody translated it: the default
+    ],
+)
+def test_money_days_and_words_follow_the_locale(locale: str, day: str, sum_: str, since: str) -> None:
+    with language.speaking(locale):
+        assert words.day(MOMENT) == day
+        assert money.format_money(123450, "eur") == sum_
+        assert words.ago(MOMENT - timedelta(days=2), MOMENT) == since
+    assert language.locale() == "en"
+
+
+def test_one_and_many_are_told_apart() -> None:
+    with language.speaking("de"):
+        assert words.ago(MOMENT - timedelta(days=1), MOMENT) == "vor 1 Tag"
+    assert words.ago(MOMENT - timedelta(days=1), MOMENT) == "1 day ago"
+    assert words.ago(MOMENT, MOMENT) == "just now"
