@@ -33,7 +33,7 @@ INITDB = (
     "--auth=scram-sha-256", f"--username={ROLE}",
 )  # fmt: skip
 DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on")
-FORGETFUL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+FORGETFUL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=64MB")
 ALWAYS = (
     f"listen_addresses={LOOPBACK}", "unix_socket_directories=", "max_connections=100", "shared_buffers=64MB",
     "timezone=UTC", "log_timezone=UTC", "log_line_prefix=%m [%p] ", "lc_messages=C",

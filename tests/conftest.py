@@ -27,12 +27,14 @@ from billing.extensions import db
 from billing.models import User
 from local.mailsink import MailSink
 from local.ports import free_port
+from tests import scratch
 from tests.histories import sandbox_in
 from tests.sandbox import traffic as left_the_sandbox
 from tests.support import Databases, Sandbox, make_user
 from tests.support import sign_in as sign_in_as
 from tests.watching import Underway
 
+scratch.in_memory()
 ROOT = Path(__file__).parent.parent
 WEBHOOK_SECRET = "whsec_tests_0123456789abcdef"
 

@@ -53,7 +53,8 @@ class Databases:
         """A database of ours, empty or copied from another one of ours. Returns its address."""
         self.drop(name)
         source = _own(template) if template else "template1"
-        create = sql.SQL("create database {} template {}")
+        # file_copy: cheaper than writing the whole copy to the log, and nobody recovers a test's data
+        create = sql.SQL("create database {} template {} strategy file_copy")
         self._run(create.format(sql.Identifier(_own(name)), sql.Identifier(source)))
         return make_url(self._server).set(database=_own(name)).render_as_string(hide_password=False)
 

@@ -91,51 +91,45 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     pghome.remove_home(tmp_path / "data" / "postgres")
 
 
-def test_it_starts_says_what_to_know_and_stops_at_ctrl_c(started: Callable[..., Run]) -> None:
-    run = started().ready()
+def test_it_says_what_to_know_keeps_its_data_and_survives_being_stopped_killed_and_broken(
+    started: Callable[..., Run],
+) -> None:
+    """One folder through three runs, since a start is dear: stopped by Ctrl-C, killed, and losing a part."""
+    first = started().ready()
+    known, passwords, installation = first.parts(), _passwords(first), _installation(first)
+    _says_what_to_know(first)
+    assert first.end(signal.SIGINT) == 0
+    assert all_gone(known)
+    assert "Dunlin has stopped." in first.said
+    assert not (first.folder / "run.json").exists()
+
+    second = started().ready()
+    assert (_passwords(second), _installation(second)) == (passwords, installation)
+    assert _webhook_endpoints(second) == [f"{second.portal}/webhooks/stripe"]
+    known = second.parts()
+    second.end(signal.SIGKILL)
+
+    third = started().ready()
+    assert all_gone(known), "a killed run leaves nothing that the next one does not end"
+    known = third.parts()
+    os.kill(known["worker"][0], signal.SIGKILL)
+    assert third.process.wait(30) == 1
+    assert "worker ended by SIGKILL. The last lines of" in third.said
+    assert all_gone(known)
+
+
+def _passwords(run: Run) -> list[str]:
+    return re.findall(r"password (\S+)", run.said)
+
+
+def _says_what_to_know(run: Run) -> None:
     assert re.search(r"admin@example\.com +password \S{12,}", run.said)
     assert re.search(r"demo@example\.com +password \S{12,}", run.said)
     for card in ("4242 4242 4242 4242", "4000 0000 0000 0002", "4000 0025 0000 3155", "4000 0000 0000 9995"):
         assert card in run.said
-    parts = run.parts()
-    assert set(parts) == {"postgres", "redis", "sandbox", "inbox", "web", "worker", "clock"}
+    assert set(run.parts()) == {"postgres", "redis", "sandbox", "inbox", "web", "worker", "clock"}
     with urllib.request.urlopen(f"{run.portal}/healthz", timeout=10) as answer:
         assert answer.status == 200
-    assert run.end(signal.SIGINT) == 0
-    assert all_gone(parts)
-    assert "Dunlin has stopped." in run.said
-    assert not (run.folder / "run.json").exists()
-
-
-def test_a_second_run_finds_the_data_of_the_first(started: Callable[..., Run]) -> None:
-    first = started().ready()
-    passwords = re.findall(r"password (\S+)", first.said)
-    installation = _installation(first)
-    first.end(signal.SIGTERM)
-    second = started().ready()
-    assert re.findall(r"password (\S+)", second.said) == passwords
-    assert _installation(second) == installation
-    assert len(_webhook_endpoints(second)) == 1
-    assert _webhook_endpoints(second)[0] == f"{second.portal}/webhooks/stripe"
-    assert second.end(signal.SIGHUP) == 0
-
-
-def test_a_killed_run_leaves_no_process_and_the_next_one_starts(started: Callable[..., Run]) -> None:
-    run = started().ready()
-    parts = run.parts()
-    run.end(signal.SIGKILL)
-    again = started().ready()
-    assert all_gone(parts)
-    assert again.end(signal.SIGTERM) == 0
-
-
-def test_a_part_that_dies_takes_the_run_with_it_and_is_named(started: Callable[..., Run]) -> None:
-    run = started().ready()
-    parts = run.parts()
-    os.kill(parts["worker"][0], signal.SIGKILL)
-    assert run.process.wait(30) == 1
-    assert "worker ended by SIGKILL. The last lines of" in run.said
-    assert all_gone(parts)
 
 
 def test_a_second_run_of_the_same_folder_is_refused(started: Callable[..., Run], tmp_path: Path) -> None:
@@ -154,11 +148,12 @@ lock = open_folder(Path({str(folder)!r})); print('held', flush=True); time.sleep
         other.kill()
 
 
-def test_a_stop_while_it_starts_leaves_nothing(started: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_while_it_starts_leaves_nothing(started: Callable[..., Run], number: signal.Signals) -> None:
     run = started()
     eventually(lambda: (run.folder / "run.json").exists() and run.parts())
     parts = run.parts()
-    assert run.end(signal.SIGINT) == 0
+    assert run.end(number) == 0
     assert all_gone(parts)
     assert "READY" not in run.said
 
