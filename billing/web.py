@@ -7,6 +7,7 @@ import secrets
 from datetime import datetime
 from functools import cache
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -27,11 +28,13 @@ from markupsafe import Markup, escape
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from billing import deadline, language, logs, running, words
+from billing import deadline, language, locales, logs, running, throttle, words
 from billing.access import refuse_cross_site, require_sign_in
+from billing.auth import too_many
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
+from billing.language import _, later
 from billing.money import format_money
 
 STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
@@ -39,6 +42,14 @@ MOST_FIELDS = 12  # no form of ours has more; a stranger may send a hundred thou
 # All talk with Stripe of one request; Heroku's router gives up at 30. What is left open then the clock finishes.
 STRIPE_SECONDS = 20.0
 PAGES = (400, 403, 404, 405, 410, 413, 429, 503)
+# The fields of a form that came too late, as people read them; every other one is kept unseen.
+LABELS = {
+    "email": later("Email"),
+    "code": later("Code"),
+    "password": later("Password"),
+    "current_password": later("Current password"),
+    "new_password": later("New password"),
+}
 
 
 def init_app(app: Flask, config: Config) -> None:
@@ -46,8 +57,10 @@ def init_app(app: Flask, config: Config) -> None:
     policy = content_security_policy(config)
     app.before_request(_begin)
     app.teardown_request(_end)
+    locales.init_app(app)
     if config.secure_cookies:
         app.before_request(lambda: _to_https(config))
+    app.before_request(locales.before_the_view)
     app.before_request(refuse_cross_site)
     app.before_request(require_sign_in)
     app.after_request(lambda answer: _headers(answer, policy, config))
@@ -55,6 +68,8 @@ def init_app(app: Flask, config: Config) -> None:
     app.add_template_filter(_day, "day")
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_ago, "ago")
+    app.add_template_filter(_strong, "strong")
+    app.add_template_filter(_mail_link, "mail_link")
     app.context_processor(lambda: _shared(config))
     app.add_template_global(asset)
     app.add_template_global(language._, "_")
@@ -163,24 +178,40 @@ def _ago(moment: datetime | None) -> Markup:
     return _time(moment, words.ago(moment, now()) if moment else None)
 
 
+def _strong(text: str) -> Markup:
+    return Markup("<b>{}</b>").format(text)
+
+
+def _mail_link(address: str) -> Markup:
+    return Markup('<a href="mailto:{0}">{0}</a>').format(address)
+
+
 def _error_page(problem: HTTPException) -> ResponseReturnValue:
     """The page of a status; a webhook or a JSON path gets no HTML."""
     status = problem.code or 500
     headers = {name: value for name, value in problem.get_headers() if name == "Allow"}
     if request.path.startswith(("/webhooks/", "/checkout/state")):
         return {"error": problem.name}, status, headers
-    return render_template(f"errors/{status}.html", minutes=15), status, headers
+    locales.as_the_person_chose()  # the address of a file that isn't there looked nobody up
+    if status == 429:
+        return too_many(_minutes(getattr(problem, "retry_after", None)))
+    return render_template(f"errors/{status}.html"), status, headers
+
+
+def _minutes(retry_after: object) -> int:
+    """Whole minutes to wait; where nobody said how many seconds, as long as tries are counted."""
+    seconds = retry_after if isinstance(retry_after, int) else throttle.WINDOW.total_seconds()
+    return max(1, ceil(seconds / 60))
 
 
 def _stale_form(problem: CSRFError) -> ResponseReturnValue:
     """The form's token is too old: show what was entered, never a password, and let it be sent again."""
-    hidden = {"plan", "interval", "once", "again", "username"}
     fields = [
         {
             "name": name,
-            "label": name.replace("_", " ").capitalize(),
+            "label": _(LABELS[name]) if name in LABELS else "",
             "value": "" if "password" in name else value,
-            "kind": "hidden" if name in hidden else "password" if "password" in name else "text",
+            "kind": "hidden" if name not in LABELS else "password" if "password" in name else "text",
         }
         for name, value in islice(request.form.items(), MOST_FIELDS)
         if name != "csrf_token"
