@@ -94,10 +94,10 @@ def _compose(notice: Notice, to: str, config: Config) -> EmailMessage:
     message["Message-ID"] = notice.message_id
     message["Date"] = format_datetime(now())
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = language.tag()
     text, page = (_render(f"mail/{notice.kind}/body.{kind}", **context) for kind in ("txt", "html"))
     message.set_content(text, cte="quoted-printable")  # 8 bits would need a server that offers 8BITMIME
     message.add_alternative(page, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = language.tag()  # of the whole; what was set before the parts would go to the first
     return message
 
 
