@@ -95,13 +95,18 @@ def _page(form: forms.ChangePassword, preferences: forms.Preferences | None = No
         form=preferences or form,
         password=form,
         preferences=preferences or forms.Preferences(formdata=None, data=kept),
-        languages=[("", _("What the browser asks for")), *language.LOCALES.items()],
+        languages=[("", _("What the browser asks for")), *_languages()],
         zones=[
             ("", _("What is usual here: {zone}", zone=config.display_tz)),
             *zip(zones, zones, strict=True),
         ],
         min_length=config.password_min_length,
     )
+
+
+def _languages() -> list[tuple[str, str, str]]:
+    """Each language's locale, its name in itself, and the tag that says so."""
+    return [(name, title, language.as_tag(name)) for name, title in language.LOCALES.items()]
 
 
 def _label(user_agent: str) -> str:

@@ -87,10 +87,13 @@ class NewPassword(FlaskForm):
     new_password = PasswordField(later("New password"), validators=[_new_password])
 
 
-class ChangePassword(NewPassword):
+class ChangePassword(FlaskForm):
+    for_email = ""
+    # in the order of the page: problems are listed so
     current_password = PasswordField(
         later("Current password"), validators=[_given(later("Enter your current password."))]
     )
+    new_password = PasswordField(later("New password"), validators=[_new_password])
 
 
 def _listed(values: Callable[[], Collection[str]], ask: str) -> Any:

@@ -97,7 +97,9 @@ def _compose(notice: Notice, to: str, config: Config) -> EmailMessage:
     text, page = (_render(f"mail/{notice.kind}/body.{kind}", **context) for kind in ("txt", "html"))
     message.set_content(text, cte="quoted-printable")  # 8 bits would need a server that offers 8BITMIME
     message.add_alternative(page, subtype="html", cte="quoted-printable")
-    message["Content-Language"] = language.tag()  # of the whole; what was set before the parts would go to the first
+    message["Content-Language"] = (
+        language.tag()
+    )  # of the whole; what was set before the parts would go to the first
     return message
 
 
