@@ -1,4 +1,4 @@
-"""What only a browser shows of the doors: the cursor, the clipboard, the back button, and the language that it asks for."""
+"""What only a browser shows of the doors: the cursor, the clipboard, the back button, the language it asks for."""
 
 from __future__ import annotations
 
