@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import greenlet
 import pytest
 from flask import Flask, Response, stream_with_context
 from flask.testing import FlaskClient
@@ -353,6 +354,25 @@ def test_threads_that_serve_at_once_and_again_each_speak_to_their_own_reader(hou
     for thread in threads:
         thread.join()
     assert seen == {wanted: {wanted, "between: en"} for wanted in seen}
+
+
+def test_greenlets_in_one_thread_each_speak_to_their_own_reader() -> None:
+    """A server may change from one request to another in the middle of either."""
+
+    def serve(locale: str, others: list[Any]) -> list[str]:
+        said = [language.locale()]
+        with language.speaking(locale, "Asia/Tokyo"):
+            others[0].switch()
+            said.append(language.locale())
+        return [*said, language.locale()]
+
+    main = greenlet.getcurrent()
+    first = greenlet.greenlet(lambda: serve("de", [main]))
+    second = greenlet.greenlet(lambda: serve("en_US", [main]))
+    for one in (first, second):
+        one.switch()
+        assert language.locale() == "en"
+    assert (first.switch(), second.switch()) == (["en", "de", "en"], ["en", "en_US", "en"])
 
 
 def test_a_database_that_is_away_is_said_in_the_language_that_the_browser_asks_for() -> None:
