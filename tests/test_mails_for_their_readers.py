@@ -11,6 +11,7 @@ from email import policy
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -91,6 +92,23 @@ def test_a_german_request_that_causes_a_mail_to_somebody_else_changes_nothing_of
         "[Test] You already have a Dunlin account",
     ]
     assert [message["Content-Language"] for message in map(parsed, mails.to(bob.email))] == ["en-US"] * 2
+
+
+@pytest.mark.parametrize("path", ["/signup", "/login", "/reset"])
+def test_no_door_tells_by_its_language_who_has_an_account(app: Flask, alice: User, path: str) -> None:
+    doors.wait_for_a_young_window()
+    pages = []
+    for address in (alice.email, "nobody@example.com"):
+        client = app.test_client()
+        answer = submit(client, path, email=address, password="some other words")
+        after = client.get(answer.location) if answer.status_code == 303 else answer
+        headers = {
+            name: value for name, value in answer.headers if name not in ("Set-Cookie", "X-Request-Id")
+        }
+        headers["Content-Length"] = ""  # the address is in the page
+        pages.append((answer.status_code, headers, doors.without_marks(after.text, address)))
+    assert pages[0] == pages[1]
+    assert '<html lang="en">' in pages[0][2]
 
 
 def parsed(message: Any) -> Any:
