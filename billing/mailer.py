@@ -64,10 +64,10 @@ class Server:
         )
 
 
-def compose(notice: Notice, to: str, config: Config) -> EmailMessage:
-    """The message of a notice: subject, text and HTML from ``templates/mail/<kind>/``, in the locale that it was
-    written in, whatever the worker spoke before."""
-    with language.speaking(notice.locale, config.display_tz):
+def compose(notice: Notice, to: str, config: Config, zone: str | None = None) -> EmailMessage:
+    """The message of a notice: subject, text and HTML from ``templates/mail/<kind>/``, in the locale that its words are
+    in and with the days of the reader's ``zone``, whatever the worker spoke before."""
+    with language.speaking(notice.locale, zone or config.display_tz):
         return _compose(notice, to, config)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from billing import dunning, jobs, language, mailer, outbox, readers, words
 from billing.config import Config
-from billing.models import Notice, User
+from billing.models import Notice, Subscription, User
 from billing.payloads import Object
 from local.mailsink import MailSink
 from tests import doors
@@ -241,7 +241,7 @@ def in_german(facts: dict[str, Any]) -> dict[str, Any]:
         if name in ("decline_text", "retry_text"):
             given[name] = language._(value)
         elif name == "card" and value:
-            given[name] = language._("{brand} ending {digits}", brand="Visa", digits="4242")
+            given[name] = dunning.card(Subscription(card_brand="visa", card_last4="4242"))
         elif isinstance(value, str):
             given[name] = re.sub(
                 r"^(\d+) November", r"\1. November", re.sub(r"^(\d+) December", r"\1. Dezember", value)
