@@ -1,13 +1,11 @@
-"""What every page shares: security headers, filters, hashed static addresses, error pages."""
+"""What every page shares: security headers, filters, hashed static addresses."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
-from itertools import islice
-from math import ceil
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -19,37 +17,20 @@ from flask import (
     g,
     get_flashed_messages,
     redirect,
-    render_template,
     request,
 )
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
 from markupsafe import Markup, escape
-from sqlalchemy.exc import DataError, SQLAlchemyError
-from werkzeug.exceptions import BadRequest, HTTPException
 
-from billing import deadline, language, locales, logs, running, throttle, words
+from billing import deadline, language, locales, logs, trouble, words
 from billing.access import refuse_cross_site, require_sign_in
-from billing.auth import too_many
 from billing.clock import now
 from billing.config import Config
-from billing.extensions import db
-from billing.language import _, later
 from billing.money import format_money
 
 STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
-MOST_FIELDS = 12  # no form of ours has more; a stranger may send a hundred thousand
 # All talk with Stripe of one request; Heroku's router gives up at 30. What is left open then the clock finishes.
 STRIPE_SECONDS = 20.0
-PAGES = (400, 403, 404, 405, 410, 413, 429, 503)
-# The fields of a form that came too late, as people read them; every other one is kept unseen.
-LABELS = {
-    "email": later("Email"),
-    "code": later("Code"),
-    "password": later("Password"),
-    "current_password": later("Current password"),
-    "new_password": later("New password"),
-}
 
 
 def init_app(app: Flask, config: Config) -> None:
@@ -74,11 +55,7 @@ def init_app(app: Flask, config: Config) -> None:
     app.add_template_global(asset)
     app.add_template_global(language._, "_")
     app.add_template_global(language._n, "_n")
-    for status in PAGES:
-        app.register_error_handler(status, _error_page)
-    app.register_error_handler(CSRFError, _stale_form)
-    app.register_error_handler(SQLAlchemyError, _no_database)
-    app.register_error_handler(500, _our_fault)
+    trouble.init_app(app)
 
 
 def content_security_policy(config: Config) -> str:
@@ -163,7 +140,9 @@ def _money(amount: int, currency: str) -> str:
 def _time(moment: datetime | None, text: str | None) -> Markup:
     if moment is None:
         return Markup("")
-    return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%H:%M:%SZ}", escape(text or ""))
+    return Markup('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}">{}</time>').format(
+        moment.astimezone(UTC), escape(text or "")
+    )
 
 
 def _day(moment: datetime | None) -> Markup:
@@ -184,58 +163,3 @@ def _strong(text: str) -> Markup:
 
 def _mail_link(address: str) -> Markup:
     return Markup('<a href="mailto:{0}">{0}</a>').format(address)
-
-
-def _error_page(problem: HTTPException) -> ResponseReturnValue:
-    """The page of a status; a webhook or a JSON path gets no HTML."""
-    status = problem.code or 500
-    headers = {name: value for name, value in problem.get_headers() if name == "Allow"}
-    if request.path.startswith(("/webhooks/", "/checkout/state")):
-        return {"error": problem.name}, status, headers
-    locales.as_the_person_chose()  # the address of a file that isn't there looked nobody up
-    if status == 429:
-        return too_many(_minutes(getattr(problem, "retry_after", None)))
-    return render_template(f"errors/{status}.html"), status, headers
-
-
-def _minutes(retry_after: object) -> int:
-    """Whole minutes to wait; where nobody said how many seconds, as long as tries are counted."""
-    seconds = retry_after if isinstance(retry_after, int) else throttle.WINDOW.total_seconds()
-    return max(1, ceil(seconds / 60))
-
-
-def _stale_form(problem: CSRFError) -> ResponseReturnValue:
-    """The form's token is too old: show what was entered, never a password, and let it be sent again."""
-    fields = [
-        {
-            "name": name,
-            "label": _(LABELS[name]) if name in LABELS else "",
-            "value": "" if "password" in name else value,
-            "kind": "hidden" if name not in LABELS else "password" if "password" in name else "text",
-        }
-        for name, value in islice(request.form.items(), MOST_FIELDS)
-        if name != "csrf_token"
-    ]
-    return render_template("errors/csrf.html", action=request.full_path.rstrip("?"), fields=fields), 400
-
-
-def _no_database(problem: SQLAlchemyError) -> ResponseReturnValue:
-    current_app.logger.error("database error", extra={"reason": type(problem).__name__, "path": request.path})
-    if isinstance(problem, DataError):  # a NUL or a huge number was sent, which PostgreSQL can't keep
-        db.session.rollback()
-        return _error_page(BadRequest())
-    return _alone("503"), 503
-
-
-def _our_fault(problem: HTTPException) -> ResponseReturnValue:
-    cause = getattr(problem, "original_exception", None)
-    if isinstance(cause, SQLAlchemyError):  # raised while an error page was made
-        return _no_database(cause)
-    return _alone("500", retry=request.path if request.method == "GET" else None), 500
-
-
-def _alone(name: str, **facts: object) -> str:
-    """An error page without what every page shares: who is signed in is asked of the database, which may be away."""
-    config = running.config()
-    page = current_app.jinja_env.get_template(f"errors/{name}.html")
-    return page.render(brand=config.brand_name, request_id=g.get("request_id"), **facts)

@@ -2,13 +2,15 @@
 
 ``python -m local.translations`` writes each ``translations/<language>.po`` anew, sorted: new sentences are added
 without a translation; those that nobody says any more are marked (``#~``), and come back translated when they are said
-again. No translation is ever lost. It ends with 1 where something is left to translate, so it can stand in a build.
+again. No translation is ever lost: where a sentence has two, nothing is written until one is taken out. It ends with 1
+where something is left to do, so it can stand in a build.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from string import Formatter
 
@@ -64,6 +66,17 @@ def read(language: str, folder: Path = FOLDER) -> tuple[list[Entry], list[Entry]
         catalogue: Catalog = read_po(file, locale=language)
     used = [_entry(message) for message in catalogue if message.id]
     return used, [_entry(message) for message in catalogue.obsolete.values()]
+
+
+def torn(language: str, folder: Path = FOLDER) -> list[str]:
+    """The sentences that the file translates twice, differently: as two people may do who don't know of each other."""
+    head, *blocks = (folder / f"{language}.po").read_text(encoding="utf-8").split("\n\n")
+    found: dict[Sentence, set[tuple[str, ...]]] = {}
+    for block in blocks:
+        catalogue = read_po(BytesIO(f"{head}\n\n{block}".encode()), locale=language)
+        for entry in (_entry(message) for message in catalogue if message.id):
+            found.setdefault(entry.sentence, set()).add(entry.translations)
+    return [_first(sentence) for sentence, ways in found.items() if len(ways) > 1]
 
 
 def bring_up_to_date(language: str, root: Path = ROOT) -> list[Entry]:
@@ -125,6 +138,12 @@ def _text(entry: Entry, mark: str = "") -> str:
 
 
 def main() -> int:
+    doubtful = [
+        f"{language}: translated twice: {text}" for language in languages() for text in torn(language)
+    ]
+    if doubtful:  # writing would keep the first of them and forget the other
+        print(*doubtful, sep="\n")
+        return 1
     left = {language: bring_up_to_date(language) for language in languages()}
     for language, entries in left.items():
         for entry in entries:

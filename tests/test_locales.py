@@ -254,6 +254,13 @@ def test_a_day_is_the_readers_day_and_its_mark_stays_in_utc(
     assert shown == f'<time datetime="{moment}:00Z">{day}</time>'
 
 
+def test_the_mark_of_a_day_is_in_utc_whatever_zone_the_moment_came_in(house: Flask) -> None:
+    at = datetime.fromisoformat("2026-12-04T00:30:00+01:00")
+    assert (
+        house.jinja_env.filters["day"](at) == '<time datetime="2026-12-03T23:30:00Z">3 December 2026</time>'
+    )
+
+
 @pytest.mark.parametrize(
     ("moment", "zone", "text"),
     [

@@ -274,6 +274,25 @@ def test_the_catalogue_is_sorted_and_says_nothing_twice(language: str, tmp_path:
     assert ids == sorted(ids, key=str.casefold)
 
 
+@each_language
+def test_no_sentence_is_translated_in_two_ways(language: str) -> None:
+    assert translations.torn(language) == []
+
+
+def test_a_sentence_with_two_translations_is_found_before_one_is_lost(tmp_path: Path) -> None:
+    po = tmp_path / "de.po"
+    po.write_text(
+        PO.replace("#~ ", "") + '\nmsgid "Wait."\nmsgstr "Warten!"\n\nmsgid "Old."\nmsgstr "Alt."\n'
+    )
+    assert translations.torn("de", tmp_path) == ["Wait."]
+
+
+def test_the_script_says_no_word_by_itself() -> None:
+    script = (ROOT / "static" / "app.js").read_text(encoding="utf-8")
+    spoken_lines = [line for line in script.splitlines() if "console." not in line]
+    assert re.findall(r"""["'`][A-Z][a-z]+[^"'`]*["'`]""", "\n".join(spoken_lines)) == []
+
+
 PO = """# Example.
 msgid ""
 msgstr ""
