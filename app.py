@@ -21,6 +21,7 @@ from billing import (
     cli_sync,
     health,
     ledger,
+    locales,
     logs,
     orders,
     plans,
@@ -74,6 +75,7 @@ def create_app(config: Config | None = None) -> Flask:
         switching,
         arrival,
         account,
+        locales,
         admin,
         health,
     ):

@@ -16,6 +16,7 @@ from billing.clock import database_now
 from billing.config import Config
 from billing.errors import StripeError
 from billing.extensions import db
+from billing.language import _
 from billing.models import StripeEvent, User
 from billing.standing import Standing
 
@@ -89,7 +90,7 @@ def access_required(view: View) -> View:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if my_standing(fresh=True).access:
             return view(*args, **kwargs)
-        flash("You need a plan with access to open that page.")
+        flash(_("You need a plan with access to open that page."))
         return redirect(url_for("portal.billing"), 303)
 
     return cast(View, guarded)

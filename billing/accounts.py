@@ -10,9 +10,10 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, passwords
+from billing import audit, dunning, language, passwords
 from billing.clock import database_now
 from billing.models import AuthToken, LoginSession, User
+from billing.readers import speaking_to
 from billing.words import moment_text
 
 CODE_LIFE = timedelta(minutes=30)
@@ -41,10 +42,7 @@ def start_sign_up(session: Session, email: str, password: str, referral: str | N
     )
     session.add(token)
     session.flush()
-    if existing:
-        dunning.owe(session, "exists", f"exists:{token.id}", email, {}, user_id=existing.id)
-    else:
-        dunning.owe(session, "code", f"code:{token.id}", email, {"token_id": token.id}, secret=code)
+    _mail_code(session, token, existing, code)
     return token
 
 
@@ -64,11 +62,17 @@ def new_code(session: Session, token: AuthToken, key: str) -> AuthToken:
     )
     session.add(fresh)
     session.flush()
-    if known:
-        dunning.owe(session, "exists", f"exists:{fresh.id}", token.email, {}, user_id=known.id)
-    else:
-        dunning.owe(session, "code", f"code:{fresh.id}", token.email, {"token_id": fresh.id}, secret=code)
+    _mail_code(session, fresh, known, code)
     return fresh
+
+
+def _mail_code(session: Session, token: AuthToken, known: User | None, code: str) -> None:
+    """The code, in the language of the page that asked for it: whoever reads it signed up there, a moment ago."""
+    if known is None:
+        dunning.owe(session, "code", f"code:{token.id}", token.email, {"token_id": token.id}, secret=code)
+        return
+    with speaking_to(known):
+        dunning.owe(session, "exists", f"exists:{token.id}", token.email, {}, user_id=known.id)
 
 
 def finish_sign_up(session: Session, token_id: int, code: str, key: str) -> User | None:
@@ -92,10 +96,12 @@ def finish_sign_up(session: Session, token_id: int, code: str, key: str) -> User
         password_hash=token.password_hash or "",
         email_confirmed_at=func.now(),
         referral_code=token.referral_code,
+        locale=language.locale(),
     )
     session.add(user)
     session.flush()
-    dunning.owe(session, "welcome", f"welcome:{user.id}", user.email, {}, user_id=user.id)
+    with speaking_to(user):
+        dunning.owe(session, "welcome", f"welcome:{user.id}", user.email, {}, user_id=user.id)
     audit.record(session, "user.created", actor="user", user_id=user.id)
     return user
 
@@ -172,15 +178,9 @@ def start_reset(session: Session, email: str) -> None:
     )
     session.add(token)
     session.flush()
-    dunning.owe(
-        session,
-        "reset",
-        f"reset:{token.id}",
-        user.email,
-        {"token_id": token.id},
-        user_id=user.id,
-        secret=secret,
-    )
+    key, facts = f"reset:{token.id}", {"token_id": token.id}
+    with speaking_to(user):
+        dunning.owe(session, "reset", key, user.email, facts, user_id=user.id, secret=secret)
 
 
 def reset_token(session: Session, secret: str) -> AuthToken | None:
@@ -200,8 +200,10 @@ def set_password(session: Session, user: User, password: str, *, keep_session: i
     close_sessions(session, user.id, but=keep_session)
     _void(session, user.id, "reset")
     at = database_now(session)
-    key, facts = f"sec:{user.id}:{at.timestamp():.6f}", {"changed_at": moment_text(at)}
-    dunning.owe(session, "pw_changed", key, user.email, facts, user_id=user.id)
+    key = f"sec:{user.id}:{at.timestamp():.6f}"
+    with speaking_to(user):
+        words = {"changed_at": moment_text(at)}
+        dunning.owe(session, "pw_changed", key, user.email, {}, words=words, user_id=user.id)
     audit.record(session, "user.password", actor="user", user_id=user.id)
 
 

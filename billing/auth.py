@@ -11,6 +11,7 @@ from billing import accounts, forms, queues, running, throttle
 from billing.access import public, safe_next
 from billing.clock import now
 from billing.extensions import db, login_manager
+from billing.language import _
 from billing.models import AuthToken, LoginSession, User
 
 bp = Blueprint("auth", __name__)
@@ -92,7 +93,7 @@ def confirm() -> ResponseReturnValue:
             queues.ring()
             sign_in(user)
             return redirect(safe_next(request.args.get("next"), url_for("pricing.plans")), 303)
-        form.code.errors = ["This code doesn’t match or has expired. Check it, or send a new code."]
+        form.code.errors = [_("This code doesn’t match or has expired. Check it, or send a new code.")]
     return render_template("auth/confirm.html", form=form, email=token.email), 422
 
 
@@ -112,7 +113,7 @@ def login() -> ResponseReturnValue:
     user = accounts.authenticate(db.session(), form.email.data, form.password.data)
     if user is None:
         current_app.logger.warning("sign-in refused", extra={"address": request.remote_addr})
-        form.form_errors.append("Email or password is incorrect.")
+        form.form_errors.append(_("Email or password is incorrect."))
         return render_template("auth/login.html", form=form), 422
     throttle.clear(db.session(), _bucket("login", form.email.data))
     throttle.undo(db.session(), throttle.bucket("login", request.remote_addr or ""))
@@ -158,7 +159,7 @@ def reset_new(secret: str) -> ResponseReturnValue:
     token = accounts.reset_token(db.session(), secret)
     user = db.session.get(User, token.user_id) if token and token.user_id else None
     if token is None or user is None:
-        notice = "This link has expired or was used. Ask for a new one."
+        notice = _("This link has expired or was used. Ask for a new one.")
         return render_template("auth/reset.html", form=forms.Reset(formdata=None), notice=notice), 410
     form = forms.NewPassword()
     form.for_email = user.email
@@ -168,7 +169,7 @@ def reset_new(secret: str) -> ResponseReturnValue:
         accounts.set_password(db.session(), user, form.new_password.data)
         db.session.commit()
         queues.ring()
-        flash("Your password was changed. Sign in with the new one.")
+        flash(_("Your password was changed. Sign in with the new one."))
         return redirect(url_for("auth.login"), 303)
     db.session.rollback()
     status = 422 if request.method == "POST" else 200
@@ -200,7 +201,7 @@ def _send_again(token: AuthToken) -> ResponseReturnValue:
     session["signup"] = accounts.new_code(db.session(), token, running.config().secret_key).id
     db.session.commit()
     queues.ring()
-    flash("We sent a new code.")
+    flash(_("We sent a new code."))
     return redirect(url_for("auth.confirm", next=request.args.get("next")), 303)
 
 

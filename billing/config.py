@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from billing import signing
+from billing import language, signing
 from billing.errors import ConfigError
 
 SECOND = ("tell", "refund")
@@ -47,6 +47,8 @@ class Config:
     second_subscription: str
     password_min_length: int
     stripe_account: str | None
+    default_locale: str
+    display_tz: str
 
     def __repr__(self) -> str:
         return f"Config(app_env={self.app_env!r}, livemode={self.livemode}, public_url={self.public_url!r})"
@@ -91,6 +93,8 @@ def load(environ: Mapping[str, str]) -> Config:
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
+        default_locale=read("DEFAULT_LOCALE", "en"),
+        display_tz=read("DISPLAY_TZ", "UTC"),
     )
     _check_environment(config)
     _check_stripe_keys(config, allow_test=read("ALLOW_TEST_KEY_IN_PRODUCTION", "") == "yes")
@@ -162,6 +166,10 @@ def _check_environment(config: Config) -> None:
         raise ConfigError(f"APP_ENV must be one of {', '.join(ENVIRONMENTS)}.")
     if config.second_subscription not in SECOND:
         raise ConfigError(f"SECOND_SUBSCRIPTION must be one of {', '.join(SECOND)}.")
+    if config.default_locale not in language.LOCALES:
+        raise ConfigError(f"DEFAULT_LOCALE must be one of {', '.join(language.LOCALES)}.")
+    if config.display_tz not in language.zones():
+        raise ConfigError("DISPLAY_TZ must be UTC or the name of a time zone, like Europe/Berlin.")
     for key in (config.secret_key, *config.secret_key_fallbacks):
         if len(key) < MIN_SECRET_LENGTH:
             raise ConfigError(

@@ -15,10 +15,12 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing import declines, running
+from billing import declines, language, running
+from billing.language import _
 from billing.models import AuthToken, Dispute, Invoice, Notice, Payment, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.money import format_money
+from billing.readers import speaking_to_admins, to_the_reader
 from billing.standing import LIVE
 from billing.syncing import Cause
 from billing.words import day
@@ -43,18 +45,25 @@ def owe(
     to: str,
     facts: dict[str, Any],
     *,
+    words: dict[str, Any] | None = None,
     user_id: int | None = None,
     secret: str | None = None,
     cause: str | None = None,
 ) -> None:
-    """Queue one mail in the caller's transaction; a second one of the same key is the first."""
+    """Queue one mail in the caller's transaction; a second one of the same key is the first.
+
+    ``facts`` are ids and numbers that may decide something later; ``words`` are for the reader alone, and nothing ever
+    looks at them. They are in the locale that is spoken here, and the mail will be: call it inside
+    ``readers.speaking_to`` (or below ``readers.to_the_reader``) the person whose mail it is.
+    """
     domain = running.config().mail_from.rpartition("@")[2].strip("> ") or "localhost"
     row = insert(Notice).values(
         dedupe_key=key,
         kind=kind,
         user_id=user_id,
         to=to,
-        facts=facts,
+        facts={**(words or {}), **facts},  # the release before reads them in one place
+        locale=language.locale(),
         secret=secret,
         state="queued",
         message_id=f"<{key.replace(':', '.')}@{domain}>",
@@ -63,6 +72,7 @@ def owe(
     session.execute(row.on_conflict_do_nothing(index_elements=["dedupe_key"]))
 
 
+@to_the_reader
 def invoice_written(
     session: Session, user: User, invoice: Invoice, subscription: Subscription | None, cause: Cause
 ) -> None:
@@ -84,11 +94,15 @@ def _paid(
     if invoice.paid_at is None or stripe_now - invoice.paid_at > NEWS:
         return
     kind = "recovered" if _was_dunned(session, invoice) else "receipt"
-    facts = _invoice_facts(invoice, subscription)
+    words = _invoice_words(invoice, subscription)
     goes_on = subscription is not None and not subscription.final and subscription.ends_at is None
-    facts["next_date"] = day(subscription.current_period_end) if subscription and goes_on else None
-    facts["access"] = subscription is not None and subscription.status in LIVE
-    owe(session, kind, f"paid:{invoice.stripe_id}", user.email, facts, user_id=user.id, cause=cause.event_id)
+    words["next_date"] = day(subscription.current_period_end) if subscription and goes_on else None
+    facts = {
+        "invoice": invoice.stripe_id,
+        "access": subscription is not None and subscription.status in LIVE,
+    }
+    key = f"paid:{invoice.stripe_id}"
+    owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
 
 
 def _was_dunned(session: Session, invoice: Invoice) -> bool:
@@ -109,17 +123,15 @@ def _failed(
     end = grace_end(invoice, subscription)
     stripe_now = (subscription.clock_time if subscription else None) or cause.now
     access = end is None or stripe_now < end
-    facts = _invoice_facts(invoice, subscription)
-    facts |= {
+    facts = {"invoice": invoice.stripe_id, "stage": number, "access": access}
+    words = _invoice_words(invoice, subscription) | {
         "due_date": day(invoice.first_failed_at),
-        "decline_text": declines.reason(invoice.decline_code),
+        "decline_text": _(declines.reason(invoice.decline_code)),
         "retry_text": retry_text(invoice),
-        "access": access,
         "access_until": day(end) if access else None,
-        "stage": number,
     }
     key = f"dun:{invoice.stripe_id}:{number}"
-    owe(session, kind, key, user.email, facts, user_id=user.id, cause=cause.event_id)
+    owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
 
 
 def _of_a_pending_change(invoice: Invoice, subscription: Subscription | None) -> bool:
@@ -136,8 +148,8 @@ def stage(invoice: Invoice) -> int:
 def retry_text(invoice: Invoice) -> str:
     """Whether the card will be tried again; never promises a try that Stripe will not make."""
     if declines.will_retry(invoice.decline_code, invoice.next_payment_attempt):
-        return f"We’ll try again on {day(invoice.next_payment_attempt)}."
-    return "We can’t try this card again. Add another card and we’ll take the payment."
+        return _("We’ll try again on {day}.", day=day(invoice.next_payment_attempt))
+    return _("We can’t try this card again. Add another card and we’ll take the payment.")
 
 
 def grace_end(invoice: Invoice, subscription: Subscription | None) -> datetime | None:
@@ -147,51 +159,45 @@ def grace_end(invoice: Invoice, subscription: Subscription | None) -> datetime |
     return failed + timedelta(days=running.config().grace_days) if failed else None
 
 
+@to_the_reader
 def subscription_written(
     session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause
 ) -> None:
     """What a change of the subscription owes: ending set or taken back, ended, trial about to end."""
-    facts = {"plan": title(row.plan), "next_date": day(row.current_period_end), "amount": price(row)}
-    facts["subscription"] = row.stripe_id
+    facts = {"subscription": row.stripe_id}
+    words = {"plan": title(row.plan), "next_date": day(row.current_period_end), "amount": price(row)}
     if row.ends_at:
-        facts["access_until"] = day(row.ends_at)
+        words["access_until"] = day(row.ends_at)
     ending_before = before.get("cancel_at") or before.get("cancel_at_period_end")
     if before and row.status not in FINAL and bool(ending_before) != bool(row.ends_at):
         kind = "cancel_set" if row.ends_at else "kept"
         # Ending, kept and ending again on the same day are three pieces of news.
         mark = f"{row.ends_at.isoformat()}:{row.canceled_at}" if row.ends_at else str(cause.fence)
-        owe(
-            session,
-            kind,
-            f"{kind}:{row.stripe_id}:{mark}",
-            user.email,
-            facts,
-            user_id=user.id,
-            cause=cause.event_id,
-        )
+        key = f"{kind}:{row.stripe_id}:{mark}"
+        owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
     if before.get("status") not in (None, row.status):
-        _stopped(session, user, row, facts, cause)
+        _stopped(session, user, row, words, cause)
     about_to_end = cause.saw("customer.subscription.trial_will_end") and row.ends_at is None
     if row.status == "trialing" and about_to_end and row.trial_end:
-        facts["trial_end"] = day(row.trial_end)
-        facts["card"] = card(row)
+        words |= {"trial_end": day(row.trial_end), "card": card(row)}
         key = f"trialend:{row.stripe_id}:{row.trial_end.isoformat()}"
-        owe(session, "trial_end", key, user.email, facts, user_id=user.id, cause=cause.event_id)
+        owe(session, "trial_end", key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
 
 
-def _stopped(session: Session, user: User, row: Subscription, facts: dict[str, Any], cause: Cause) -> None:
-    facts["ended_date"] = day(row.ended_at or cause.now)
+def _stopped(session: Session, user: User, row: Subscription, words: dict[str, Any], cause: Cause) -> None:
+    facts = {"subscription": row.stripe_id}
+    words = {**words, "ended_date": day(row.ended_at or cause.now)}
     unpaid = row.status == "unpaid" or (
         row.status == "canceled" and row.cancellation_reason == "payment_failed"
     )
     if unpaid:
         key = f"dun:{row.latest_invoice or row.stripe_id}:5"
-        owe(session, "dun5", key, user.email, facts, user_id=user.id, cause=cause.event_id)
+        owe(session, "dun5", key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
     elif row.status == "canceled":
         # Whoever has another plan that runs must not read that their access has ended.
         kind = "second_ended" if _goes_on(session, row) else "ended"
         key = f"ended:{row.stripe_id}"
-        owe(session, kind, key, user.email, facts, user_id=user.id, cause=cause.event_id)
+        owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
 
 
 def _goes_on(session: Session, row: Subscription) -> bool:
@@ -201,50 +207,41 @@ def _goes_on(session: Session, row: Subscription) -> bool:
     return session.execute(other.limit(1)).first() is not None
 
 
+@to_the_reader
 def one_off_receipt(session: Session, user: User, payment: Payment, cause: Cause) -> None:
     """The receipt of a one-off purchase."""
-    facts = {"product": title(payment.product), "amount": format_money(payment.amount, payment.currency)}
-    facts["paid_date"] = day(payment.created) or ""
+    words = {"product": title(payment.product), "amount": format_money(payment.amount, payment.currency)}
+    words["paid_date"] = day(payment.created) or ""
     key = f"paid:{payment.payment_intent}"
-    owe(session, "one_off_receipt", key, user.email, facts, user_id=user.id, cause=cause.event_id)
+    owe(session, "one_off_receipt", key, user.email, {}, words=words, user_id=user.id, cause=cause.event_id)
 
 
+@to_the_reader
 def refunded(
     session: Session, user: User, subject: str, amount: int, total: int, currency: str, cause: Cause
 ) -> None:
     """Money went back; ``total`` is all that went back so far and makes the key of this part."""
-    facts = {"amount": format_money(amount, currency)}
-    owe(
-        session,
-        "refund",
-        f"refund:{subject}:{total}",
-        user.email,
-        facts,
-        user_id=user.id,
-        cause=cause.event_id,
-    )
+    words = {"amount": format_money(amount, currency)}
+    key = f"refund:{subject}:{total}"
+    owe(session, "refund", key, user.email, {}, words=words, user_id=user.id, cause=cause.event_id)
 
 
 def dispute_changed(session: Session, user: User, row: Dispute, cause: Cause) -> None:
     """Tell every admin that a dispute opened or closed."""
-    facts = {
-        "amount": format_money(row.amount, row.currency),
-        "reason": row.reason,
-        "status": row.status,
-        "due_date": day(row.due_by),
-        "subscriber": user.email,
-        "user_id": user.id,
-    }
-    for admin in _admins(session):
-        key = f"dispute:{row.stripe_id}:{row.status}:{admin.id}"
-        owe(session, "admin_dispute", key, admin.email, facts, cause=cause.event_id)
+    with speaking_to_admins():
+        facts = {"reason": row.reason, "status": row.status, "subscriber": user.email, "user_id": user.id}
+        words = {"amount": format_money(row.amount, row.currency), "due_date": day(row.due_by)}
+        for admin in _admins(session):
+            key = f"dispute:{row.stripe_id}:{row.status}:{admin.id}"
+            owe(session, "admin_dispute", key, admin.email, facts, words=words, cause=cause.event_id)
 
 
 def admin_alert(session: Session, key: str, what: str, subject: str) -> None:
     """Tell every admin of something that a person should look at."""
-    for admin in _admins(session):
-        facts = {"what": what, "subject": subject}
-        owe(session, "admin_alert", f"ops:{key}:{admin.id}", admin.email, facts)
+    with speaking_to_admins():
+        for admin in _admins(session):
+            words = {"what": what, "subject": subject}
+            owe(session, "admin_alert", f"ops:{key}:{admin.id}", admin.email, {}, words=words)
 
 
 def still_true(session: Session, notice: Notice) -> bool:
@@ -280,10 +277,9 @@ def _admins(session: Session) -> list[User]:
     return list(session.execute(select(User).where(User.is_admin)).scalars())
 
 
-def _invoice_facts(invoice: Invoice, subscription: Subscription | None) -> dict[str, Any]:
+def _invoice_words(invoice: Invoice, subscription: Subscription | None) -> dict[str, Any]:
     amount = invoice.amount_paid if invoice.status == "paid" else invoice.amount_remaining
     return {
-        "invoice": invoice.stripe_id,
         "number": invoice.number,
         "plan": title(subscription.plan if subscription else None),
         "amount": format_money(amount, invoice.currency),
@@ -305,4 +301,7 @@ def price(row: Subscription) -> str | None:
 
 def card(row: Subscription) -> str | None:
     """“Visa ending 4242”, or None."""
-    return f"{(row.card_brand or 'card').capitalize()} ending {row.card_last4}" if row.card_last4 else None
+    if not row.card_last4:
+        return None
+    brand = row.card_brand.capitalize() if row.card_brand else _("Card")
+    return _("{brand} ending {digits}", brand=brand, digits=row.card_last4)

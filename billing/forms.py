@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
@@ -9,7 +10,8 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import ValidationError
 
-from billing import passwords, running
+from billing import language, passwords, running
+from billing.language import _, later
 
 
 def _tidy(value: str | None) -> str:
@@ -29,7 +31,7 @@ def _email(form: FlaskForm, field: StringField) -> None:
     """Replace the address by its normal form. Only the shape is checked; the code proves the rest."""
     found = normal_email(field.data or "")
     if found is None:
-        raise ValidationError("Enter an email address like name@example.com.")
+        raise ValidationError(_("Enter an email address like name@example.com."))
     field.data = found
 
 
@@ -48,40 +50,67 @@ def _new_password(form: Any, field: PasswordField) -> None:
         raise ValidationError(text)
 
 
-def _given(what: str) -> Any:
+def _given(ask: str) -> Any:
     def check(form: FlaskForm, field: Any) -> None:
         if not field.data:
-            raise ValidationError(f"Enter {what}.")
+            raise ValidationError(_(ask))
 
     return check
 
 
 class SignUp(FlaskForm):
-    email = StringField("Email", filters=[_tidy], validators=[_email])
-    password = PasswordField("Password", validators=[_new_password])
+    email = StringField(later("Email"), filters=[_tidy], validators=[_email])
+    password = PasswordField(later("Password"), validators=[_new_password])
 
 
 class Confirm(FlaskForm):
     code = StringField(
-        "Code",
+        later("Code"),
         filters=[lambda value: "".join((value or "").split())],
-        validators=[_given("the 6-digit code")],
+        validators=[_given(later("Enter the 6-digit code."))],
     )
 
 
 class SignIn(FlaskForm):
-    email = StringField("Email", filters=[_tidy], validators=[_given("your email address"), _as_kept])
-    password = PasswordField("Password", validators=[_given("your password")])
+    email = StringField(
+        later("Email"), filters=[_tidy], validators=[_given(later("Enter your email address.")), _as_kept]
+    )
+    password = PasswordField(later("Password"), validators=[_given(later("Enter your password."))])
 
 
 class Reset(FlaskForm):
-    email = StringField("Email", filters=[_tidy], validators=[_email])
+    email = StringField(later("Email"), filters=[_tidy], validators=[_email])
 
 
 class NewPassword(FlaskForm):
     for_email = ""
-    new_password = PasswordField("New password", validators=[_new_password])
+    new_password = PasswordField(later("New password"), validators=[_new_password])
 
 
-class ChangePassword(NewPassword):
-    current_password = PasswordField("Current password", validators=[_given("your current password")])
+class ChangePassword(FlaskForm):
+    for_email = ""
+    # in the order of the page: problems are listed so
+    current_password = PasswordField(
+        later("Current password"), validators=[_given(later("Enter your current password."))]
+    )
+    new_password = PasswordField(later("New password"), validators=[_new_password])
+
+
+def _listed(values: Callable[[], Collection[str]], ask: str) -> Any:
+    def check(form: FlaskForm, field: Any) -> None:
+        if field.data and field.data not in values():
+            raise ValidationError(_(ask))
+
+    return check
+
+
+class Preferences(FlaskForm):
+    """Language and time zone, each one of a list that the page offers; an empty one is none."""
+
+    locale = StringField(
+        later("Language"),
+        validators=[_listed(lambda: language.LOCALES, later("Choose a language from the list."))],
+    )
+    time_zone = StringField(
+        later("Time zone"), validators=[_listed(language.zones, later("Choose a time zone from the list."))]
+    )

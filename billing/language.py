@@ -1,30 +1,38 @@
-"""Which language we speak, and each sentence in it.
+"""Which language we speak and whose days we name, and each sentence in it.
 
 English is written in the code and in the templates, and is the key of every translation. A translation is one file,
 ``translations/<language>.po``; it is read at start, so nothing has to be compiled. The locale of the present
 request or mail is a Babel identifier such as ``en``, ``en_US`` or ``de``; money and dates follow it too.
+
+Both belong to one request or one mail alone: ``billing/locales.py`` sets them when a request begins and forgets them
+when it ends, ``billing/readers.py`` puts them around what is written for somebody. Everything else is said in English.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
+from zoneinfo import ZoneInfo, available_timezones
 
-from babel import Locale
+from babel import Locale, negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from markupsafe import Markup, escape
 
 FOLDER = Path(__file__).parent.parent / "translations"
 DEFAULT = "en"
+UTC = "UTC"
 # What a person may choose: the locale, and its name in its own language.
 LOCALES = {"en": "English", "en_US": "English (United States)", "de": "Deutsch"}
+REGIONS = ("Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 _locale: ContextVar[str] = ContextVar("locale", default=DEFAULT)
+_zone: ContextVar[str] = ContextVar("zone", default=UTC)
 
 
 def locale() -> str:
@@ -34,27 +42,63 @@ def locale() -> str:
 
 def tag() -> str:
     """The same as HTML and mails name it: ``en-US``."""
-    return _locale.get().replace("_", "-")
+    return as_tag(_locale.get())
 
 
-def speak(name: str | None) -> None:
-    """Speak this locale from here on; what nobody translated, the default."""
+def as_tag(name: str) -> str:
+    """``en_US`` as HTML names it: ``en-US``."""
+    return name.replace("_", "-")
+
+
+def zone() -> ZoneInfo:
+    """The time zone whose days and hours are named now."""
+    return ZoneInfo(_zone.get())
+
+
+def speak(name: str | None, zone: str | None = None) -> None:
+    """Speak this locale from here on; what nobody translated, the default. ``zone``: and name this time zone's days."""
     _locale.set(name if name in LOCALES else DEFAULT)
+    if zone is not None:
+        _zone.set(zone if zone in zones() else UTC)
+
+
+def forget() -> None:
+    """Back to English and UTC: what was spoken belonged to a request that is over."""
+    _locale.set(DEFAULT)
+    _zone.set(UTC)
 
 
 @contextmanager
-def speaking(name: str | None) -> Iterator[None]:
+def speaking(name: str | None, zone: str | None = None) -> Iterator[None]:
     """Speak this locale inside the block: the reader's, where what is made is for somebody else's eyes."""
-    before = _locale.get()
-    speak(name)
+    before = _locale.get(), _zone.get()
+    speak(name, zone)
     try:
         yield
     finally:
-        _locale.set(before)
+        _locale.set(before[0])
+        _zone.set(before[1])
+
+
+def negotiate(wanted: Iterable[str]) -> str | None:
+    """The first of these language tags that we speak, be it without its region (``de-AT`` is ``de``); or None."""
+    ours = {name.lower(): name for name in LOCALES}
+    tags = [tag.replace("-", "_") for tag in wanted]
+    found = negotiate_locale(tags, list(LOCALES), aliases={})
+    return ours.get(found.lower()) if found else None
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """Every time zone that a person may choose, by its name in the IANA database: ``UTC``, ``Europe/Berlin``."""
+    return (UTC, *sorted(name for name in available_timezones() if name.partition("/")[0] in REGIONS))
 
 
 def _(message: str, /, **values: object) -> str:
-    """The sentence in the language that is spoken, with its ``{names}`` filled in."""
+    """The sentence in the language that is spoken, with its ``{names}`` filled in.
+
+    A name may stand for markup (a ``<time>``, an address as a link): then the whole is markup, and the rest escaped.
+    """
     return _fill(_translations(_language()).gettext(message), values)
 
 
@@ -69,6 +113,8 @@ def later(message: str) -> str:
 
 
 def _fill(text: str, values: dict[str, object]) -> str:
+    if any(isinstance(value, Markup) for value in values.values()):
+        return escape(text).format_map(values)
     return text.format_map(values) if values else text
 
 

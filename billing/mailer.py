@@ -13,10 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from flask import current_app
 
-from billing import bounces
+from billing import bounces, language
 from billing.clock import now
 from billing.config import Config
 from billing.errors import MailFailed
+from billing.language import _
 from billing.models import Notice
 
 CONNECT_SECONDS = 10
@@ -63,8 +64,14 @@ class Server:
         )
 
 
-def compose(notice: Notice, to: str, config: Config) -> EmailMessage:
-    """The message of a notice: subject, text and HTML from ``templates/mail/<kind>/``."""
+def compose(notice: Notice, to: str, config: Config, zone: str | None = None) -> EmailMessage:
+    """The message of a notice: subject, text and HTML from ``templates/mail/<kind>/``, in the locale that its words are
+    in and with the days of the reader's ``zone``, whatever the worker spoke before."""
+    with language.speaking(notice.locale, zone or config.display_tz):
+        return _compose(notice, to, config)
+
+
+def _compose(notice: Notice, to: str, config: Config) -> EmailMessage:
     path = LINKS.get(notice.kind, "/billing")
     if notice.kind == "reset":
         path = f"/reset/{notice.secret}"
@@ -81,7 +88,7 @@ def compose(notice: Notice, to: str, config: Config) -> EmailMessage:
     message = EmailMessage()
     subject = _render(f"mail/{notice.kind}/subject.txt", **context).strip()
     message["Subject"] = subject if config.livemode else f"[Test] {subject}"
-    message["From"] = Address(name or f"{config.brand_name} billing", addr_spec=address)
+    message["From"] = Address(name or _("{brand} billing", brand=config.brand_name), addr_spec=address)
     message["To"] = to
     message["Reply-To"] = context["support_email"]
     message["Message-ID"] = notice.message_id
@@ -90,6 +97,9 @@ def compose(notice: Notice, to: str, config: Config) -> EmailMessage:
     text, page = (_render(f"mail/{notice.kind}/body.{kind}", **context) for kind in ("txt", "html"))
     message.set_content(text, cte="quoted-printable")  # 8 bits would need a server that offers 8BITMIME
     message.add_alternative(page, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = (
+        language.tag()
+    )  # of the whole; what was set before the parts would go to the first
     return message
 
 

@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import audit, bounces, dunning, mailer
+from billing import audit, bounces, dunning, mailer, readers
 from billing.clock import database_now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -67,7 +67,7 @@ def _start_one(session: Session) -> Notice | None:
 
 def _send(session: Session, notice: Notice, config: Config) -> None:
     try:
-        message = mailer.compose(notice, _address(session, notice), config)
+        message = mailer.compose(notice, _address(session, notice), config, _zone(session, notice))
     except (TemplateError, LookupError, TypeError, ValueError) as problem:
         # Nothing has left. A mail that can't be written is our fault; it waits for the release that can.
         log.error("mail not written", exc_info=problem, extra={"kind": notice.kind, "notice": notice.id})
@@ -95,6 +95,10 @@ def _address(session: Session, notice: Notice) -> str:
     if notice.kind in TO_THE_ADDRESS_GIVEN or notice.user_id is None:
         return notice.to
     return session.get_one(User, notice.user_id).email
+
+
+def _zone(session: Session, notice: Notice) -> str | None:
+    return readers.zone_of(session.get_one(User, notice.user_id)) if notice.user_id else None
 
 
 def _later(session: Session, notice: Notice, reason: str) -> None:

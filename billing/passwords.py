@@ -9,6 +9,8 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from billing.language import _
+
 LONGEST = 128
 COMMON = Path(__file__).with_name("common_passwords.txt")
 
@@ -41,12 +43,12 @@ def needs_rehash(stored: str) -> bool:
 def problem(password: str, *, minimum: int, email: str, brand: str) -> str | None:
     """Why this can't be a password, as a sentence for the person; None where it can."""
     if len(password) < minimum:
-        return f"Use at least {minimum} characters. Three or four words work well."
+        return _("Use at least {minimum} characters. Three or four words work well.", minimum=minimum)
     if len(password) > LONGEST:
-        return f"Use at most {LONGEST} characters."
+        return _("Use at most {longest} characters.", longest=LONGEST)
     plain = password.casefold()
     if plain in _common() or len(set(plain)) < 4 or _is_context(plain, email, brand):
-        return "This password is too easy to guess. Choose another one."
+        return _("This password is too easy to guess. Choose another one.")
     return None
 
 

@@ -1,12 +1,11 @@
-"""What every page shares: security headers, filters, hashed static addresses, error pages."""
+"""What every page shares: security headers, filters, hashed static addresses."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -18,27 +17,20 @@ from flask import (
     g,
     get_flashed_messages,
     redirect,
-    render_template,
     request,
 )
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
 from markupsafe import Markup, escape
-from sqlalchemy.exc import DataError, SQLAlchemyError
-from werkzeug.exceptions import BadRequest, HTTPException
 
-from billing import deadline, language, logs, running, words
+from billing import deadline, language, locales, logs, trouble, words
 from billing.access import refuse_cross_site, require_sign_in
 from billing.clock import now
 from billing.config import Config
-from billing.extensions import db
 from billing.money import format_money
 
 STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
-MOST_FIELDS = 12  # no form of ours has more; a stranger may send a hundred thousand
 # All talk with Stripe of one request; Heroku's router gives up at 30. What is left open then the clock finishes.
 STRIPE_SECONDS = 20.0
-PAGES = (400, 403, 404, 405, 410, 413, 429, 503)
 
 
 def init_app(app: Flask, config: Config) -> None:
@@ -46,8 +38,10 @@ def init_app(app: Flask, config: Config) -> None:
     policy = content_security_policy(config)
     app.before_request(_begin)
     app.teardown_request(_end)
+    locales.init_app(app)
     if config.secure_cookies:
         app.before_request(lambda: _to_https(config))
+    app.before_request(locales.before_the_view)
     app.before_request(refuse_cross_site)
     app.before_request(require_sign_in)
     app.after_request(lambda answer: _headers(answer, policy, config))
@@ -55,15 +49,13 @@ def init_app(app: Flask, config: Config) -> None:
     app.add_template_filter(_day, "day")
     app.add_template_filter(_moment, "moment")
     app.add_template_filter(_ago, "ago")
+    app.add_template_filter(_strong, "strong")
+    app.add_template_filter(_mail_link, "mail_link")
     app.context_processor(lambda: _shared(config))
     app.add_template_global(asset)
     app.add_template_global(language._, "_")
     app.add_template_global(language._n, "_n")
-    for status in PAGES:
-        app.register_error_handler(status, _error_page)
-    app.register_error_handler(CSRFError, _stale_form)
-    app.register_error_handler(SQLAlchemyError, _no_database)
-    app.register_error_handler(500, _our_fault)
+    trouble.init_app(app)
 
 
 def content_security_policy(config: Config) -> str:
@@ -148,7 +140,9 @@ def _money(amount: int, currency: str) -> str:
 def _time(moment: datetime | None, text: str | None) -> Markup:
     if moment is None:
         return Markup("")
-    return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%H:%M:%SZ}", escape(text or ""))
+    return Markup('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}">{}</time>').format(
+        moment.astimezone(UTC), escape(text or "")
+    )
 
 
 def _day(moment: datetime | None) -> Markup:
@@ -163,48 +157,9 @@ def _ago(moment: datetime | None) -> Markup:
     return _time(moment, words.ago(moment, now()) if moment else None)
 
 
-def _error_page(problem: HTTPException) -> ResponseReturnValue:
-    """The page of a status; a webhook or a JSON path gets no HTML."""
-    status = problem.code or 500
-    headers = {name: value for name, value in problem.get_headers() if name == "Allow"}
-    if request.path.startswith(("/webhooks/", "/checkout/state")):
-        return {"error": problem.name}, status, headers
-    return render_template(f"errors/{status}.html", minutes=15), status, headers
+def _strong(text: str) -> Markup:
+    return Markup("<b>{}</b>").format(text)
 
 
-def _stale_form(problem: CSRFError) -> ResponseReturnValue:
-    """The form's token is too old: show what was entered, never a password, and let it be sent again."""
-    hidden = {"plan", "interval", "once", "again", "username"}
-    fields = [
-        {
-            "name": name,
-            "label": name.replace("_", " ").capitalize(),
-            "value": "" if "password" in name else value,
-            "kind": "hidden" if name in hidden else "password" if "password" in name else "text",
-        }
-        for name, value in islice(request.form.items(), MOST_FIELDS)
-        if name != "csrf_token"
-    ]
-    return render_template("errors/csrf.html", action=request.full_path.rstrip("?"), fields=fields), 400
-
-
-def _no_database(problem: SQLAlchemyError) -> ResponseReturnValue:
-    current_app.logger.error("database error", extra={"reason": type(problem).__name__, "path": request.path})
-    if isinstance(problem, DataError):  # a NUL or a huge number was sent, which PostgreSQL can't keep
-        db.session.rollback()
-        return _error_page(BadRequest())
-    return _alone("503"), 503
-
-
-def _our_fault(problem: HTTPException) -> ResponseReturnValue:
-    cause = getattr(problem, "original_exception", None)
-    if isinstance(cause, SQLAlchemyError):  # raised while an error page was made
-        return _no_database(cause)
-    return _alone("500", retry=request.path if request.method == "GET" else None), 500
-
-
-def _alone(name: str, **facts: object) -> str:
-    """An error page without what every page shares: who is signed in is asked of the database, which may be away."""
-    config = running.config()
-    page = current_app.jinja_env.get_template(f"errors/{name}.html")
-    return page.render(brand=config.brand_name, request_id=g.get("request_id"), **facts)
+def _mail_link(address: str) -> Markup:
+    return Markup('<a href="mailto:{0}">{0}</a>').format(address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from babel import Locale, dates
 
@@ -13,13 +13,19 @@ BRITISH = "en_GB"  # plain ``en`` writes dates as they do: “3 December 2026”
 
 
 def day(moment: datetime | None) -> str | None:
-    """“3 December 2026”, “3. Dezember 2026”: as the spoken locale writes it, in UTC; None stays None."""
-    return None if moment is None else dates.format_date(moment.astimezone(UTC), "long", _locale())
+    """“3 December 2026”, “3. Dezember 2026”: as the spoken locale writes it, in the reader’s time zone; None
+    stays None."""
+    return (
+        None if moment is None else dates.format_date(moment.astimezone(language.zone()), "long", _locale())
+    )
 
 
 def moment_text(moment: datetime) -> str:
-    """“3 December 2026, 14:05 UTC”."""
-    return _("{day}, {time} UTC", day=day(moment), time=f"{moment.astimezone(UTC):%H:%M}")
+    """“3 December 2026, 14:05 UTC”, with the zone’s name: “CET”, or “UTC+03” where it has none."""
+    there = moment.astimezone(language.zone())
+    name = f"{there:%Z}"
+    zone = name if name.isalpha() else f"UTC{name}"
+    return _("{day}, {time} {zone}", day=day(moment), time=f"{there:%H:%M}", zone=zone)
 
 
 def ago(moment: datetime, now: datetime) -> str:

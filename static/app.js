@@ -1,9 +1,6 @@
 /* Nothing here is needed to get anything done: each part only makes an existing page easier. */
 "use strict";
 
-/* Words of this file that people see, in one place. */
-const WORDS = { show: "Show", hide: "Hide", password: "password" };
-
 /** Put the cursor on the list of problems, so that it is read first. */
 function focusSummary() {
   document.querySelector("[data-summary]")?.focus();
@@ -37,22 +34,25 @@ function offerToShow(input) {
   row.className = "reveal";
   button.type = "button";
   button.className = "btn quiet";
-  const label = (word) => {
+  // The words are the page's, in its language.
+  const { show, hide, showLabel, hideLabel } = input.dataset;
+  const label = (word, more) => {
     button.textContent = word;
-    button.setAttribute("aria-label", `${word} ${WORDS.password}`);
+    button.setAttribute("aria-label", more);
   };
-  label(WORDS.show);
+  label(show, showLabel);
   button.addEventListener("click", () => {
     const hidden = input.type === "password";
     input.type = hidden ? "text" : "password";
-    label(hidden ? WORDS.hide : WORDS.show);
+    if (hidden) label(hide, hideLabel);
+    else label(show, showLabel);
   });
   input.before(row);
   row.append(input, button);
   // Never leave a shown password behind for the browser to remember as plain text.
   input.form?.addEventListener("submit", () => {
     input.type = "password";
-    label(WORDS.show);
+    label(show, showLabel);
   });
 }
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
+from billing import language
+
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 URL = "https://billing.acme.example/billing"
 ALWAYS = {"brand": "Acme", "url": URL, "to": "ana@example.com", "support_email": "help@acme.example"}
@@ -81,6 +83,7 @@ each_mail = pytest.mark.parametrize(("kind", "facts"), SAMPLES, ids=[kind for ki
 JINJA = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), keep_trailing_newline=True
 )
+JINJA.globals.update(_=language._, _n=language._n, language_tag=language.tag)
 
 
 def render(kind: str, part: str, facts: dict[str, Any]) -> str:

@@ -414,6 +414,20 @@ def _mail(house: House) -> None:
     assert count(AuditEntry, kind="mail.try_again", user_id=person.id) == 1
 
 
+@of("account.language_and_days")
+def _language_and_days(house: House) -> None:
+    person = house.newcomer()
+    answers = press(house, "/account/language", house.browsers(person), locale="de", time_zone="Asia/Tokyo")
+    assert statuses(answers) == {303}
+    assert (person.user.locale, person.user.time_zone) == ("de", "Asia/Tokyo")
+
+
+@of("locales.choose")
+def _choose_language(house: House) -> None:
+    strangers = [opened(house.app.test_client(), "/login") for _ in range(6)]
+    assert statuses(press(house, "/language", strangers, locale="de")) == {303}
+
+
 @of("admin.try_mail")
 def _try_mail(house: House) -> None:
     person = house.newcomer()

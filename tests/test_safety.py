@@ -22,6 +22,7 @@ PUBLIC = {
     "auth.signup",
     "health.deep",
     "health.shallow",
+    "locales.choose",
     "pricing.home",
     "pricing.plans",
     "static",

@@ -15,6 +15,7 @@ class Notice(Model):
     States: queued, sending, sent, unknown (the connection was lost after the message was handed over),
     suppressed (the address refuses mail), obsolete (no longer true when it was to leave).
     ``secret`` holds a code or link until the mail has left, then it is erased.
+    ``locale``: the reader's, in which the words among ``facts`` were written; None: written before there was another.
     """
 
     __tablename__ = "notices"
@@ -31,6 +32,7 @@ class Notice(Model):
     user_id: Mapped[Big | None] = mapped_column(ForeignKey("users.id"), index=True)
     to: Mapped[Str]
     facts: Mapped[Json]
+    locale: Mapped[Str | None]
     secret: Mapped[Str | None]
     state: Mapped[Str] = mapped_column(default="queued")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")

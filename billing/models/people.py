@@ -13,6 +13,8 @@ class User(Model):
     """A person. ``stripe_customer_id`` is made by us, once, and never adopted by e-mail address.
 
     ``mail_refused_at``: when the mail server refused the address for good; None while mail is taken.
+    ``locale``: the one they signed up in, until they choose another on the account page, as they do ``time_zone``;
+    None of either: nothing was chosen.
     """
 
     __tablename__ = "users"
@@ -26,6 +28,8 @@ class User(Model):
     referral_code: Mapped[Str | None]
     stripe_customer_id: Mapped[Str | None] = mapped_column(unique=True)
     mail_refused_at: Mapped[Moment | None]
+    locale: Mapped[Str | None]
+    time_zone: Mapped[Str | None]
     created_at: Mapped[Made]
 
 

@@ -1,0 +1,72 @@
+"""What a template says by itself: words in its text, in attributes that people meet, and in its expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+from jinja2 import Environment, nodes
+
+READ_ALOUD = ("title", "aria-label", "placeholder", "alt")
+# Beginning like a sentence or a name; ``CSRFTokenField`` is neither.
+WORDS = re.compile(r"^[“„]?[A-ZÄÖÜ][a-zäöü’]*(\b|$)(?![a-z]*[A-Z])")
+ASKS = ("_", "_n")
+SAID = "\ue000"  # where an expression stood
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._silent = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._silent = tag in ("style", "script")
+        self.words += [value or "" for name, value in attrs if name in READ_ALOUD]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.words.append(data)
+
+
+def bare_words(path: Path) -> list[str]:
+    """Every word or sentence of the template that is not asked for in the reader's language."""
+    text = path.read_text(encoding="utf-8")
+    return [*_in_the_text(text, path.suffix), *_in_expressions(text)]
+
+
+def _in_the_text(text: str, suffix: str) -> list[str]:
+    left = re.sub(r"\{#.*?#\}|\{%.*?%\}", " ", text, flags=re.DOTALL)
+    left = re.sub(r"\{\{.*?\}\}", SAID, left, flags=re.DOTALL)
+    if suffix != ".html":
+        return [part.strip() for part in left.split(SAID) if _has_words(part)]
+    page = _Page()
+    page.feed(left)
+    page.close()
+    return [part.strip() for words in page.words for part in words.split(SAID) if _has_words(part)]
+
+
+def _has_words(text: str) -> bool:
+    """Whether there is a word in it that is no entity and no attribute's name."""
+    return bool(re.search(r"[^\W\d_]{2,}", re.sub(r"&\w+;|[\w-]+=\"", "", text)))
+
+
+def _in_expressions(text: str) -> list[str]:
+    return [words for words in _strings(Environment().parse(text)) if WORDS.match(words)]
+
+
+def _strings(node: nodes.Node) -> Iterator[str]:
+    """Every literal of an expression but those that ``_`` is given."""
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name in ASKS:
+        for given in node.kwargs:
+            yield from _strings(given)
+        return
+    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+        yield node.value
+    for child in node.iter_child_nodes():
+        yield from _strings(child)
