@@ -33,7 +33,7 @@ class Read(HTMLParser):
         foreign = tag != "html" and "lang" in dict(attrs)
         if not self._inside and not foreign:
             self.words += [
-                value or "" for name, value in attrs if name in READ_ALOUD or name.startswith("data-")
+                value for name, value in attrs if value and (name in READ_ALOUD or _shown(name, value))
             ]
         if tag not in VOID and (self._inside or foreign or tag in self._left_out):
             self._inside.append(tag)
@@ -45,6 +45,11 @@ class Read(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._inside:
             self.words.append(data)
+
+
+def _shown(name: str, value: str) -> bool:
+    """Words that the script shows; its codes and addresses begin with a small letter."""
+    return name.startswith("data-") and value[:1].isupper()
 
 
 def bare_words(path: Path) -> list[str]:
