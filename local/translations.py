@@ -102,10 +102,12 @@ def holes(text: str) -> set[str]:
 
 
 def wrong_holes(entry: Entry) -> bool:
-    """Whether a translation fills in other things than the sentence."""
-    english = entry.sentence if isinstance(entry.sentence, tuple) else (entry.sentence,)
-    wanted = set().union(*map(holes, english))
-    return any(holes(text) != wanted for text in entry.translations if text)
+    """Whether a translation fills in other things than the sentence; “the first day” may leave out its number."""
+    english = [
+        holes(text) for text in (entry.sentence if isinstance(entry.sentence, tuple) else (entry.sentence,))
+    ]
+    least, most = set.intersection(*english), set.union(*english)
+    return any(not least <= holes(text) <= most for text in entry.translations if text)
 
 
 def _entry(message: Message) -> Entry:

@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from html.parser import HTMLParser
 
 from local import translations
-from tests.templates import READ_ALOUD
+from tests.templates import Read
 
 ENOUGH = 10  # letters that a sentence must have beside what is filled in, to be told from other words by them
 
 
-class _Read(HTMLParser):
-    """The words of a page: its text and what is read aloud, but for the parts that say they are in English."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self._foreign = 0
-        self._silent = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent = tag in ("style", "script", "option")  # an option names a language or a place
-        self.words += [value or "" for name, value in attrs if name in READ_ALOUD or name.startswith("data-")]
-
-    def handle_endtag(self, tag: str) -> None:
-        self._silent = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.words.append(data)
-
-
 def words_of(page: str) -> list[str]:
-    read = _Read()
-    read.feed(page)
-    read.close()
-    return [" ".join(words.split()) for words in read.words if words.strip()]
+    """What is read on a page. An option names a language or a place."""
+    return [" ".join(words.split()) for words in Read(page, silent=("option",)).words if words.strip()]
 
 
 def left_in(words: list[str], language: str = "de") -> list[str]:

@@ -13,25 +13,43 @@ READ_ALOUD = ("title", "aria-label", "placeholder", "alt")
 # Beginning like a sentence or a name; ``CSRFTokenField`` is neither.
 WORDS = re.compile(r"^[“„]?[A-ZÄÖÜ][a-zäöü’]*(\b|$)(?![a-z]*[A-Z])")
 ASKS = ("_", "_n")
+VOID = ("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "wbr")
 SAID = "\ue000"  # where an expression stood
 
 
-class _Page(HTMLParser):
-    def __init__(self) -> None:
+class Read(HTMLParser):
+    """The words of a page: its text and what is read aloud. Styles, scripts and ``silent`` elements have none, and what
+    is marked as being in a language of its own (``<p lang="en">`` for an admin, the name of a language) is left out."""
+
+    def __init__(self, page: str, silent: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.words: list[str] = []
-        self._silent = False
+        self._left_out = ("style", "script", *silent)
+        self._inside: list[str] = []
+        self.feed(page)
+        self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent = tag in ("style", "script")
-        self.words += [value or "" for name, value in attrs if name in READ_ALOUD]
+        foreign = tag != "html" and "lang" in dict(attrs)
+        if not self._inside and not foreign:
+            self.words += [
+                value for name, value in attrs if value and (name in READ_ALOUD or _shown(name, value))
+            ]
+        if tag not in VOID and (self._inside or foreign or tag in self._left_out):
+            self._inside.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        self._silent = False
+        while tag in self._inside and self._inside.pop() != tag:
+            pass
 
     def handle_data(self, data: str) -> None:
-        if not self._silent:
+        if not self._inside:
             self.words.append(data)
+
+
+def _shown(name: str, value: str) -> bool:
+    """Words that the script shows; its codes and addresses begin with a small letter."""
+    return name.startswith("data-") and value[:1].isupper()
 
 
 def bare_words(path: Path) -> list[str]:
@@ -45,10 +63,7 @@ def _in_the_text(text: str, suffix: str) -> list[str]:
     left = re.sub(r"\{\{.*?\}\}", SAID, left, flags=re.DOTALL)
     if suffix != ".html":
         return [part.strip() for part in left.split(SAID) if _has_words(part)]
-    page = _Page()
-    page.feed(left)
-    page.close()
-    return [part.strip() for words in page.words for part in words.split(SAID) if _has_words(part)]
+    return [part.strip() for words in Read(left).words for part in words.split(SAID) if _has_words(part)]
 
 
 def _has_words(text: str) -> bool:
