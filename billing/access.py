@@ -16,6 +16,7 @@ from billing.clock import database_now
 from billing.config import Config
 from billing.errors import StripeError
 from billing.extensions import db
+from billing.language import _
 from billing.models import StripeEvent, User
 from billing.standing import Standing
 
@@ -89,7 +90,7 @@ def access_required(view: View) -> View:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if my_standing(fresh=True).access:
             return view(*args, **kwargs)
-        flash("You need a plan with access to open that page.")
+        flash(_("You need a plan with access to open that page."))
         return redirect(url_for("portal.billing"), 303)
 
     return cast(View, guarded)
@@ -98,7 +99,7 @@ def access_required(view: View) -> View:
 def _refreshed(user: User, config: Config) -> bool:
     """Whether the row is young enough, if need be after asking Stripe; False where Stripe can't be asked."""
     row = facts.subscription_of(db.session(), user.id)
-    if row is None or row.final or row.fetched_at > database_now(db.session()) - refresh.FRESH:
+    if row is None or row.final or row.fetched_at > database_now(db.session()) - refresh.fresh(config):
         return True
     try:
         event = refresh.subscription(db.session(), row.stripe_id, user.stripe_customer_id, config, "access")

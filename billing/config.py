@@ -44,6 +44,13 @@ class Config:
     support_email: str
     proxy_hops: int
     grace_days: int
+    access_while_disputed: bool
+    access_while_paused: bool
+    access_while_processing: bool
+    access_while_collection_paused: bool
+    keep_data_days: int
+    fresh_hours: int
+    fail_open_hours: int
     second_subscription: str
     password_min_length: int
     stripe_account: str | None
@@ -88,6 +95,13 @@ def load(environ: Mapping[str, str]) -> Config:
         support_email=_bare(read("SUPPORT_EMAIL", "") or read("MAIL_FROM", required=True)),
         proxy_hops=read.number("PROXY_HOPS", 0, 0, 5),
         grace_days=read.number("GRACE_DAYS", 14, 0, 90),
+        access_while_disputed=read.yes("ACCESS_WHILE_DISPUTED", "yes"),
+        access_while_paused=read.yes("ACCESS_WHILE_PAUSED", "no"),
+        access_while_processing=read.yes("ACCESS_WHILE_PROCESSING", "no"),
+        access_while_collection_paused=read.yes("ACCESS_WHILE_COLLECTION_PAUSED", "yes"),
+        keep_data_days=read.number("KEEP_DATA_DAYS", 90, 0, 3650),
+        fresh_hours=read.number("FRESH_HOURS", 24, 1, 168),
+        fail_open_hours=read.number("FAIL_OPEN_HOURS", 72, 1, 720),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
@@ -138,6 +152,12 @@ class _Reader:
             raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
         return int(value)
 
+    def yes(self, name: str, default: str) -> bool:
+        value = self(name, default)
+        if value not in ("yes", "no"):
+            raise ConfigError(f"{name} must be yes or no.")
+        return value == "yes"
+
     def _from_file(self, name: str) -> str:
         path = self._environ[f"{name}_FILE"]
         try:
@@ -162,6 +182,8 @@ def _check_environment(config: Config) -> None:
         raise ConfigError(f"APP_ENV must be one of {', '.join(ENVIRONMENTS)}.")
     if config.second_subscription not in SECOND:
         raise ConfigError(f"SECOND_SUBSCRIPTION must be one of {', '.join(SECOND)}.")
+    if config.fail_open_hours < config.fresh_hours:
+        raise ConfigError("FAIL_OPEN_HOURS must not be less than FRESH_HOURS.")
     for key in (config.secret_key, *config.secret_key_fallbacks):
         if len(key) < MIN_SECRET_LENGTH:
             raise ConfigError(

@@ -21,7 +21,7 @@ from billing.models.subscriptions import FINAL
 from billing.money import format_money
 from billing.standing import LIVE
 from billing.syncing import Cause
-from billing.words import day
+from billing.words import day, means
 
 STAGES = {1: "dun1", 2: "dun2", 3: "dun3"}
 DUNNING = frozenset({"dun1", "dun2", "dun3", "action_required"})
@@ -113,7 +113,7 @@ def _failed(
     facts |= {
         "due_date": day(invoice.first_failed_at),
         "decline_text": declines.reason(invoice.decline_code),
-        "retry_text": retry_text(invoice),
+        "retry_text": declines.retry_text(invoice),
         "access": access,
         "access_until": day(end) if access else None,
         "stage": number,
@@ -131,13 +131,6 @@ def _of_a_pending_change(invoice: Invoice, subscription: Subscription | None) ->
 def stage(invoice: Invoice) -> int:
     """1 the first notice, 2 the reminder, 3 the warning of the coming cancellation (attempt 3 and later)."""
     return min(max(invoice.attempt_count, 1), 3)
-
-
-def retry_text(invoice: Invoice) -> str:
-    """Whether the card will be tried again; never promises a try that Stripe will not make."""
-    if declines.will_retry(invoice.decline_code, invoice.next_payment_attempt):
-        return f"We’ll try again on {day(invoice.next_payment_attempt)}."
-    return "We can’t try this card again. Add another card and we’ll take the payment."
 
 
 def grace_end(invoice: Invoice, subscription: Subscription | None) -> datetime | None:
@@ -305,4 +298,4 @@ def price(row: Subscription) -> str | None:
 
 def card(row: Subscription) -> str | None:
     """“Visa ending 4242”, or None."""
-    return f"{(row.card_brand or 'card').capitalize()} ending {row.card_last4}" if row.card_last4 else None
+    return means(row.card_brand, row.card_last4)

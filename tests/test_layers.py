@@ -20,7 +20,8 @@ edge: auth pricing portal ledger orders switching arrival access account webhook
   server
 work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing
   rehearsal catalogue
-domain: subscriptions plan_change second invoices payments checkout clocks standing voice tags facts dunning
+domain: subscriptions plan_change second invoices payments checkout clocks premises standing reasons voice
+  sentences actions line particulars tags facts comps means novelties dunning
   declines mailer bounces people accounts reconcile comparing mirrors syncing write_request
 nouns: models plans running money stripe_client queues payloads inbox leases installation schema roles audit
   throttle refusals passwords words
