@@ -56,6 +56,8 @@ _LEAVING = (
 
 def primary(s: Standing, product: Action, contact: Action) -> Action:
     """The one button. ``product``: where the thing that was bought is; ``contact``: how to reach us."""
+    if s.code in _PAY or (s.code == "past_due" and s.facts.by_invoice):
+        return _at_the_invoice(s, _pay(s))
     if s.code in _PRIMARY:
         return said(_PRIMARY[s.code])
     if s.code in _CONTACT:
@@ -66,15 +68,15 @@ def primary(s: Standing, product: Action, contact: Action) -> Action:
         return _at_the_invoice(s, _("Confirm payment"))
     if s.code == "first_failed":
         return _at_the_invoice(s, _("Try another card"))
-    if s.code in _PAY:
-        return _at_the_invoice(
-            s, _("Pay {amount} now", amount=s.facts.owed) if s.facts.owed else _("Pay now")
-        )
     if s.code == "paused_asked":
         return Action(_("Resume {plan}", plan=s.facts.plan_title), "/billing/unpause", "post")
     if s.access:
         return product
     return contact if s.code == "collection_paused" else said(CHECK)  # or Stripe was asked too long ago
+
+
+def _pay(s: Standing) -> str:
+    return _("Pay {amount} now", amount=s.facts.owed) if s.facts.owed else _("Pay now")
 
 
 def links(s: Standing) -> tuple[Action, ...]:
@@ -86,7 +88,8 @@ def links(s: Standing) -> tuple[Action, ...]:
         found.append(CHANGE)
     if s.code in _CARD and not s.facts.by_invoice:
         found.append(UPDATE_CARD)
-    if s.code in ("past_due", "ended_unpaid") and s.facts.owed_invoice:
+    by_card = s.code == "past_due" and not s.facts.by_invoice
+    if s.facts.owed_invoice and (by_card or s.code == "ended_unpaid"):
         found.append(_at_the_invoice(s, later("Pay this invoice now")))
     if s.code == "active":
         found.append(PAUSE)

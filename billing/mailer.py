@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -63,8 +64,13 @@ class Server:
         )
 
 
-def compose(notice: Notice, to: str, config: Config) -> EmailMessage:
-    """The message of a notice: subject, text and HTML from ``templates/mail/<kind>/``."""
+def compose(
+    notice: Notice, to: str, config: Config, stands: Callable[[], str | None] = lambda: None
+) -> EmailMessage:
+    """The message of a notice: subject, text and HTML from ``templates/mail/<kind>/``.
+
+    ``stands``: where the person stands now, in the words of their billing page, where the mail is about their plan.
+    """
     path = LINKS.get(notice.kind, "/billing")
     if notice.kind == "reset":
         path = f"/reset/{notice.secret}"
@@ -74,6 +80,7 @@ def compose(notice: Notice, to: str, config: Config) -> EmailMessage:
         "to": to,
         "secret": notice.secret,
         "url": config.public_url + path,
+        "stands": stands(),
         "livemode": config.livemode,
         "support_email": parseaddr(config.support_email)[1] or config.support_email,
     }

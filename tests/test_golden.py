@@ -12,10 +12,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import facts, installation, language, voice
+from billing import facts, installation, language, mailer, outbox, voice
 from billing.config import Config
 from billing.extensions import db
-from billing.models import User
+from billing.models import Notice, User
 from billing.standing import Standing
 from billing.voice import Action
 from local.mailsink import MailSink
@@ -113,7 +113,7 @@ def test_the_agreed_words_are_of_every_code_and_of_no_other() -> None:
 
 
 @each_situation
-def test_page_admin_and_command_say_the_same_sentence(house: House, code: str) -> None:
+def test_page_mail_admin_and_command_say_the_same_sentence(house: House, code: str) -> None:
     found = house.brings(code)
     sentence = voice.sentence(found)
     page = house.mine.get("/billing").text
@@ -125,6 +125,18 @@ def test_page_admin_and_command_say_the_same_sentence(house: House, code: str) -
     told = house.app.test_cli_runner().invoke(args=["why", "ana@example.com"]).output
     assert f"“{sentence}”" in told
     assert ("◀ decides" in desk, "→ " in told) == (True, True)
+    assert f"Where you stand now: {sentence}" in " ".join(mailed(house).split())
+
+
+def mailed(house: House) -> str:
+    """The text of a mail about the plan, as the outbox would hand it over at this moment."""
+    config = house.app.extensions["config"]
+    facts_ = {"plan": "Pro", "next_date": None, "access_until": None, "subscription": "sub_ana"}
+    notice = Notice(kind="kept", user_id=house.ana.id, facts=facts_, message_id="<1@example.com>", to="")
+    message = mailer.compose(notice, house.ana.email, config, outbox._stands(db.session(), notice, config))
+    text = message.get_body(("plain",))
+    assert text is not None
+    return str(text.get_content())
 
 
 def heading(page: str) -> str:

@@ -87,11 +87,20 @@ def _access_in_grace(s: Standing) -> str | None:
 
 
 def past_due(s: Standing) -> tuple[str, str]:
-    facts, due = s.facts, day(s.facts.due_at or s.facts.first_failed_at)
-    first = _("We couldn’t take your last payment.")
+    facts = s.facts
     if facts.by_invoice:
-        first = _("Your last invoice hasn’t been paid.")
-    return first, join(_was_due(facts.owed, due), facts.decline_text, facts.retry_text, _full_access(s))
+        return _("Your last invoice hasn’t been paid."), join(*_by_invoice(s), _full_access(s))
+    due = _was_due(facts.owed, day(facts.due_at or facts.first_failed_at))
+    first = _("We couldn’t take your last payment.")
+    return first, join(due, facts.decline_text, facts.retry_text, _full_access(s))
+
+
+def _by_invoice(s: Standing) -> tuple[str | None, ...]:
+    """No card was tried: what is owed, and by when, or since when."""
+    facts = s.facts
+    if facts.due_at is not None and facts.due_at > s.now:
+        return _was_due(facts.owed, None), facts.retry_text
+    return (_was_due(facts.owed, day(facts.due_at or facts.first_failed_at)),)
 
 
 def _was_due(amount: str | None, due: str | None) -> str:
@@ -117,4 +126,5 @@ def past_due_hold(s: Standing) -> tuple[str, str]:
         else _("Your access is on hold until your last payment is made.")
     )
     back = _("Access returns as soon as the payment goes through.")
-    return first, join(s.facts.decline_text, s.facts.retry_text, back)
+    said = _by_invoice(s) if s.facts.by_invoice else (s.facts.decline_text, s.facts.retry_text)
+    return first, join(*said, back)

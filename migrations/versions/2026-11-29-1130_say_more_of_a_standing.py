@@ -34,9 +34,9 @@ def upgrade() -> None:
         sa.Column("given_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_by", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_comps_user_id_users")),
-        sa.ForeignKeyConstraint(["given_by"], ["users.id"], name=op.f("fk_comps_given_by_users")),
-        sa.ForeignKeyConstraint(["ended_by"], ["users.id"], name=op.f("fk_comps_ended_by_users")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_comps_user_id")),
+        sa.ForeignKeyConstraint(["given_by"], ["users.id"], name=op.f("fk_comps_given_by")),
+        sa.ForeignKeyConstraint(["ended_by"], ["users.id"], name=op.f("fk_comps_ended_by")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_comps")),
     )
     op.create_index(op.f("ix_comps_user_id"), "comps", ["user_id"])
