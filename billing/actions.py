@@ -19,7 +19,7 @@ class Action:
 
 
 CHOOSE = Action(later("Choose a plan"), "/plans")
-CHECK = Action(later("Check again"), "/billing")
+CHECK = Action(later("Check again"), "/billing/check", "post")
 UPDATE_CARD = Action(later("Update card"), "/billing/card", "post")
 ADD_CARD = Action(later("Add a card"), "/billing/card", "post")
 ADD_AND_RESUME = Action(later("Add a card and resume"), "/billing/card", "post")

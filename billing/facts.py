@@ -87,6 +87,7 @@ def of_rows(
         card=dunning.card(row),
         by_invoice=row.collection_method == "send_invoice",
         disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
+        disputed_at=dispute.created if dispute else None,
         disputed_paid_at=disputed_paid_at,
         last_paid=format_money(paid.amount_paid, paid.currency) if paid else None,
         last_paid_at=paid.paid_at if paid else None,

@@ -42,8 +42,12 @@ def _past(s: Standing) -> list[Mark]:
     if facts.first_failed_at and s.code != "first_action":
         label = _("Payment was due") if facts.by_invoice or facts.needs_action else _("Payment failed")
         past.append(Mark("look", label, facts.first_failed_at))
+    if facts.disputed_at:
+        past.append(Mark("look", _("Payment disputed"), facts.disputed_at))
+    if s.code == "paused_trial":
+        past.append(Mark("part", _("Trial ended"), facts.trial_end))
     if s.code == "comp" and facts.comp_since:
-        past.append(Mark("good", _("Given free of charge"), facts.comp_since))
+        past.append(Mark("rest", _("Given free of charge"), facts.comp_since))
     if facts.ended_at:
         past.append(Mark("stop", _("Ended"), facts.ended_at))
     return [mark for mark in past if mark.when and mark.when <= s.now]

@@ -36,7 +36,8 @@ def _owed(facts: Facts) -> str | None:
 
 def _next_try(s: Standing) -> str | None:
     said = s.code in ("past_due", "past_due_hold")
-    return day(s.facts.next_attempt) if s.facts.owed and s.facts.will_retry and not said else None
+    tried = s.facts.status in ("active", "past_due", "trialing") and s.facts.will_retry
+    return day(s.facts.next_attempt) if s.facts.owed and tried and not said else None
 
 
 def _set_to_end(s: Standing) -> str | None:

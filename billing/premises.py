@@ -56,6 +56,7 @@ class Facts:
     last_paid: str | None = None
     last_paid_at: datetime | None = None
     disputed: str | None = None
+    disputed_at: datetime | None = None
     disputed_paid_at: datetime | None = None
     comp_plan: str | None = None
     comp_title: str | None = None

@@ -79,7 +79,9 @@ SITUATIONS: dict[str, Situation] = {
     "first_lapsed": Situation({"status": "incomplete_expired", "created": ORDERED}, paid=False),
     "disputed_hold": Situation(disputed=True, settings={"access_while_disputed": False}),
     "unpaid": late({"status": "unpaid"}, next_payment_attempt=None, attempt_count=4),
-    "paused_trial": trial(status="paused", status_reason="trial_end_without_payment_method", **NO_CARD),
+    "paused_trial": trial(
+        status="paused", status_reason="trial_end_without_payment_method", trial_end=ENDED, **NO_CARD
+    ),
     "paused_payment": paused("final_payment_failure", {"next_payment_attempt": None}),
     "paused_asked": paused("pause_requested"),
     "paused_other": paused("system"),

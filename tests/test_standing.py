@@ -166,6 +166,7 @@ any_facts = st.builds(
     last_paid=sums,
     last_paid_at=moments,
     disputed=sums,
+    disputed_at=moments,
     disputed_paid_at=moments,
     known=st.sampled_from((None, "active", "unpaid", "past_due")),
     known_plan=st.sampled_from((None, "pro")),
