@@ -88,9 +88,13 @@ def access_required(view: View) -> View:
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if my_standing(fresh=True).access:
+        standing = my_standing(fresh=True)
+        if standing.access:
             return view(*args, **kwargs)
-        flash(_("You need a plan with access to open that page."))
+        if standing.stale:
+            flash(_("We couldn’t ask Stripe about your plan for too long. Try again in a few minutes."))
+        else:
+            flash(_("You need a plan with access to open that page."))
         return redirect(url_for("portal.billing"), 303)
 
     return cast(View, guarded)

@@ -72,7 +72,7 @@ def primary(s: Standing, product: Action, contact: Action) -> Action:
         return Action(_("Resume {plan}", plan=s.facts.plan_title), "/billing/unpause", "post")
     if s.access:
         return product
-    return contact if s.code == "collection_paused" else said(CHECK)  # or Stripe was asked too long ago
+    return said(CHECK) if s.stale else contact
 
 
 def _pay(s: Standing) -> str:

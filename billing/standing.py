@@ -33,7 +33,8 @@ OPEN_DISPUTES = frozenset(
 class Standing:
     """The answer: a stable ``code``, the yes or no, since when or until when, and the rules asked.
 
-    ``keep_until``: until when we keep the data of somebody without access, as far as it can be told.
+    ``keep_until``: until when we keep the data of somebody without access, as far as it can be told. ``stale``: it
+    would give access, and Stripe could not be asked for too long.
     ``besides``: where an admin gave access, how the person would stand without.
     """
 
@@ -43,6 +44,7 @@ class Standing:
     now: datetime
     grace_end: datetime | None = None
     keep_until: datetime | None = None
+    stale: bool = False
     besides: Standing | None = None
     why: tuple[Rule, ...] = field(default=())
 
@@ -66,11 +68,11 @@ def _by_stripe(facts: Facts, policy: Policy, now: datetime) -> Standing:
     code = _code(facts, policy, now, grace_end)
     access, rule = _access(code, facts, policy, now, grace_end)
     why = (*reasons.trace(facts, policy, grace_end), rule)
-    if access and _too_old(facts, policy, now):
-        access = False
+    stale = access and _too_old(facts, policy, now)
+    if stale:
         why = (*reasons.undecided(why), reasons.too_old(facts, policy))
     keep_until = _keep_until(code, facts, policy, now, grace_end)
-    return Standing(code, access, facts, now, grace_end, keep_until, why=why)
+    return Standing(code, access and not stale, facts, now, grace_end, keep_until, stale, why=why)
 
 
 def _code(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | None) -> str:

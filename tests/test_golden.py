@@ -112,6 +112,12 @@ def test_the_agreed_words_are_of_every_code_and_of_no_other() -> None:
         assert list(golden(locale)) == list(SITUATIONS) == list(voice.TAGS)
 
 
+def test_the_agreed_words_are_in_the_house_s_voice() -> None:
+    said = (GOLDEN / "standings.en.txt").read_text(encoding="utf-8")
+    spoken_ = " ".join(line for line in said.splitlines() if not line.startswith(("  why", "  asked")))
+    assert not re.search(r"please|sorry|oops|invalid|forbidden|simply|['\"!]|\.\.\.", spoken_, re.IGNORECASE)
+
+
 @each_situation
 def test_page_mail_admin_and_command_say_the_same_sentence(house: House, code: str) -> None:
     found = house.brings(code)

@@ -195,6 +195,35 @@ def test_a_status_of_tomorrow_locks_nobody_out_at_once_lets_nobody_in_for_good_a
 
 
 @pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        (
+            {"status": "paused", "status_details": {"paused": {"subscription": {"type": "of_tomorrow"}}}},
+            "paused_other",
+        ),
+        (
+            {"status": "canceled", "ended_at": START, "cancellation_details": {"reason": "of_tomorrow"}},
+            "ended",
+        ),
+        ({"pause_collection": {"behavior": "of_tomorrow", "resumes_at": None}}, "collection_paused"),
+        ({"collection_method": "of_tomorrow"}, "active"),
+    ],
+)
+def test_a_reason_of_tomorrow_is_told_to_the_log_once_and_the_page_goes_on(
+    client: FlaskClient, db_session: Session, alice: User, config: Config, changes: Object, code: str
+) -> None:
+    plan = a_subscription(alice)
+    tell(db_session, plan)
+    with Lines() as logged:
+        for _ in range(3):
+            tell(db_session, {**plan, **changes})
+    assert logged.text.count("unknown word") == 1
+    assert standing_of(db_session, alice, config).code == code
+    sign_in(client, alice)
+    assert client.get("/billing").status_code == 200
+
+
+@pytest.mark.parametrize(
     ("before", "after", "access"),
     [
         ({"status": "unpaid"}, {"status": "frobnicated"}, False),

@@ -396,3 +396,51 @@ def test_a_retry_is_promised_only_where_stripe_makes_one(
     facts = replace(OWING, next_attempt=next_attempt, retry_text=text, will_retry=honest)
     line = said_of(standing.standing(facts, Policy(), NOW)).line
     assert any(mark.label == "We try again" for mark in line) is honest
+
+
+TRIAL = replace(PRO, status="trialing", trial_end=LATER)
+VARIANTS = [
+    # (what differs, what is said of it, word for word)
+    (replace(TRIAL, card=None, trial_end_behavior="pause"),
+     "Without a card, Pro pauses that day. You won’t be charged before then."),
+    (replace(TRIAL, card=None, trial_end_behavior="cancel"),
+     "Without a card, Pro ends that day. You won’t be charged before then."),
+    (replace(TRIAL, card=None, trial_end_behavior="create_invoice"),
+     "Without a card, Pro sends you an invoice that day. You won’t be charged before then."),
+    (replace(TRIAL, card=None, trial_end_behavior="of_tomorrow"), "You won’t be charged before then."),
+    (replace(TRIAL, card=None, by_invoice=True),
+     "We’ll send you the first invoice that day. Cancel before then and you pay nothing."),
+    (replace(PRO, pause_behavior="keep_as_draft"),
+     "You have access. Invoices are being held and will be due when payments restart."),
+    (replace(PRO, pause_behavior="void"), "You have access and won’t be charged."),
+    (replace(PRO, pause_behavior="mark_uncollectible", pause_resumes_at=LATER),
+     "You have access and won’t be charged until 3 December 2026, when payments restart at €29.00."),
+    (replace(PRO, pause_behavior="of_tomorrow", pause_resumes_at=LATER),
+     "You have access. Payments restart on 3 December 2026."),
+    (replace(paused("pause_requested"), resumes_at=LATER),
+     "You won’t be charged while it’s paused. It resumes on 3 December 2026 at €29.00."),
+    (ended("payment_failed"), "You won’t be charged again. Nothing is owed."),
+    (ended("payment_failed", owed="€29.00", owed_number="A1-0002"),
+     "You won’t be charged again. Invoice A1-0002 for €29.00 is still open."),
+    (replace(OWING, needs_action=True, first_failed_at=NOW - timedelta(days=14), due_at=FAILED),
+     "We can’t take the payment due on 20 November 2026 until you do. It takes a minute. "
+     "Your access returns as soon as the payment goes through."),
+    (replace(OWING, retry_text=declines.retry_text(Invoice(decline_code="lost_card", next_payment_attempt=LATER))),
+     "€29.00 was due on 20 November 2026. The card has expired. We can’t try this card again. Add another card and "
+     "we’ll take the payment straight away. You keep full access until 4 December 2026."),
+    (replace(PRO, disputed="€29.00"),
+     "Your bank told us the €29.00 payment was disputed. If that’s a mistake, tell your bank or write to us. "
+     "Your access continues while the bank decides."),
+    (replace(PRO, by_invoice=True), "We’ll send you an invoice."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("facts", "body"), VARIANTS)
+def test_each_variant_of_a_body_says_what_is_so(facts: Facts, body: str) -> None:
+    assert said_of(standing.standing(facts, Policy(), NOW)).body == body
+
+
+def test_what_a_stale_row_refuses_is_checked_again_with_one_press() -> None:
+    facts = replace(PRO, unreachable=True, fetched_at=NOW - timedelta(hours=73))
+    found = standing.standing(facts, Policy(), NOW)
+    assert (found.stale, said_of(found).primary.href) == (True, "/billing/check")

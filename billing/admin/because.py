@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.models import Subscription
-from billing.standing import ACCESS, Standing
+from billing.standing import Standing
 from billing.words import day, moment_text
 
 _FIRST = "the first payment of {sub} is not through (Stripe’s status is {status}). {asked}"
@@ -71,7 +71,7 @@ def because(email: str, s: Standing, row: Subscription | None) -> str:
 def _text(s: Standing) -> str:
     if s.code == "unknown" and s.access:
         return _AS_BEFORE
-    if not s.access and ACCESS.get(s.code) == "yes":
+    if s.stale:
         return _TOO_OLD
     if not s.access and s.code == "collection_paused":
         return _NO_COLLECTION

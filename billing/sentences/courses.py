@@ -45,6 +45,8 @@ def collection_paused(s: Standing) -> tuple[str, str]:
         )
     if s.facts.pause_behavior == "keep_as_draft":
         return first, _("You have access. Invoices are being held and will be due when payments restart.")
+    if s.facts.pause_behavior not in ("void", "mark_uncollectible"):  # what becomes of invoices we can't tell
+        return first, join(_("You have access."), _payments_restart(s))
     date, price = day(s.facts.pause_resumes_at), s.facts.price
     if date is None:
         return first, _("You have access and won’t be charged.")
