@@ -20,5 +20,5 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation, schema,
           roles, audit, throttle, refusals, passwords, words
-* ground: config, signing, extensions, errors, clock, deadline, logs, pace, hands, language
+* ground: config, environment, signing, extensions, errors, clock, deadline, logs, pace, hands, language
 """

@@ -1,7 +1,6 @@
 """The environment, read once, checked, and frozen.
 
-Every setting may also be given as ``NAME_FILE``, a path whose content is the value. A setting that
-is missing, weak or mixed stops the program with one sentence that names it.
+A setting that is missing, weak or mixed stops the program with one sentence that names it.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from billing import signing
+from billing.environment import Reader
 from billing.errors import ConfigError
 
 SECOND = ("tell", "refund")
@@ -75,7 +74,7 @@ class Config:
 
 def load(environ: Mapping[str, str]) -> Config:
     """Read and check every setting. Raises ConfigError, one sentence, at the first that is wrong."""
-    read = _Reader(environ)
+    read = Reader(environ)
     secret = read("STRIPE_SECRET_KEY", required=True)
     config = Config(
         app_env=read("APP_ENV", "development"),
@@ -133,39 +132,6 @@ def _optional_database(url: str) -> str | None:
 def is_live(key: str) -> bool:
     """Whether a Stripe key (secret, restricted or publishable) belongs to live mode."""
     return key.startswith(("sk_live_", "rk_live_", "pk_live_"))
-
-
-class _Reader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def __call__(self, name: str, default: str = "", *, required: bool = False) -> str:
-        value = self._from_file(name) if f"{name}_FILE" in self._environ else self._environ.get(name, "")
-        value = value.strip() or default
-        if required and not value:
-            raise ConfigError(f"{name} is not set; set it, or {name}_FILE to a file that holds it.")
-        return value
-
-    def number(self, name: str, default: int, low: int, high: int) -> int:
-        value = self(name, str(default))
-        if not value.isdecimal() or not low <= int(value) <= high:
-            raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
-        return int(value)
-
-    def yes(self, name: str, default: str) -> bool:
-        value = self(name, default)
-        if value not in ("yes", "no"):
-            raise ConfigError(f"{name} must be yes or no.")
-        return value == "yes"
-
-    def _from_file(self, name: str) -> str:
-        path = self._environ[f"{name}_FILE"]
-        try:
-            return Path(path).read_text(encoding="utf-8")
-        except OSError as problem:
-            raise ConfigError(f"{name}_FILE can't be read ({problem.strerror}); check the path.") from problem
-        except UnicodeDecodeError as problem:
-            raise ConfigError(f"{name}_FILE leads to a file that is not UTF-8 text.") from problem
 
 
 def _bare(address: str) -> str:

@@ -25,7 +25,7 @@ domain: subscriptions plan_change second invoices payments checkout clocks premi
   declines mailer bounces people accounts reconcile comparing mirrors syncing write_request
 nouns: models plans running money stripe_client queues payloads inbox leases installation schema roles audit
   throttle refusals passwords words
-ground: config signing extensions errors clock deadline logs pace hands language
+ground: config environment signing extensions errors clock deadline logs pace hands language
 """
 LAYERS = {layer: names.split() for layer, names in re.findall(r"^(\w+):((?:.|\n  )+)$", HOUSE, re.MULTILINE)}
 RANK = {module: rank for rank, modules in enumerate(reversed(LAYERS.values())) for module in modules}
