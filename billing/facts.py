@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from billing import comps, declines, dunning, plan_change
@@ -41,14 +41,15 @@ def gather(session: Session, user_id: int, row: Subscription | None, *, unreacha
     comp = comps.holding(session, [user_id]).get(user_id)
     if row is None:
         return of_rows(None, comp=comp)
-    dispute = _open_dispute(session, user_id)
+    dispute, disputed_paid_at = _open_dispute(session, user_id)
+    bills, paid = _bills(session, row)
     return of_rows(
         row,
-        open_bills(session, [row.stripe_id]),
+        bills,
         dispute,
-        _last_paid(session, row),
+        paid,
         comp=comp,
-        disputed_paid_at=_paid_at(session, dispute) if dispute else None,
+        disputed_paid_at=disputed_paid_at,
         unreachable=unreachable,
     )
 
@@ -161,24 +162,25 @@ def open_bills(session: Session, subscriptions: Sequence[str]) -> Sequence[Invoi
     return session.execute(found.order_by(Invoice.created, Invoice.id)).scalars().all()
 
 
-def _last_paid(session: Session, row: Subscription) -> Invoice | None:
-    found = (
-        select(Invoice)
-        .where(Invoice.subscription == row.stripe_id, Invoice.status == "paid", Invoice.amount_paid > 0)
-        .order_by(Invoice.created.desc())
+def _bills(session: Session, row: Subscription) -> tuple[list[Invoice], Invoice | None]:
+    """The open invoices, the oldest first, and the last one that was paid and cost something; one query."""
+    mine = Invoice.subscription == row.stripe_id
+    paid = select(Invoice.id).where(mine, Invoice.status == "paid", Invoice.amount_paid > 0)
+    last = paid.order_by(Invoice.created.desc()).limit(1).scalar_subquery()
+    found = select(Invoice).where(mine, or_(Invoice.status == "open", Invoice.id == last))
+    rows = session.execute(found.order_by(Invoice.created, Invoice.id)).scalars().all()
+    return [one for one in rows if one.status == "open"], next(
+        (one for one in rows if one.status == "paid"), None
     )
-    return session.execute(found.limit(1)).scalar()
 
 
-def _open_dispute(session: Session, user_id: int) -> Dispute | None:
-    found = select(Dispute).where(Dispute.user_id == user_id, Dispute.status.in_(OPEN_DISPUTES))
-    return session.execute(found.order_by(Dispute.created.desc()).limit(1)).scalar()
-
-
-def _paid_at(session: Session, dispute: Dispute) -> datetime | None:
-    """When what is disputed was paid, be it an invoice or a one-off purchase."""
-    if dispute.payment_intent is None:
-        return None
-    bill = select(Invoice.paid_at).where(Invoice.payment_intent == dispute.payment_intent)
-    once = select(Payment.created).where(Payment.payment_intent == dispute.payment_intent)
-    return session.execute(bill.union_all(once).limit(1)).scalar()
+def _open_dispute(session: Session, user_id: int) -> tuple[Dispute | None, datetime | None]:
+    """The newest open one, and when what is disputed was paid, be it an invoice or a one-off purchase; one query."""
+    same = Dispute.payment_intent
+    bill = select(Invoice.paid_at).where(Invoice.payment_intent == same).limit(1).scalar_subquery()
+    once = select(Payment.created).where(Payment.payment_intent == same).scalar_subquery()
+    found = select(Dispute, func.coalesce(bill, once)).where(
+        Dispute.user_id == user_id, Dispute.status.in_(OPEN_DISPUTES)
+    )
+    first = session.execute(found.order_by(Dispute.created.desc()).limit(1)).first()
+    return (first[0], first[1]) if first else (None, None)

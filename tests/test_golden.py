@@ -19,6 +19,7 @@ from billing.models import Notice, User
 from billing.standing import Standing
 from billing.voice import Action
 from local.mailsink import MailSink
+from tests import admin_rows as rows
 from tests.conftest import dispose, make_app, make_config
 from tests.situations import NOW, SITUATIONS, bring_about
 from tests.support import Databases, make_user, sign_in
@@ -122,7 +123,9 @@ def test_the_agreed_words_are_in_the_house_s_voice() -> None:
 def test_page_mail_admin_and_command_say_the_same_sentence(house: House, code: str) -> None:
     found = house.brings(code)
     sentence = voice.sentence(found)
-    page = house.mine.get("/billing").text
+    with rows.queries() as asked:
+        page = house.mine.get("/billing").text
+    assert len(asked) <= 8
     assert heading(page) == sentence
     assert page.count('class="btn"') == 1, "one thing to do"
     desk = unescape(house.theirs.get(f"/admin/subscribers/{house.ana.id}").text)
