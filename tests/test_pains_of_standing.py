@@ -10,13 +10,14 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from billing import declines, facts, language, voice
+from billing import declines, facts, language, refresh, voice
 from billing.clock import now
 from billing.config import Config
 from billing.models import Subscription, User
 from billing.payloads import Object
 from billing.standing import Facts, Policy, Standing, standing
 from billing.voice import Action, Voice
+from tests.conftest import make_config
 from tests.support import make_user, sign_in
 from tests.test_standing import DECLINE_CODES, PRO, error_codes
 from tests.told import DAY, START, a_subscription, an_invoice, owing, tell
@@ -152,6 +153,17 @@ def test_each_policy_decides_what_it_is_about(policy: Policy, facts_: Facts, cod
     fetched = replace(facts_, fetched_at=datetime(2026, 11, 24, 9, tzinfo=UTC))
     found = standing(fetched, policy, datetime(2026, 11, 24, 12, tzinfo=UTC))
     assert (found.code, found.access) == (code, access)
+
+
+def test_the_policy_is_what_the_settings_say() -> None:
+    url = "postgresql://127.0.0.1:1/none"
+    assert Policy.of(make_config(url)) == Policy(), "the defaults of both are the same"
+    chosen = make_config(
+        url, GRACE_DAYS="3", ACCESS_WHILE_DISPUTED="no", ACCESS_WHILE_PAUSED="yes", ACCESS_WHILE_PROCESSING="yes",
+        ACCESS_WHILE_COLLECTION_PAUSED="no", KEEP_DATA_DAYS="7", FRESH_HOURS="2", FAIL_OPEN_HOURS="9",
+    )  # fmt: skip
+    assert Policy.of(chosen) == Policy(3, True, True, True, False, 7, timedelta(hours=9))
+    assert refresh.fresh(chosen) == timedelta(hours=2)
 
 
 @pytest.mark.parametrize("days", [0, 30])
