@@ -16,8 +16,9 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           sweep, healing, rehearsal, catalogue
 * domain: subscriptions, plan_change, second, invoices, payments, checkout, clocks, standing, voice, tags,
           facts, dunning, declines, mailer, bounces, people, accounts, reconcile, comparing, mirrors, syncing,
-          write_request, readers
+          write_request, readers, premises, reasons, sentences, actions, line, particulars, comps, means,
+          novelties
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation, schema,
           roles, audit, throttle, refusals, passwords, words
-* ground: config, signing, extensions, errors, clock, deadline, logs, pace, hands, language
+* ground: config, environment, signing, extensions, errors, clock, deadline, logs, pace, hands, language
 """

@@ -88,9 +88,13 @@ def access_required(view: View) -> View:
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if my_standing(fresh=True).access:
+        standing = my_standing(fresh=True)
+        if standing.access:
             return view(*args, **kwargs)
-        flash(_("You need a plan with access to open that page."))
+        if standing.stale:
+            flash(_("We couldn’t ask Stripe about your plan for too long. Try again in a few minutes."))
+        else:
+            flash(_("You need a plan with access to open that page."))
         return redirect(url_for("portal.billing"), 303)
 
     return cast(View, guarded)
@@ -99,7 +103,7 @@ def access_required(view: View) -> View:
 def _refreshed(user: User, config: Config) -> bool:
     """Whether the row is young enough, if need be after asking Stripe; False where Stripe can't be asked."""
     row = facts.subscription_of(db.session(), user.id)
-    if row is None or row.final or row.fetched_at > database_now(db.session()) - refresh.FRESH:
+    if row is None or row.final or row.fetched_at > database_now(db.session()) - refresh.fresh(config):
         return True
     try:
         event = refresh.subscription(db.session(), row.stripe_id, user.stripe_customer_id, config, "access")

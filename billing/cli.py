@@ -29,6 +29,7 @@ from billing import (
     running,
     stripe_client,
     timetable,
+    voice,
 )
 from billing.clock import database_now
 from billing.errors import DunlinError
@@ -167,6 +168,7 @@ def why(email: str) -> None:
     user = user_of(email)
     standing = facts.standing_of(db.session(), user.id, running.config(), database_now(db.session()))
     click.echo(f"{email}: {'access' if standing.access else 'no access'} ({standing.code})")
+    click.echo(f"  “{voice.sentence(standing)}”")
     for rule in standing.why:
         click.echo(f"{'→' if rule.deciding else ' '} {rule.rule}: {rule.value}: {rule.result}")
 

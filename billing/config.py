@@ -1,7 +1,6 @@
 """The environment, read once, checked, and frozen.
 
-Every setting may also be given as ``NAME_FILE``, a path whose content is the value. A setting that
-is missing, weak or mixed stops the program with one sentence that names it.
+A setting that is missing, weak or mixed stops the program with one sentence that names it.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from billing import language, signing
+from billing.environment import Reader
 from billing.errors import ConfigError
 
 SECOND = ("tell", "refund")
@@ -44,6 +43,13 @@ class Config:
     support_email: str
     proxy_hops: int
     grace_days: int
+    access_while_disputed: bool
+    access_while_paused: bool
+    access_while_processing: bool
+    access_while_collection_paused: bool
+    keep_data_days: int
+    fresh_hours: int
+    fail_open_hours: int
     second_subscription: str
     password_min_length: int
     stripe_account: str | None
@@ -70,7 +76,7 @@ class Config:
 
 def load(environ: Mapping[str, str]) -> Config:
     """Read and check every setting. Raises ConfigError, one sentence, at the first that is wrong."""
-    read = _Reader(environ)
+    read = Reader(environ)
     secret = read("STRIPE_SECRET_KEY", required=True)
     config = Config(
         app_env=read("APP_ENV", "development"),
@@ -90,6 +96,13 @@ def load(environ: Mapping[str, str]) -> Config:
         support_email=_bare(read("SUPPORT_EMAIL", "") or read("MAIL_FROM", required=True)),
         proxy_hops=read.number("PROXY_HOPS", 0, 0, 5),
         grace_days=read.number("GRACE_DAYS", 14, 0, 90),
+        access_while_disputed=read.yes("ACCESS_WHILE_DISPUTED", "yes"),
+        access_while_paused=read.yes("ACCESS_WHILE_PAUSED", "no"),
+        access_while_processing=read.yes("ACCESS_WHILE_PROCESSING", "no"),
+        access_while_collection_paused=read.yes("ACCESS_WHILE_COLLECTION_PAUSED", "yes"),
+        keep_data_days=read.number("KEEP_DATA_DAYS", 90, 0, 3650),
+        fresh_hours=read.number("FRESH_HOURS", 24, 1, 168),
+        fail_open_hours=read.number("FAIL_OPEN_HOURS", 72, 1, 720),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
@@ -125,33 +138,6 @@ def is_live(key: str) -> bool:
     return key.startswith(("sk_live_", "rk_live_", "pk_live_"))
 
 
-class _Reader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def __call__(self, name: str, default: str = "", *, required: bool = False) -> str:
-        value = self._from_file(name) if f"{name}_FILE" in self._environ else self._environ.get(name, "")
-        value = value.strip() or default
-        if required and not value:
-            raise ConfigError(f"{name} is not set; set it, or {name}_FILE to a file that holds it.")
-        return value
-
-    def number(self, name: str, default: int, low: int, high: int) -> int:
-        value = self(name, str(default))
-        if not value.isdecimal() or not low <= int(value) <= high:
-            raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
-        return int(value)
-
-    def _from_file(self, name: str) -> str:
-        path = self._environ[f"{name}_FILE"]
-        try:
-            return Path(path).read_text(encoding="utf-8")
-        except OSError as problem:
-            raise ConfigError(f"{name}_FILE can't be read ({problem.strerror}); check the path.") from problem
-        except UnicodeDecodeError as problem:
-            raise ConfigError(f"{name}_FILE leads to a file that is not UTF-8 text.") from problem
-
-
 def _bare(address: str) -> str:
     """Without the name that MAIL_FROM may have: a mailto link takes the address alone."""
     return parseaddr(address)[1] or address
@@ -170,6 +156,8 @@ def _check_environment(config: Config) -> None:
         raise ConfigError(f"DEFAULT_LOCALE must be one of {', '.join(language.LOCALES)}.")
     if config.display_tz not in language.zones():
         raise ConfigError("DISPLAY_TZ must be UTC or the name of a time zone, like Europe/Berlin.")
+    if config.fail_open_hours < config.fresh_hours:
+        raise ConfigError("FAIL_OPEN_HOURS must not be less than FRESH_HOURS.")
     for key in (config.secret_key, *config.secret_key_fallbacks):
         if len(key) < MIN_SECRET_LENGTH:
             raise ConfigError(

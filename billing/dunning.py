@@ -16,14 +16,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from billing import declines, language, running
-from billing.language import _
 from billing.models import AuthToken, Dispute, Invoice, Notice, Payment, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.money import format_money
 from billing.readers import speaking_to_admins, to_the_reader
 from billing.standing import LIVE
 from billing.syncing import Cause
-from billing.words import day
+from billing.words import day, means
 
 STAGES = {1: "dun1", 2: "dun2", 3: "dun3"}
 DUNNING = frozenset({"dun1", "dun2", "dun3", "action_required"})
@@ -126,8 +125,8 @@ def _failed(
     facts = {"invoice": invoice.stripe_id, "stage": number, "access": access}
     words = _invoice_words(invoice, subscription) | {
         "due_date": day(invoice.first_failed_at),
-        "decline_text": _(declines.reason(invoice.decline_code)),
-        "retry_text": retry_text(invoice),
+        "decline_text": declines.reason(invoice.decline_code),
+        "retry_text": declines.retry_text(invoice),
         "access_until": day(end) if access else None,
     }
     key = f"dun:{invoice.stripe_id}:{number}"
@@ -143,13 +142,6 @@ def _of_a_pending_change(invoice: Invoice, subscription: Subscription | None) ->
 def stage(invoice: Invoice) -> int:
     """1 the first notice, 2 the reminder, 3 the warning of the coming cancellation (attempt 3 and later)."""
     return min(max(invoice.attempt_count, 1), 3)
-
-
-def retry_text(invoice: Invoice) -> str:
-    """Whether the card will be tried again; never promises a try that Stripe will not make."""
-    if declines.will_retry(invoice.decline_code, invoice.next_payment_attempt):
-        return _("We’ll try again on {day}.", day=day(invoice.next_payment_attempt))
-    return _("We can’t try this card again. Add another card and we’ll take the payment.")
 
 
 def grace_end(invoice: Invoice, subscription: Subscription | None) -> datetime | None:
@@ -301,7 +293,4 @@ def price(row: Subscription) -> str | None:
 
 def card(row: Subscription) -> str | None:
     """“Visa ending 4242”, or None."""
-    if not row.card_last4:
-        return None
-    brand = row.card_brand.capitalize() if row.card_brand else _("Card")
-    return _("{brand} ending {digits}", brand=brand, digits=row.card_last4)
+    return means(row.card_brand, row.card_last4)

@@ -10,6 +10,7 @@ DunlinError
 ├── WriteUnknown           a write was sent and its outcome is not known yet
 ├── WriteConflict          one write name was used with two different sets of parameters
 ├── StaleLease             another worker took over; nothing was written
+├── CompChanged            another admin gave or took back access meanwhile; nothing was changed
 ├── PassStopped            the process was told to end in the middle of a pass of the reconciler
 ├── BadEvent               a request to the webhook endpoint that is not a Stripe event for us
 │   ├── BadSignature       nobody who knows a signing secret sent it, or not lately
@@ -69,6 +70,10 @@ class WriteConflict(DunlinError):
 
 class StaleLease(DunlinError):
     """The lease ran out or was taken over before the write; the write changed nothing."""
+
+
+class CompChanged(DunlinError):
+    """What an admin agreed to give or to take back is not what is so any more; nothing was changed."""
 
 
 class PassStopped(DunlinError):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from billing import declines, dunning, plan_change
+from billing import comps, declines, dunning, plan_change
 from billing.clock import from_stripe
 from billing.config import Config
-from billing.invoices import open_failed
-from billing.models import Dispute, Invoice, Subscription
+from billing.language import _
+from billing.models import Comp, Dispute, Invoice, Payment, Subscription
 from billing.models.subscriptions import speaking_rank
 from billing.money import format_money
 from billing.standing import OPEN_DISPUTES, Facts, Policy, Standing, standing
@@ -32,36 +33,52 @@ def standing_of(
     row = subscription_of(session, user_id)
     facts = gather(session, user_id, row, unreachable=unreachable)
     moment = row.clock_time if row is not None and row.clock_time else now
-    return standing(facts, Policy(grace_days=config.grace_days), moment)
+    return standing(facts, Policy.of(config), moment)
 
 
 def gather(session: Session, user_id: int, row: Subscription | None, *, unreachable: bool = False) -> Facts:
-    """Everything that ``standing`` may ask, from rows that were written by applied events."""
+    """Everything that ``standing`` may ask, from rows that applied events wrote and what an admin gave."""
+    comp = comps.holding(session, [user_id]).get(user_id)
     if row is None:
-        return Facts()
-    owed, dispute = open_failed(session, row.stripe_id), _open_dispute(session, user_id)
-    return of_rows(row, owed, dispute, _last_paid(session, row), unreachable=unreachable)
+        return of_rows(None, comp=comp)
+    dispute, disputed_paid_at = _open_dispute(session, user_id)
+    bills, paid = _bills(session, row)
+    return of_rows(
+        row,
+        bills,
+        dispute,
+        paid,
+        comp=comp,
+        disputed_paid_at=disputed_paid_at,
+        unreachable=unreachable,
+    )
 
 
 def of_rows(
-    row: Subscription,
-    owed: Invoice | None,
-    dispute: Dispute | None,
-    paid: Invoice | None,
+    row: Subscription | None,
+    bills: Sequence[Invoice] = (),
+    dispute: Dispute | None = None,
+    paid: Invoice | None = None,
     *,
+    comp: Comp | None = None,
+    disputed_paid_at: datetime | None = None,
     unreachable: bool = False,
 ) -> Facts:
-    """The facts of a subscription with what is owed, disputed and was last paid."""
-    pause, coming = row.pause_collection or {}, row.coming or {}
+    """The facts of a subscription with its open invoices (oldest first), what is disputed and was last paid."""
+    given = _given(comp) if comp else {}
+    if row is None:
+        return Facts(**given)
+    pause, known = row.pause_collection or {}, row.known or {}
     return Facts(
         status=row.status,
         plan=row.plan,
-        plan_title=dunning.title(row.plan),
+        plan_title=_title(row.plan),
         price=dunning.price(row),
         interval=row.interval,
         status_reason=row.status_reason,
         current_period_end=row.current_period_end,
         trial_end=row.trial_end,
+        trial_end_behavior=row.trial_end_behavior,
         ends_at=row.ends_at,
         ended_at=row.ended_at,
         created=row.created,
@@ -69,40 +86,101 @@ def of_rows(
         pause_behavior=pause.get("behavior"),
         pause_resumes_at=from_stripe(pause.get("resumes_at")),
         card=dunning.card(row),
-        change=coming.get("kind"),
-        change_to=dunning.title(coming["plan"]) if coming.get("plan") else None,
-        change_price=_coming_price(coming),
-        change_at=plan_change.at(row),
-        first_failed_at=row.first_failed_at or (owed.first_failed_at if owed and owed.needs_action else None),
-        owed=format_money(owed.amount_remaining, owed.currency) if owed else None,
-        owed_invoice=owed.stripe_id if owed else None,
-        owed_number=owed.number if owed else None,
-        needs_action=bool(owed and owed.needs_action),
-        decline_text=declines.reason(owed.decline_code) if owed else None,
-        retry_text=dunning.retry_text(owed) if owed else None,
-        next_attempt=owed.next_payment_attempt if owed else None,
+        by_invoice=row.collection_method == "send_invoice",
+        disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
+        disputed_at=dispute.created if dispute else None,
+        disputed_paid_at=disputed_paid_at,
         last_paid=format_money(paid.amount_paid, paid.currency) if paid else None,
         last_paid_at=paid.paid_at if paid else None,
-        disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
+        known=known.get("status"),
+        known_plan=known.get("plan"),
+        known_at=datetime.fromisoformat(known["at"]) if known else None,
         fetched_at=row.fetched_at,
         unreachable=unreachable,
+        **_owing(row, bills),
+        **_coming(row),
+        **given,
     )
 
 
-def _coming_price(coming: dict[str, Any]) -> str | None:
+def _title(plan: str | None) -> str:
+    return dunning.title(plan) if plan else _("your plan")
+
+
+def _given(comp: Comp) -> dict[str, Any]:
+    return {
+        "comp_plan": comp.plan,
+        "comp_title": dunning.title(comp.plan),
+        "comp_since": comp.given_at,
+        "comp_until": comp.until,
+    }
+
+
+def _owing(row: Subscription, bills: Sequence[Invoice]) -> dict[str, Any]:
+    """The oldest open invoice that failed; of a plan that is paid by invoice or has ended, the oldest open one."""
+    first = any(bill.processing and bill.billing_reason == "subscription_create" for bill in bills)
+    failed = next((bill for bill in bills if bill.first_failed_at), None)
+    sent = next(iter(bills), None) if row.collection_method == "send_invoice" or row.final else None
+    owed = failed or sent
+    if owed is None:
+        return {"processing": first, "first_failed_at": row.first_failed_at}
+    return {
+        "processing": first,
+        "first_failed_at": row.first_failed_at or _waiting_since(row, owed),
+        "owed": format_money(owed.amount_remaining, owed.currency),
+        "owed_invoice": owed.stripe_id,
+        "owed_number": owed.number,
+        "due_at": owed.due_date or owed.first_failed_at,
+        "needs_action": owed.needs_action,
+        # whoever is sent an invoice has no card that was declined
+        "decline_text": declines.reason(owed.decline_code) if failed and owed.due_date is None else None,
+        "retry_text": declines.retry_text(owed),
+        "will_retry": declines.will_retry(owed.decline_code, owed.next_payment_attempt),
+        "next_attempt": owed.next_payment_attempt,
+    }
+
+
+def _waiting_since(row: Subscription, owed: Invoice) -> datetime | None:
+    """A bank that waits for a confirmation starts the grace, though Stripe may still call the plan active."""
+    return owed.first_failed_at if owed.needs_action and row.status != "incomplete" else None
+
+
+def _coming(row: Subscription) -> dict[str, Any]:
+    coming = row.coming or {}
     amount = coming.get("amount")
-    return None if amount is None else format_money(amount, coming["currency"])
+    return {
+        "change": coming.get("kind"),
+        "change_to": dunning.title(coming["plan"]) if coming.get("plan") else None,
+        "change_price": None if amount is None else format_money(amount, coming["currency"]),
+        "change_at": plan_change.at(row),
+    }
 
 
-def _last_paid(session: Session, row: Subscription) -> Invoice | None:
-    found = (
-        select(Invoice)
-        .where(Invoice.subscription == row.stripe_id, Invoice.status == "paid", Invoice.amount_paid > 0)
-        .order_by(Invoice.created.desc())
+def open_bills(session: Session, subscriptions: Sequence[str]) -> Sequence[Invoice]:
+    """Their open invoices, the oldest first."""
+    found = select(Invoice).where(Invoice.subscription.in_(subscriptions), Invoice.status == "open")
+    return session.execute(found.order_by(Invoice.created, Invoice.id)).scalars().all()
+
+
+def _bills(session: Session, row: Subscription) -> tuple[list[Invoice], Invoice | None]:
+    """The open invoices, the oldest first, and the last one that was paid and cost something; one query."""
+    mine = Invoice.subscription == row.stripe_id
+    paid = select(Invoice.id).where(mine, Invoice.status == "paid", Invoice.amount_paid > 0)
+    last = paid.order_by(Invoice.created.desc()).limit(1).scalar_subquery()
+    found = select(Invoice).where(mine, or_(Invoice.status == "open", Invoice.id == last))
+    rows = session.execute(found.order_by(Invoice.created, Invoice.id)).scalars().all()
+    return [one for one in rows if one.status == "open"], next(
+        (one for one in rows if one.status == "paid"), None
     )
-    return session.execute(found.limit(1)).scalar()
 
 
-def _open_dispute(session: Session, user_id: int) -> Dispute | None:
-    found = select(Dispute).where(Dispute.user_id == user_id, Dispute.status.in_(OPEN_DISPUTES))
-    return session.execute(found.order_by(Dispute.created.desc()).limit(1)).scalar()
+def _open_dispute(session: Session, user_id: int) -> tuple[Dispute | None, datetime | None]:
+    """The newest open one, and when what is disputed was paid, be it an invoice or a one-off purchase; one query."""
+    same = Dispute.payment_intent
+    bill = select(Invoice.paid_at).where(Invoice.payment_intent == same).limit(1).scalar_subquery()
+    once = select(Payment.created).where(Payment.payment_intent == same).scalar_subquery()
+    found = select(Dispute, func.coalesce(bill, once)).where(
+        Dispute.user_id == user_id, Dispute.status.in_(OPEN_DISPUTES)
+    )
+    first = session.execute(found.order_by(Dispute.created.desc()).limit(1)).first()
+    return (first[0], first[1]) if first else (None, None)

@@ -76,7 +76,9 @@ def _copy(row: Invoice, found: Object, intent: Object, cause: Cause) -> None:
     row.attempted, row.attempt_count = bool(found.get("attempted")), int(found.get("attempt_count") or 0)
     row.next_payment_attempt = from_stripe(found.get("next_payment_attempt"))
     row.payment_intent = ref(intent) or row.payment_intent
+    row.due_date = from_stripe(found.get("due_date"))
     row.needs_action = row.status == "open" and intent.get("status") == "requires_action"
+    row.processing = row.status == "open" and intent.get("status") == "processing"
     row.decline_code = _decline(intent) if row.status == "open" else None
     row.fetch_no, row.fetched_at, row.cause_event_id = cause.fence, cause.now, cause.event_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -64,14 +65,23 @@ class Server:
         )
 
 
-def compose(notice: Notice, to: str, config: Config, zone: str | None = None) -> EmailMessage:
+def compose(
+    notice: Notice,
+    to: str,
+    config: Config,
+    stands: Callable[[], str | None] = lambda: None,
+    zone: str | None = None,
+) -> EmailMessage:
     """The message of a notice: subject, text and HTML from ``templates/mail/<kind>/``, in the locale that its words are
-    in and with the days of the reader's ``zone``, whatever the worker spoke before."""
+    in and with the days of the reader's ``zone``, whatever the worker spoke before.
+
+    ``stands``: where the person stands now, in the words of their billing page, where the mail is about their plan.
+    """
     with language.speaking(notice.locale, zone or config.display_tz):
-        return _compose(notice, to, config)
+        return _compose(notice, to, config, stands)
 
 
-def _compose(notice: Notice, to: str, config: Config) -> EmailMessage:
+def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str | None]) -> EmailMessage:
     path = LINKS.get(notice.kind, "/billing")
     if notice.kind == "reset":
         path = f"/reset/{notice.secret}"
@@ -81,6 +91,7 @@ def _compose(notice: Notice, to: str, config: Config) -> EmailMessage:
         "to": to,
         "secret": notice.secret,
         "url": config.public_url + path,
+        "stands": stands(),
         "livemode": config.livemode,
         "support_email": parseaddr(config.support_email)[1] or config.support_email,
     }
@@ -97,9 +108,8 @@ def _compose(notice: Notice, to: str, config: Config) -> EmailMessage:
     text, page = (_render(f"mail/{notice.kind}/body.{kind}", **context) for kind in ("txt", "html"))
     message.set_content(text, cte="quoted-printable")  # 8 bits would need a server that offers 8BITMIME
     message.add_alternative(page, subtype="html", cte="quoted-printable")
-    message["Content-Language"] = (
-        language.tag()
-    )  # of the whole; what was set before the parts would go to the first
+    # of the whole: what is set before the parts goes to the first of them
+    message["Content-Language"] = language.tag()
     return message
 
 

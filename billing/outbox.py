@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from jinja2 import TemplateError
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import audit, bounces, dunning, mailer, readers
+from billing import audit, bounces, dunning, facts, mailer, readers, voice
 from billing.clock import database_now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -30,6 +31,11 @@ WORK_SECONDS = 15.0
 PATIENCE = timedelta(hours=72)
 # Mails about the account itself go to the address they were asked for; all others to the current one.
 TO_THE_ADDRESS_GIVEN = frozenset({"code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute"})
+
+# Mails that also say where the person stands as they are written: all that are about somebody's plan.
+OF_A_PLAN = dunning.DUNNING | {
+    "dun5", "receipt", "recovered", "trial_end", "cancel_set", "kept", "ended", "second_ended",
+}  # fmt: skip
 
 
 def send_due(session: Session, config: Config, *, limit: int = 50) -> int:
@@ -67,7 +73,8 @@ def _start_one(session: Session) -> Notice | None:
 
 def _send(session: Session, notice: Notice, config: Config) -> None:
     try:
-        message = mailer.compose(notice, _address(session, notice), config, _zone(session, notice))
+        stands = _stands(session, notice, config)
+        message = mailer.compose(notice, _address(session, notice), config, stands, _zone(session, notice))
     except (TemplateError, LookupError, TypeError, ValueError) as problem:
         # Nothing has left. A mail that can't be written is our fault; it waits for the release that can.
         log.error("mail not written", exc_info=problem, extra={"kind": notice.kind, "notice": notice.id})
@@ -89,6 +96,17 @@ def _send(session: Session, notice: Notice, config: Config) -> None:
         if notice.kind in bounces.ASKED_FOR:
             bounces.taken(session, str(message["To"]))
         _end(session, notice, "sent", None)
+
+
+def _stands(session: Session, notice: Notice, config: Config) -> Callable[[], str | None]:
+    """Where the person stands as the mail is written, in the words of their billing page and the mail's language."""
+
+    def sentence() -> str | None:
+        if notice.kind not in OF_A_PLAN or notice.user_id is None:
+            return None
+        return voice.sentence(facts.standing_of(session, notice.user_id, config, database_now(session)))
+
+    return sentence
 
 
 def _address(session: Session, notice: Notice) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template
 from flask.typing import ResponseReturnValue
 
-from billing import facts, ledger, refresh, running, throttle, voice, writes
+from billing import facts, ledger, particulars, refresh, running, throttle, voice, writes
 from billing.access import access_required, my_standing, person
 from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
+from billing.language import _
 from billing.models import StripeEvent, Subscription, User
 from billing.voice import Action
 from billing.write_request import WriteRequest
@@ -31,28 +32,17 @@ def billing() -> ResponseReturnValue:
     """One sentence that says where the person stands, what comes next, and the one thing to do."""
     config = running.config()
     standing = my_standing()
-    product = Action(f"Go to {config.brand_name}", "/app")
+    product = Action(_("Go to {product}", product=config.brand_name), "/app")
     said = voice.speak(standing, product=product, contact=f"mailto:{config.support_email}")
     return render_template(
         "billing/home.html",
         s=said,
         checked_at=standing.facts.fetched_at,
-        details=_details(standing.facts),
+        details=particulars.details(standing),
         email=person().email,
         mail_refused=person().mail_refused_at,
         entries=ledger.entries(db.session(), person().id, RECENT),
     )
-
-
-def _details(known: Any) -> list[tuple[str, str]]:
-    lines = [
-        ("Plan", known.plan_title if known.status else None),
-        ("Price", f"{known.price} a {known.interval}" if known.price and known.interval else None),
-        ("Card", known.card),
-        ("Stripe’s status", known.status),
-        ("Owed", known.owed),
-    ]
-    return [(label, value) for label, value in lines if value]
 
 
 @bp.post("/billing/portal/<flow>")
@@ -141,6 +131,6 @@ def product() -> ResponseReturnValue:
     standing = my_standing()
     config = running.config()
     said = voice.speak(
-        standing, product=Action("Billing", "/billing"), contact=f"mailto:{config.support_email}"
+        standing, product=Action(_("Billing"), "/billing"), contact=f"mailto:{config.support_email}"
     )
     return render_template("billing/app.html", s=said)

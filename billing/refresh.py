@@ -17,7 +17,6 @@ from billing.installation import current
 from billing.models import Installation, StripeEvent, User
 from billing.payloads import Object
 
-FRESH = timedelta(hours=24)
 BATCH = 100
 # What is left of old rows after this long is taken up, oldest first, by the next pass.
 PASS_SECONDS = 40 * 60.0
@@ -75,12 +74,17 @@ def everything(session: Session, config: Config, *, full: bool = False) -> Pass:
 
 def _old(session: Session, config: Config, stop: float) -> int:
     looked = 0
-    for stripe_id, customer in reconcile.stale(session, now(), FRESH):
+    for stripe_id, customer in reconcile.stale(session, now(), fresh(config)):
         if time.monotonic() > stop:
             break
         subscription(session, stripe_id, customer, config, "reconciler")
         looked += 1
     return looked
+
+
+def fresh(config: Config) -> timedelta:
+    """How old a row may be before Stripe is asked again."""
+    return timedelta(hours=config.fresh_hours)
 
 
 def missed(session: Session) -> Iterator[Object]:

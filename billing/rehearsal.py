@@ -100,7 +100,7 @@ def of_everything(session: Session, config: Config) -> Iterator[Change]:
         yield from of_missed(session, event)
     for finding in sweep.findings(session, full=True):
         yield from of_finding(session, finding, config)
-    old = reconcile.stale(session, now(), refresh.FRESH)
+    old = reconcile.stale(session, now(), refresh.fresh(config))
     session.rollback()
     for stripe_id, customer in old:
         yield from of_subscription(session, stripe_id, customer, config)

@@ -1,15 +1,22 @@
 """May this person in, and what is so: one pure function that every page, mail and decorator reads.
 
 ``standing(facts, policy, now)`` is total: every combination of Stripe's values, known or not, gives an
-answer. Access is granted only by what was applied from Stripe; the rules that were asked are returned.
+answer. Access is granted only by what was applied from Stripe, or by what an admin gave; the rules that
+were asked are returned.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from billing import reasons
+from billing.premises import Facts, Policy, Rule
+
+__all__ = ["ACCESS", "LIVE", "OPEN_DISPUTES", "Facts", "Policy", "Rule", "Standing", "standing"]
+
 LIVE = ("trialing", "active")
+KNOWN = ("incomplete", "incomplete_expired", *LIVE, "past_due", "canceled", "unpaid", "paused")
 OPEN_DISPUTES = frozenset(
     {
         "needs_response",
@@ -23,96 +30,49 @@ OPEN_DISPUTES = frozenset(
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What our rows say, with nothing of the database in it. Amounts are formatted; times aware UTC.
-
-    ``change``: another plan is coming, ``scheduled`` for ``change_at``, or ``pending`` until its payment is made.
-    ``status`` None: no subscription ever. ``confirming``: a Session is paid and its event not yet applied.
-    ``fetched_at``: when Stripe was last asked; ``clock_time``: Stripe's time then, on a test clock.
-    """
-
-    status: str | None = None
-    plan: str | None = None
-    plan_title: str = "your plan"
-    price: str | None = None
-    interval: str | None = None
-    status_reason: str | None = None
-    current_period_end: datetime | None = None
-    trial_end: datetime | None = None
-    ends_at: datetime | None = None
-    ended_at: datetime | None = None
-    created: datetime | None = None
-    cancellation_reason: str | None = None
-    pause_behavior: str | None = None
-    pause_resumes_at: datetime | None = None
-    card: str | None = None
-    change: str | None = None
-    change_to: str | None = None
-    change_price: str | None = None
-    change_at: datetime | None = None
-    first_failed_at: datetime | None = None
-    owed: str | None = None
-    owed_invoice: str | None = None
-    owed_number: str | None = None
-    needs_action: bool = False
-    decline_text: str | None = None
-    retry_text: str | None = None
-    next_attempt: datetime | None = None
-    last_paid: str | None = None
-    last_paid_at: datetime | None = None
-    disputed: str | None = None
-    fetched_at: datetime | None = None
-    unreachable: bool = False
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the operator decides. Days are whole days."""
-
-    grace_days: int = 14
-    hold_while_disputed: bool = False
-    access_while_paused: bool = False
-    fail_open: timedelta = timedelta(hours=72)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One line of the reasoning: what was asked, what was found, and whether it decided."""
-
-    rule: str
-    value: str
-    result: str
-    deciding: bool = False
-
-
-@dataclass(frozen=True)
 class Standing:
-    """The answer: a stable ``code``, the yes or no, since when or until when, and the rules asked."""
+    """The answer: a stable ``code``, the yes or no, since when or until when, and the rules asked.
+
+    ``keep_until``: until when we keep the data of somebody without access, as far as it can be told. ``stale``: it
+    would give access, and Stripe could not be asked for too long.
+    ``besides``: where an admin gave access, how the person would stand without.
+    """
 
     code: str
     access: bool
     facts: Facts
     now: datetime
     grace_end: datetime | None = None
+    keep_until: datetime | None = None
+    stale: bool = False
+    besides: Standing | None = None
     why: tuple[Rule, ...] = field(default=())
+
+    @property
+    def plan(self) -> str | None:
+        """The catalogue's name of the plan that this standing is about."""
+        return self.facts.comp_plan if self.code == "comp" else self.facts.plan
 
 
 def standing(facts: Facts, policy: Policy, now: datetime) -> Standing:
     """The first row of the table that is true (``docs/standing.md``); every other fact is only shown."""
+    by_stripe = _by_stripe(facts, policy, now)
+    if facts.comp_until is None:
+        return by_stripe
+    why = (reasons.given(facts), *reasons.undecided(by_stripe.why))
+    return Standing("comp", True, facts, now, by_stripe.grace_end, besides=by_stripe, why=why)
+
+
+def _by_stripe(facts: Facts, policy: Policy, now: datetime) -> Standing:
     grace_end = facts.first_failed_at + timedelta(days=policy.grace_days) if facts.first_failed_at else None
     code = _code(facts, policy, now, grace_end)
     access, rule = _access(code, facts, policy, now, grace_end)
-    why = (*_trace(facts, policy, grace_end), rule)
-    if access and _too_old(facts, policy, now):
-        access = False
-        rule = Rule(
-            "Stripe was asked lately enough",
-            f"last {facts.fetched_at:%Y-%m-%d %H:%M} UTC, limit {policy.fail_open}",
-            "no access",
-            True,
-        )
-        why = (*(Rule(one.rule, one.value, one.result) for one in why), rule)
-    return Standing(code, access, facts, now, grace_end, why)
+    why = (*reasons.trace(facts, policy, grace_end), rule)
+    stale = access and _too_old(facts, policy, now)
+    if stale:
+        why = (*reasons.undecided(why), reasons.too_old(facts, policy))
+    keep_until = _keep_until(code, facts, policy, now, grace_end)
+    return Standing(code, access and not stale, facts, now, grace_end, keep_until, stale, why=why)
 
 
 def _code(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | None) -> str:
@@ -124,7 +84,7 @@ def _code(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | Non
     if status == "canceled":
         ends = {"payment_failed": "ended_unpaid", "payment_disputed": "ended_disputed"}
         return ends.get(facts.cancellation_reason or "", "ended")
-    if facts.plan is None or status not in (*LIVE, "past_due", "unpaid", "paused"):
+    if facts.plan is None or status not in KNOWN:
         return "unknown"
     if facts.disputed and policy.hold_while_disputed:
         return "disputed_hold"
@@ -132,28 +92,32 @@ def _code(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | Non
         return "unpaid"
     if status == "paused":
         return _paused(facts)
-    return _running(facts, now, grace_end)
+    return _running(facts, policy, now, grace_end)
 
 
 def _first_payment(facts: Facts) -> str:
     if facts.status == "incomplete_expired":
         return "first_lapsed"
+    if facts.processing:
+        return "first_confirming"
     if facts.needs_action:
         return "first_action"
     return "first_failed" if facts.decline_text else "first_confirming"
 
 
 def _paused(facts: Facts) -> str:
-    reasons = {
+    reasons_ = {
         "trial_end_without_payment_method": "paused_trial",
         "first_payment_failure": "paused_payment",
         "final_payment_failure": "paused_payment",
         "pause_requested": "paused_asked",
     }
-    return reasons.get(facts.status_reason or "", "paused_other")
+    return reasons_.get(facts.status_reason or "", "paused_other")
 
 
-def _running(facts: Facts, now: datetime, grace_end: datetime | None) -> str:
+def _running(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | None) -> str:
+    if facts.processing:
+        return "first_confirming"  # Stripe may call it active; nothing has been paid yet
     if facts.needs_action:
         return "action_required"
     if facts.status == "past_due":
@@ -161,8 +125,9 @@ def _running(facts: Facts, now: datetime, grace_end: datetime | None) -> str:
     if facts.status == "trialing":
         if facts.ends_at:
             return "trial_ending_off"
-        return "trialing" if facts.card else "trialing_no_card"
-    if facts.ends_at:
+        return "trialing" if facts.card or facts.by_invoice else "trialing_no_card"
+    # Where a pause of the payments takes access, it comes first: an ending that is set meanwhile opens nothing.
+    if facts.ends_at and (policy.access_while_collection_paused or not facts.pause_behavior):
         return "canceling"
     if facts.pause_behavior:
         return "collection_paused"
@@ -171,18 +136,23 @@ def _running(facts: Facts, now: datetime, grace_end: datetime | None) -> str:
     return "changing" if facts.change == "scheduled" else "active"
 
 
-# Which codes let somebody in. ``grace``: until the grace period ends. Everything not named here: no.
+# Which codes let somebody in. ``grace``: until the grace period ends; ``policy``: where a setting says so;
+# ``before``: as the last values that we knew. Everything not named here: no.
 ACCESS = {
+    "comp": "yes",
+    "first_confirming": "policy",
+    "paused_asked": "policy",
+    "action_required": "grace",
     "past_due": "yes",
     "trial_ending_off": "yes",
     "trialing_no_card": "yes",
     "trialing": "yes",
     "canceling": "yes",
-    "collection_paused": "yes",
+    "collection_paused": "policy",
     "disputed": "yes",
     "changing": "yes",
     "active": "yes",
-    "action_required": "grace",
+    "unknown": "before",
 }
 
 
@@ -190,34 +160,41 @@ def _access(
     code: str, facts: Facts, policy: Policy, now: datetime, grace_end: datetime | None
 ) -> tuple[bool, Rule]:
     kind = ACCESS.get(code, "no")
-    allowed = kind == "yes" or (kind == "grace" and (grace_end is None or now < grace_end))
-    if code.startswith("paused_asked"):
-        allowed = policy.access_while_paused
+    if kind == "before":
+        return _as_before(facts, policy, now)
+    by_policy = {
+        "first_confirming": facts.processing and policy.access_while_processing,
+        "paused_asked": policy.access_while_paused,
+        "collection_paused": policy.access_while_collection_paused,
+    }
+    in_grace = kind == "grace" and (grace_end is None or now < grace_end)
+    allowed = kind == "yes" or in_grace or by_policy.get(code, False)
     value = f"status {facts.status or 'none'}, standing {code}"
     return allowed, Rule("what the standing gives", value, "access" if allowed else "no access", True)
 
 
-def _trace(facts: Facts, policy: Policy, grace_end: datetime | None) -> tuple[Rule, ...]:
-    rules = [
-        Rule("there is a subscription", facts.status or "none", "yes" if facts.status else "no"),
-        Rule("its price is in our catalogue", facts.plan or "none", "yes" if facts.plan else "no"),
-    ]
-    if facts.first_failed_at and grace_end:
-        rules.append(
-            Rule(
-                "payment failed, grace counted from the first failure",
-                f"{facts.first_failed_at:%Y-%m-%d} + {policy.grace_days} days",
-                f"until {grace_end:%Y-%m-%d}",
-            )
-        )
-    if facts.disputed:
-        result = "access is held" if policy.hold_while_disputed else "access stays"
-        rules.append(Rule("a payment is disputed", facts.disputed, result))
-    if facts.pause_behavior:
-        rules.append(Rule("payment collection is paused", facts.pause_behavior, "status stays active"))
-    if facts.fetched_at:
-        rules.append(Rule("Stripe was last asked", f"{facts.fetched_at:%Y-%m-%d %H:%M} UTC", "read"))
-    return tuple(rules)
+def _as_before(facts: Facts, policy: Policy, now: datetime) -> tuple[bool, Rule]:
+    """What the last values that we knew would give, for as long as we stand on an old answer of Stripe's."""
+    until = facts.known_at + policy.fail_open if facts.known and facts.known_at else None
+    if until is None or now >= until:
+        value = f"status {facts.status}, plan {facts.plan or 'none'}"
+        return False, Rule("what the standing gives", value, "no access", True)
+    status = facts.status if facts.status in KNOWN else facts.known
+    earlier = replace(facts, status=status, plan=facts.plan or facts.known_plan, known=None)
+    allowed = _by_stripe(earlier, policy, now).access
+    value = f"{facts.known}, {facts.known_plan}; until {until:%Y-%m-%d %H:%M} UTC"
+    return allowed, Rule(
+        "as before a value that we don’t know", value, "access" if allowed else "no access", True
+    )
+
+
+def _keep_until(
+    code: str, facts: Facts, policy: Policy, now: datetime, grace_end: datetime | None
+) -> datetime | None:
+    """Counted from the end of access; nothing where that day is not known, is past, or no days are promised."""
+    since = facts.ended_at if code.startswith("ended") else grace_end
+    until = since + timedelta(days=policy.keep_data_days) if since and policy.keep_data_days else None
+    return until if until and until > now else None
 
 
 def _too_old(facts: Facts, policy: Policy, now: datetime) -> bool:

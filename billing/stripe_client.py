@@ -38,8 +38,10 @@ WAIT_FOR_A_PLACE = 1.0
 PAUSES = (0.5, 1.0)
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
-# What a subscription is seen with: its card, its schedule, and last, since a deleted one has none, its customer's card.
-SHOWN = ["default_payment_method", "schedule", "customer.invoice_settings.default_payment_method"]
+# What a subscription is seen with: what it is paid with, its schedule, and its customer's means of payment, which a
+# deleted customer has none of.
+OWN = ["default_payment_method", "default_source", "schedule"]
+SHOWN = [*OWN, "customer.invoice_settings.default_payment_method", "customer.default_source"]
 
 Object = dict[str, Any]
 # The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.
@@ -141,7 +143,7 @@ def get_subscription(stripe_id: str) -> Object:
     except StripeRefused as problem:
         if problem.status != 400:
             raise
-        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": SHOWN[:-1]}))
+        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": OWN}))
 
 
 def get_invoice(stripe_id: str) -> Object:
@@ -235,9 +237,7 @@ def each_subscription(params: Object) -> Iterator[Object]:
 
     Where one customer of a page was deleted, that page is without its customers' cards.
     """
-    return _pages(
-        lambda v1, p: v1.subscriptions.list(p), {**params, **_expanded(SHOWN)}, _expanded(SHOWN[:-1])
-    )
+    return _pages(lambda v1, p: v1.subscriptions.list(p), {**params, **_expanded(SHOWN)}, _expanded(OWN))
 
 
 def each_invoice(params: Object) -> Iterator[Object]:

@@ -14,25 +14,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, invoices, plan_change, second, stripe_client
+from billing import audit, dunning, invoices, means, novelties, plan_change, second, stripe_client
 from billing.clock import from_stripe
 from billing.models import PlanPrice, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object, first_item, ref
 from billing.people import owner
+from billing.standing import KNOWN
 from billing.syncing import Cause, Outcome
 from billing.write_request import WriteRequest
 
-STATUSES = (
-    "incomplete",
-    "incomplete_expired",
-    "trialing",
-    "active",
-    "past_due",
-    "canceled",
-    "unpaid",
-    "paused",
-)
+STATUSES = KNOWN
 
 # From → to, as *seen from here*: several steps at Stripe may lie between two fetches, so this is what can
 # be reached, not single steps. Nothing returns to incomplete, only incomplete expires, and nothing leaves
@@ -100,7 +92,8 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
 
 def completed(found: Object) -> Object:
     """A listed subscription with what may be missing of it: its customer's card, and its test clock."""
-    if isinstance(found.get("customer"), str) and not found.get("default_payment_method"):
+    own = found.get("default_payment_method") or found.get("default_source")
+    if isinstance(found.get("customer"), str) and not own:
         found = stripe_client.get_subscription(found["id"])
     clock = ref(found.get("test_clock"))
     return {**found, "test_clock": stripe_client.get_test_clock(clock)} if clock else found
@@ -117,6 +110,9 @@ def as_written(session: Session, row: Subscription, found: Object, cause: Cause)
 def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -> None:
     found, item = fetched.subscription, first_item(fetched.subscription)
     price = item.get("price") or {}
+    row.known = novelties.last_known(
+        row, found["status"], _plan_of(session, price), fetched.clock_time or cause.now
+    )
     row.status = found["status"]
     row.status_reason = _pause_reason(found)
     row.price_id = price.get("id", "")
@@ -129,13 +125,14 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.current_period_start = _moment(item, "current_period_start") or _moment(found, "current_period_start")
     row.current_period_end = _moment(item, "current_period_end") or _moment(found, "current_period_end")
     row.trial_end, row.cancel_at = _moment(found, "trial_end"), _moment(found, "cancel_at")
+    row.trial_end_behavior = _without_card(found)
     row.cancel_at_period_end = bool(found.get("cancel_at_period_end"))
     row.canceled_at, row.ended_at = _moment(found, "canceled_at"), _moment(found, "ended_at")
     row.cancellation_reason = (found.get("cancellation_details") or {}).get("reason")
     row.pause_collection = found.get("pause_collection")
     row.schedule, row.collection_method = ref(found.get("schedule")), found["collection_method"]
     row.coming = plan_change.coming(session, found)
-    row.card_brand, row.card_last4 = _card(found)
+    row.card_brand, row.card_last4 = means.charged(found)
     row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
     row.test_clock = ref(found.get("test_clock"))
     times = [time for time in (row.clock_time, fetched.clock_time) if time]
@@ -145,15 +142,12 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
 
 
-def _card(found: Object) -> tuple[str | None, str | None]:
-    """The card that Stripe will charge: the subscription's own, else its customer's default."""
-    customer = found.get("customer")
-    settings = customer.get("invoice_settings") if isinstance(customer, dict) else None
-    for method in (found.get("default_payment_method"), (settings or {}).get("default_payment_method")):
-        if isinstance(method, dict):
-            card = method.get("card") or {}
-            return card.get("brand") or method.get("type"), card.get("last4")
-    return None, None
+def _without_card(found: Object) -> str | None:
+    """What becomes of a trial that ends without a card: create_invoice, cancel or pause. Only a trial has it."""
+    if found["status"] != "trialing":
+        return None
+    ending = (found.get("trial_settings") or {}).get("end_behavior") or {}
+    return ending.get("missing_payment_method")
 
 
 def _plan_of(session: Session, price: Object) -> str | None:
@@ -193,6 +187,7 @@ def _note_changes(
     """Write down what changed, and owe the notices that follow from it; what Stripe is to be told in turn."""
     dunning.subscription_written(session, user, row, before, cause)
     changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
+    novelties.tell(row, changed)
     if "status" in changed and row.status not in FINAL:
         return tuple(second.resolve(session, user, row, cause))
     return ()

@@ -1,4 +1,4 @@
-"""Dates and times as people read them."""
+"""Dates, times and means of payment as people read them."""
 
 from __future__ import annotations
 
@@ -38,6 +38,32 @@ def ago(moment: datetime, now: datetime) -> str:
     if seconds >= 60:
         return _n("{count} minute ago", "{count} minutes ago", seconds // 60)
     return _("just now")
+
+
+# Stripe’s names of card networks and of bank debits (PaymentMethod.card.brand and PaymentMethod.type).
+NETWORKS = {
+    "amex": "American Express",
+    "cartes_bancaires": "Cartes Bancaires",
+    "diners": "Diners Club",
+    "jcb": "JCB",
+    "paypal": "PayPal",
+    "unionpay": "UnionPay",
+}
+BRANDS = frozenset({*NETWORKS, "discover", "eftpos_au", "mastercard", "unknown", "visa"} - {"paypal"})
+DEBITS = ("acss_debit", "au_becs_debit", "bacs_debit", "bank_account", "sepa_debit", "us_bank_account")
+
+
+def means(name: str | None, last4: str | None) -> str | None:
+    """“Visa ending 4242”, “your bank account ending 3000”, “PayPal”; None where no means of payment is known by name.
+
+    ``name`` is a card's network, or Stripe's type of another payment method.
+    """
+    if last4 is None and (name is None or name in BRANDS):
+        return None
+    if name in DEBITS:
+        return _("your bank account ending {last4}", last4=last4) if last4 else _("your bank account")
+    known = NETWORKS.get(name or "") or (name or _("card")).replace("_", " ").capitalize()
+    return _("{card} ending {last4}", card=known, last4=last4) if last4 else known
 
 
 def _locale() -> Locale:

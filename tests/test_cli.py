@@ -97,6 +97,7 @@ def test_why_says_the_answer_and_every_rule_with_the_one_that_decided(
 ) -> None:
     assert said(flask(app, "why alice@example.com")) == [
         "alice@example.com: no access (none)",
+        "  “You don’t have a plan yet.”",
         "  there is a subscription: none: no",
         "  its price is in our catalogue: none: no",
         "→ what the standing gives: status none, standing none: no access",

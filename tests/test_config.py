@@ -172,6 +172,11 @@ REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     "password length below the floor": ("PASSWORD_MIN_LENGTH", TEST, {"PASSWORD_MIN_LENGTH": "4"}),
     "an unknown policy": ("SECOND_SUBSCRIPTION", TEST, {"SECOND_SUBSCRIPTION": "ignore"}),
     "grace of a year": ("GRACE_DAYS", TEST, {"GRACE_DAYS": "365"}),
+    "access perhaps": ("ACCESS_WHILE_PAUSED", TEST, {"ACCESS_WHILE_PAUSED": "maybe"}),
+    "access while disputed in capitals": ("ACCESS_WHILE_DISPUTED", TEST, {"ACCESS_WHILE_DISPUTED": "YES"}),
+    "data kept for ever": ("KEEP_DATA_DAYS", TEST, {"KEEP_DATA_DAYS": "99999"}),
+    "never fresh": ("FRESH_HOURS", TEST, {"FRESH_HOURS": "0"}),
+    "closed before it is old": ("FAIL_OPEN_HOURS", TEST, {"FRESH_HOURS": "48", "FAIL_OPEN_HOURS": "24"}),
     "log of request bodies in production": ("STRIPE_LOG", LIVE, {"STRIPE_LOG": "debug"}),
 }
 

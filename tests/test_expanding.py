@@ -46,6 +46,10 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     ),
     "0002": ("insert into sync_runs (actor, started_at) values ('clock', now())",),
     "0003": (),
+    "0004": (
+        "insert into comps (user_id, plan, until, reason, given_by)"
+        " select max(id), 'pro', now(), 'x', max(id) from users",
+    ),
     "0009": (),
 }
 COLUMNS = (
@@ -112,6 +116,10 @@ def before(empty: Flask) -> Flask:
     return empty
 
 
+def tables() -> list[str]:
+    return sorted(name for (name,) in asked(FILES.replace("relname, relfilenode", "relname")))
+
+
 def address(app: Flask) -> str:
     return config_of(app).database_url.replace("+psycopg", "")
 
@@ -132,10 +140,10 @@ def columns_of(revision: str) -> bool:
 
 
 def test_a_migration_that_meets_a_lock_gives_up_soon_leaves_nothing_and_costs_no_event(before: Flask) -> None:
-    """Somebody reads ``users`` for a long time. What is added comes in one transaction, or not."""
+    """Somebody reads the tables for a long time. What is added comes in one transaction, or not."""
     taken: list[str] = []
     with psycopg.connect(address(before)) as reader, ThreadPoolExecutor(1) as pool:
-        reader.execute("lock table users in access share mode")
+        reader.execute(f"lock table {', '.join(tables())} in access share mode")
         migration = pool.submit(upgrade_elsewhere, before)
         while not migration.done():
             event, status = delivered(before)
@@ -164,7 +172,7 @@ def test_a_migration_that_is_killed_half_way_can_be_run_again(before: Flask) -> 
         psycopg.connect(address(before)) as reader,
         psycopg.connect(address(before), autocommit=True) as watching,
     ):
-        reader.execute("lock table users in access share mode")
+        reader.execute(f"lock table {', '.join(tables())} in access share mode")
         with running(UPGRADE, config_of(before)) as migration:
             wait_until(
                 lambda: watching.execute(waits).fetchone() or migration.poll() is not None,

@@ -47,7 +47,7 @@ def standing_of(session: Session, config: Config, user: User, **more: Any) -> St
     found = facts.standing_of(session, user.id, config, NOW, **more)
     row = facts.subscription_of(session, user.id)
     if row is not None and not more:
-        assert standings(session, [row], config, NOW)[user.id].code == found.code
+        assert standings(session, [(user.id, row)], config, NOW)[user.id].code == found.code
     return found
 
 
@@ -102,26 +102,48 @@ def test_nobody_is_spoken_for_by_somebody_elses_rows(
 CARD: Object = {"id": "pm_own", "type": "card", "card": {"brand": "visa", "last4": "4242"}}
 DEFAULT: Object = {"id": "pm_default", "type": "card", "card": {"brand": "mastercard", "last4": "5555"}}
 DEBIT: Object = {"id": "pm_debit", "type": "sepa_debit", "sepa_debit": {"last4": "3000"}}
+SOURCE: Object = {"id": "card_1", "object": "card", "brand": "American Express", "last4": "0005"}
+OTHER: Object = {
+    "id": "src_1",
+    "object": "source",
+    "type": "card",
+    "card": {"brand": "Visa", "last4": "0077"},
+}
+BANK: Object = {"id": "ba_1", "object": "bank_account", "last4": "6789"}
+WALLET: Object = {"id": "pm_wallet", "type": "paypal", "paypal": {"payer_email": None}}
 
 
-def test_the_card_is_the_subscriptions_own_else_the_customers_default(
-    db_session: Session, alice: User
+@pytest.mark.parametrize(
+    ("own", "own_source", "default", "default_source", "said"),
+    [
+        (CARD, SOURCE, DEFAULT, OTHER, "Visa ending 4242"),
+        (None, SOURCE, DEFAULT, OTHER, "American Express ending 0005"),
+        (None, None, DEFAULT, OTHER, "Mastercard ending 5555"),
+        (None, None, None, OTHER, "Visa ending 0077"),
+        (DEBIT, None, DEFAULT, None, "your bank account ending 3000"),
+        (None, None, None, BANK, "your bank account ending 6789"),
+        (WALLET, None, CARD, None, "PayPal"),
+        (None, None, None, None, None),
+    ],
+)
+def test_the_card_shown_is_the_card_that_stripe_will_charge(
+    db_session: Session,
+    alice: User,
+    own: Object | None,
+    own_source: Object | None,
+    default: Object | None,
+    default_source: Object | None,
+    said: str | None,
 ) -> None:
-    plan = a_subscription(alice)
-    for own, default, said in [
-        (CARD, DEFAULT, "Visa ending 4242"),
-        (None, DEFAULT, "Mastercard ending 5555"),
-        (CARD, None, "Visa ending 4242"),
-        (DEBIT, DEFAULT, None),  # what Stripe charges is the debit, so no card is promised
-        (None, None, None),
-    ]:
-        customer = {
-            "id": CUSTOMER,
-            "object": "customer",
-            "invoice_settings": {"default_payment_method": default},
-        }
-        tell(db_session, {**plan, "default_payment_method": own, "customer": customer})
-        assert facts_of(db_session, alice).card == said
+    customer = {
+        "id": CUSTOMER,
+        "object": "customer",
+        "default_source": default_source,
+        "invoice_settings": {"default_payment_method": default},
+    }
+    found = {"default_payment_method": own, "default_source": own_source, "customer": customer}
+    tell(db_session, {**a_subscription(alice), **found})
+    assert facts_of(db_session, alice).card == said
 
 
 def test_what_is_owed_is_the_oldest_open_invoice_that_failed(

@@ -136,20 +136,19 @@ def test_the_details_are_the_facts_and_what_is_not_known_is_left_out(
 ) -> None:
     assert "Details" not in browser.get("/billing").text
     row = subscription(db_session, alice, status="past_due", first_failed_at=NOW)
-    owed(db_session, row, amount_remaining=1234)
+    bill = owed(db_session, row, amount_remaining=1234)
     assert details(browser) == {
         "Plan": "Pro",
         "Price": "€29.00 a month",
-        "Card": "Visa ending 4242",
-        "Stripe’s status": "past_due",
-        "Owed": "€12.34",
+        "Payment method": "Visa ending 4242",
+        "Owed": f"€12.34, invoice {bill.number}",
     }
     assert "Checked with Stripe" in text_of(browser.get("/billing").text)
     row.status, row.card_last4, row.amount = "active", None, None
     row.plan = "sold-no-more"
     db_session.commit()
     found = details(browser)
-    assert found.keys() == {"Plan", "Stripe’s status", "Owed"}
+    assert found.keys() == {"Plan", "Owed", "Next try"}
 
 
 def details(client: FlaskClient) -> dict[str, str]:

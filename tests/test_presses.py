@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,12 +18,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import accounts, bounces, catalogue, installation, refresh, writes
+from billing import accounts, bounces, catalogue, comps, installation, refresh, writes
+from billing.clock import database_now
 from billing.extensions import db
 from billing.models import (
     AuditEntry,
     AuthToken,
     CheckoutSession,
+    Comp,
     LoginSession,
     Notice,
     StripeEvent,
@@ -436,6 +439,28 @@ def _try_mail(house: House) -> None:
     assert statuses(answers) == {303}
     assert person.user.mail_refused_at is None
     assert count(AuditEntry, kind="mail.try_again", user_id=person.id) == 1
+
+
+@of("admin.give_comp")
+def _give_comp(house: House) -> None:
+    person, admin = house.newcomer(), house.admin()
+    path = f"/admin/subscribers/{person.id}/comp"
+    until = f"{database_now(db.session()) + timedelta(days=9):%Y-%m-%d}"
+    form = {"plan": "pro", "until": until, "reason": "press", "seen": "0"}
+    assert statuses(press(house, path, house.browsers(admin), **form)) == {303, 409}
+    assert count(Comp, user_id=person.id) == count(AuditEntry, kind="comp.given", user_id=person.id) == 1
+
+
+@of("admin.end_comp")
+def _end_comp(house: House) -> None:
+    person, admin = house.newcomer(), house.admin()
+    until = database_now(db.session()) + timedelta(days=9)
+    given = comps.give(db.session(), person.id, "pro", until, reason="press", admin=admin.id, seen=0)
+    db.session.commit()
+    path, seen = f"/admin/subscribers/{person.id}/comp/end", str(given.id)
+    assert statuses(press(house, path, house.browsers(admin), reason="over", seen=seen)) == {303, 409}
+    assert count(Comp, user_id=person.id, ended_at=None) == 0
+    assert count(AuditEntry, kind="comp.taken_back", user_id=person.id) == 1
 
 
 @of("admin.ask_reconciler")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -71,7 +72,7 @@ def test_a_change_that_stripe_made_no_event_of_is_healed_by_the_next_pass(known:
 
 def test_a_row_is_old_after_a_day_and_after_two_hours_where_its_period_is_over(known: Shopper) -> None:
     def old() -> int:
-        return len(reconcile.stale(db.session(), now(), refresh.FRESH))
+        return len(reconcile.stale(db.session(), now(), timedelta(hours=24)))
 
     rows_are_old(23)
     assert old() == 0

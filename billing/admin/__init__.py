@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from billing import language
 from billing.access import require_admin
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 bp.before_request(require_admin)
 
-from billing.admin import event, events, rehearse, runs, subscribers, subscription  # noqa: E402, F401 they add their views to the blueprint
+
+@bp.before_request
+def _in_english() -> None:
+    """Admin pages are in English, whatever the admin's own pages speak."""
+    language.speak(language.DEFAULT)
+
+
+from billing.admin import comps, event, events, rehearse, runs, subscribers, subscription  # noqa: E402, F401 they add their views to the blueprint

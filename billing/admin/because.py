@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.models import Subscription
-from billing.standing import ACCESS, Standing
+from billing.standing import Standing
 from billing.words import day, moment_text
 
 _FIRST = "the first payment of {sub} is not through (Stripe’s status is {status}). {asked}"
@@ -12,6 +12,7 @@ _RUNNING = "{sub} is {status}. {asked}"
 _ENDING = "{sub} is {status} and runs until {ends}. {asked}"
 
 _TEXTS = {
+    "comp": "an admin gave them {given} until {until}, free of charge. Without it they would have {besides}.",
     "none": "there has never been a subscription.",
     "first_confirming": _FIRST,
     "first_action": _FIRST,
@@ -41,6 +42,8 @@ _STILL = "the bank waits for the person to confirm a payment of {sub}, and the g
 _TOO_LATE = "the person has not confirmed a payment of {sub}, and the grace ended on {grace}."
 _NO_PLAN = "the price of {sub} is not in our catalogue (Stripe’s status is {status})."
 _NO_WORD = "the status of {sub}, {status}, is not one that we know."
+_AS_BEFORE = "{sub} was {known} before Stripe said something that we don’t know, and for a while that holds."
+_NO_COLLECTION = "the payments of {sub} are paused, and by our policy access is paused with them. {asked}"
 _TOO_OLD = "Stripe could not be reached, and what it said last is too old. {asked}"
 
 
@@ -51,6 +54,7 @@ def because(email: str, s: Standing, row: Subscription | None) -> str:
     return f"{email} has {have} because " + _text(s).format(
         sub=row.stripe_id if row else "the subscription",
         status=facts.status,
+        known=facts.known,
         asked=f"Stripe said so on {moment_text(facts.fetched_at)}." if facts.fetched_at else "",
         reason=f" ({facts.status_reason})" if facts.status_reason else "",
         owed=_owed(s),
@@ -58,12 +62,19 @@ def because(email: str, s: Standing, row: Subscription | None) -> str:
         ends=day(facts.ends_at),
         ended=day(facts.ended_at) or "a day that is not known",
         disputed=facts.disputed,
+        given=facts.comp_title,
+        until=day(facts.comp_until),
+        besides="access" if s.besides and s.besides.access else "no access",
     )
 
 
 def _text(s: Standing) -> str:
-    if not s.access and ACCESS.get(s.code) == "yes":
+    if s.code == "unknown" and s.access:
+        return _AS_BEFORE
+    if s.stale:
         return _TOO_OLD
+    if not s.access and s.code == "collection_paused":
+        return _NO_COLLECTION
     if s.code == "action_required":
         return _STILL if s.access else _TOO_LATE
     if s.code in _TEXTS:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask import abort
 from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing import dunning, running, tags
-from billing.admin import links
+from billing.admin import links, paging
+from billing.extensions import db
 from billing.models import Dispute, Invoice, Payment, Subscription, User
 from billing.models.subscriptions import speaking_rank
 
@@ -27,6 +29,13 @@ class Money:
     invoices: Sequence[Invoice]
     payments: Sequence[Payment]
     disputes: Sequence[Dispute]
+
+
+def person(user_id: int) -> User:
+    """The person of an address, or 404."""
+    if user_id > paging.LARGEST_ID:
+        abort(404)
+    return db.session.get(User, user_id) or abort(404)
 
 
 def subscriptions(session: Session, user: User) -> list[Subscription]:
@@ -85,6 +94,9 @@ def _in_full(row: Subscription) -> Pairs:
         ("Made", links.moment(row.created)),
         ("Period ends", links.moment(row.current_period_end)),
         ("Trial ends", links.moment(row.trial_end)),
+        ("Then, without a card", row.trial_end_behavior),
+        ("Payments paused", (row.pause_collection or {}).get("behavior")),
+        ("Last known", "{status}, {plan}, until {at}".format(**row.known) if row.known else None),
         ("Set to end", links.moment(row.ends_at) if not row.final else None),
         ("Ended", links.moment(row.ended_at)),
         ("Why it ended", row.cancellation_reason),

@@ -42,7 +42,9 @@ WORDS = {
     "price_id": "Stripe price",
     "status_reason": "why it is so",
     "test_clock": "test clock",
+    "known": "last known",
     "trial_end": "trial ends",
+    "trial_end_behavior": "without a card the trial will",
     "user_id": "belongs to person",
 }
 # Whole numbers of the row's currency, in minor units.
@@ -60,6 +62,8 @@ TOLD = frozenset(
         "cancel_at",
         "cancel_at_period_end",
         "pause_collection",
+        "reason",
+        "until",
         "attempt_count",
         "amount_refunded",
         "needs_action",
@@ -69,7 +73,7 @@ TOLD = frozenset(
     }
 )
 # Of a thing that is new only these are told; the rest changed from nothing.
-TOLD_WHEN_NEW = frozenset({"status", "value", "plan"})
+TOLD_WHEN_NEW = frozenset({"status", "value", "plan", "until", "reason"})
 # Their names go without saying.
 UNNAMED = frozenset({"status", "value"})
 

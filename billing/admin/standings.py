@@ -1,57 +1,56 @@
-"""The standings of many people at once: two queries for a page, whatever its size."""
+"""The standings of many people at once: three queries for a page, whatever its size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from billing import facts
+from billing import comps, facts
 from billing.config import Config
 from billing.models import Dispute, Invoice, Subscription
 from billing.standing import OPEN_DISPUTES, Policy, Standing, standing
 
 
 def standings(
-    session: Session, rows: Sequence[Subscription], config: Config, now: datetime
+    session: Session, people: Sequence[tuple[int, Subscription | None]], config: Config, now: datetime
 ) -> dict[int, Standing]:
-    """The standing of each row's user, by user id: the same code as on the person's own page.
+    """The standing of each person, by user id, from the subscription that speaks for them: as on their own page.
 
-    What was last paid decides nothing and is left out; a page that says it asks ``facts.standing_of``.
+    What was last paid, and when, decides nothing and is left out; a page that says it asks ``facts.standing_of``.
     """
-    ids = [row.user_id for row in rows]
-    owed = {one.subscription: one for one in _oldest_owed(session, rows)} if ids else {}
-    disputed = {one.user_id: one for one in _newest_dispute(session, ids)} if ids else {}
-    policy = Policy(grace_days=config.grace_days)
+    rows = [row for _, row in people if row is not None]
+    bills = facts.open_bills(session, [row.stripe_id for row in rows]) if rows else []
+    by_plan = {plan: list(some) for plan, some in groupby(sorted(bills, key=_plan), _plan)}
+    disputed = {one.user_id: one for one in _newest_dispute(session, [row.user_id for row in rows])}
+    given = comps.holding(session, [user_id for user_id, _ in people]) if people else {}
+    policy = Policy.of(config)
     return {
-        row.user_id: standing(
-            facts.of_rows(row, owed.get(row.stripe_id), disputed.get(row.user_id), None),
+        user_id: standing(
+            facts.of_rows(
+                row,
+                by_plan.get(row.stripe_id, []) if row else [],
+                disputed.get(user_id),
+                comp=given.get(user_id),
+            ),
             policy,
-            row.clock_time or now,
+            (row.clock_time if row else None) or now,
         )
-        for row in rows
+        for user_id, row in people
     }
 
 
-def _oldest_owed(session: Session, rows: Sequence[Subscription]) -> Sequence[Invoice]:
-    """What ``invoices.open_failed`` finds for each one."""
-    found = (
-        select(Invoice)
-        .where(
-            Invoice.subscription.in_([row.stripe_id for row in rows]),
-            Invoice.status == "open",
-            Invoice.first_failed_at.is_not(None),
-        )
-        .ext(distinct_on(Invoice.subscription))
-        .order_by(Invoice.subscription, Invoice.created)
-    )
-    return session.execute(found).scalars().all()
+def _plan(bill: Invoice) -> str:
+    return bill.subscription or ""
 
 
 def _newest_dispute(session: Session, ids: list[int]) -> Sequence[Dispute]:
+    if not ids:
+        return []
     found = (
         select(Dispute)
         .where(Dispute.user_id.in_(ids), Dispute.status.in_(OPEN_DISPUTES))

@@ -26,6 +26,8 @@ TITLES = {
     "dispute.changed": "Dispute changed",
     "checkout.status": "Checkout",
     "checkout.changed": "Checkout changed",
+    "comp.given": "Access given free of charge",
+    "comp.taken_back": "Access that was given was taken back",
     "user.created": "Account made",
     "user.password": "Password changed",
     "event.parked": "An event failed for good",

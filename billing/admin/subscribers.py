@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
@@ -12,12 +12,13 @@ from billing import audit, bounces, dunning, facts, refresh, running, voice
 from billing.access import person
 from billing.admin import bp, details, paging, search, timeline
 from billing.admin.because import because
+from billing.admin.comps import given
 from billing.admin.standings import standings
 from billing.clock import database_now
 from billing.errors import StripeError
 from billing.extensions import db
 from billing.models import StripeEvent, Subscription, User
-from billing.standing import Facts, Policy, Standing, standing
+from billing.standing import Standing
 from billing.subscriptions import STATUSES
 from billing.voice import Action, Voice
 from billing.words import day
@@ -59,12 +60,12 @@ def subscribers() -> ResponseReturnValue:
 
 def _rows(people: list[tuple[User, Subscription | None]]) -> list[dict[str, Any]]:
     session, moment = db.session(), database_now(db.session())
-    known = standings(session, [row for _, row in people if row], running.config(), moment)
-    nobody = standing(Facts(), Policy(), moment)
-    return [_row(user, row, _voice(known.get(user.id, nobody))) for user, row in people]
+    known = standings(session, [(user.id, row) for user, row in people], running.config(), moment)
+    return [_row(user, row, known[user.id]) for user, row in people]
 
 
-def _row(user: User, row: Subscription | None, said: Voice) -> dict[str, Any]:
+def _row(user: User, row: Subscription | None, found: Standing) -> dict[str, Any]:
+    said = _voice(found)
     today = next((at for at, mark in enumerate(said.line) if mark.current), len(said.line))
     coming = next((mark for mark in said.line[today + 1 :] if mark.when), None)
     return {
@@ -72,7 +73,7 @@ def _row(user: User, row: Subscription | None, said: Voice) -> dict[str, Any]:
         "tag": said.tag,
         "tone": said.tone,
         "glyph": said.glyph,
-        "plan": dunning.title(row.plan) if row and row.plan else None,
+        "plan": dunning.title(found.plan) if found.plan else None,
         "next_text": f"{coming.label}, {day(coming.when)}" if coming else None,
         "since": row.created if row else None,
         "href": url_for("admin.subscriber", user_id=user.id),
@@ -82,7 +83,7 @@ def _row(user: User, row: Subscription | None, said: Voice) -> dict[str, Any]:
 @bp.get("/subscribers/<int:user_id>")
 def subscriber(user_id: int) -> ResponseReturnValue:
     """One person: what they are told, why they have access or not, and everything that led there."""
-    session, user = db.session(), _user(user_id)
+    session, user = db.session(), details.person(user_id)
     found = facts.standing_of(session, user.id, running.config(), database_now(session))
     subscriptions = details.subscriptions(session, user)
     money = details.money(session, user, subscriptions)
@@ -94,6 +95,7 @@ def subscriber(user_id: int) -> ResponseReturnValue:
         why_sentence=because(user.email, found, subscriptions[0] if subscriptions else None),
         trace=found.why,
         facts=details.account(user),
+        given=given(session, user, found),
         subscription=details.subscription(subscriptions),
         timeline=timeline.timeline(session, user, money, mails),
         mails=mails,
@@ -114,7 +116,7 @@ def _refresh(user: User) -> Action | None:
 @bp.post("/subscribers/<int:user_id>/mail")
 def try_mail(user_id: int) -> ResponseReturnValue:
     """Write again to an address that refused mail, as the person may say on their billing page."""
-    session, user = db.session(), _user(user_id)
+    session, user = db.session(), details.person(user_id)
     if bounces.try_again(session, user.id, actor=f"admin:{person().id}"):
         session.commit()
         flash(f"Mail goes to {user.email} again, from the next one on.")
@@ -124,7 +126,7 @@ def try_mail(user_id: int) -> ResponseReturnValue:
 @bp.post("/subscribers/<int:user_id>/sync")
 def sync(user_id: int) -> ResponseReturnValue:
     """Look at every subscription that Stripe has for the person, and say what came of it."""
-    session, user = db.session(), _user(user_id)
+    session, user = db.session(), details.person(user_id)
     back = redirect(url_for("admin.subscriber", user_id=user.id), 303)
     if user.stripe_customer_id is None:
         flash(f"{user.email} is not a customer at Stripe yet, so there is nothing to ask.")
@@ -155,12 +157,6 @@ def _outcome(asked: int, waiting: int) -> str:
     if waiting:
         return f"Stripe named {asked} {noun}; {waiting} could not be read yet and will be tried again."
     return f"Stripe named {asked} {noun}. This page shows what it said."
-
-
-def _user(user_id: int) -> User:
-    if user_id > paging.LARGEST_ID:
-        abort(404)
-    return db.session.get(User, user_id) or abort(404)
 
 
 def _voice(found: Standing) -> Voice:

@@ -1,6 +1,7 @@
 """The tables, one module per subject. Amounts are integers in minor units; times are aware UTC."""
 
 from billing.models.audit import AuditEntry, Installation, Lease, RateHit
+from billing.models.comps import Comp
 from billing.models.inbox import StripeEvent
 from billing.models.mail import Notice
 from billing.models.money import Dispute, Invoice, Payment, PlanPrice
@@ -13,6 +14,7 @@ __all__ = [
     "AuditEntry",
     "AuthToken",
     "CheckoutSession",
+    "Comp",
     "Dispute",
     "Installation",
     "Invoice",

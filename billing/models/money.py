@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.extensions import Model
@@ -10,7 +10,10 @@ from billing.models.columns import Big, Id, Moment, Str
 
 
 class Invoice(Model):
-    """Stripe's invoice as last fetched. ``attempt_count`` counts automatic tries only."""
+    """Stripe's invoice as last fetched. ``attempt_count`` counts automatic tries only.
+
+    ``due_date``: by when an invoice that is sent is to be paid. ``processing``: a bank debit for it is under way.
+    """
 
     __tablename__ = "invoices"
     __table_args__ = (Index("ix_invoices_user_id_created", "user_id", "created"),)
@@ -36,7 +39,9 @@ class Invoice(Model):
     attempted: Mapped[bool]
     attempt_count: Mapped[int]
     next_payment_attempt: Mapped[Moment | None]
+    due_date: Mapped[Moment | None]
     needs_action: Mapped[bool] = mapped_column(default=False)
+    processing: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     decline_code: Mapped[Str | None]
     first_failed_at: Mapped[Moment | None]
     payment_intent: Mapped[Str | None] = mapped_column(index=True)

@@ -21,6 +21,8 @@ class Subscription(Model):
     ``fetch_no`` is the fence: the number of the lease under which the row was written. It only grows.
     ``cause_event_id`` names the applied event that the row stands on. ``plan`` is None for a price that
     is not in our catalogue. ``coming``: the change that a schedule or a payment will bring (``plan_change``).
+    ``known``: while status or price is none that we know, the last ones that we knew: ``status``, ``plan``, and
+    ``at``, when that ended. ``trial_end_behavior``: what becomes of a trial that ends without a card.
     ``clock_time`` is the test clock's time at the fetch, None in live mode.
     """
 
@@ -45,6 +47,7 @@ class Subscription(Model):
     current_period_start: Mapped[Moment | None]
     current_period_end: Mapped[Moment | None]
     trial_end: Mapped[Moment | None]
+    trial_end_behavior: Mapped[Str | None]
     cancel_at: Mapped[Moment | None]
     cancel_at_period_end: Mapped[bool] = mapped_column(default=False)
     canceled_at: Mapped[Moment | None]
@@ -54,6 +57,7 @@ class Subscription(Model):
     schedule: Mapped[Str | None]
     coming: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     collection_method: Mapped[Str]
+    known: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     card_brand: Mapped[Str | None]
     card_last4: Mapped[Str | None]
     latest_invoice: Mapped[Str | None]
