@@ -9,6 +9,7 @@ DunlinError
 │   └── StripeKeyRefused   the API key was refused (401, 403): nothing works until an operator acts
 ├── WriteUnknown           a write was sent and its outcome is not known yet
 ├── WriteConflict          one write name was used with two different sets of parameters
+├── PushUnderWay           another process is bringing the catalogue to Stripe
 ├── StaleLease             another worker took over; nothing was written
 ├── PassStopped            the process was told to end in the middle of a pass of the reconciler
 ├── BadEvent               a request to the webhook endpoint that is not a Stripe event for us
@@ -69,6 +70,10 @@ class WriteConflict(DunlinError):
 
 class StaleLease(DunlinError):
     """The lease ran out or was taken over before the write; the write changed nothing."""
+
+
+class PushUnderWay(DunlinError):
+    """Two pushes at once would each compare with what the other one is about to change."""
 
 
 class PassStopped(DunlinError):

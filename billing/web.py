@@ -174,7 +174,7 @@ def _error_page(problem: HTTPException) -> ResponseReturnValue:
 
 def _stale_form(problem: CSRFError) -> ResponseReturnValue:
     """The form's token is too old: show what was entered, never a password, and let it be sent again."""
-    hidden = {"plan", "interval", "once", "again", "username"}
+    hidden = {"plan", "interval", "currency", "once", "again", "username"}
     fields = [
         {
             "name": name,
