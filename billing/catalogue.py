@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing import catalogue_writes, leases
@@ -26,8 +27,9 @@ def push(
 ) -> list[str]:
     """Make what Stripe lacks and remember what it has. Returns a line for each change at Stripe; commits.
 
-    ``archive``: end the sale of what left the file. ``agreed``: the comparison that somebody said yes to; where by
-    now something else would be changed, nothing is. Raises PushUnderWay then, or where another process pushes.
+    ``archive``: end the sale of what left the file and nobody has. ``agreed``: the comparison that somebody said
+    yes to; where by now something else would be changed, nothing is. Raises PushUnderWay then, or where another
+    process pushes.
     """
     lease = leases.take(session, LEASE, wait=WAIT_SECONDS, seconds=LEASE_SECONDS)
     if lease is None:
@@ -49,9 +51,10 @@ def push(
 
 
 def _remember_those_there(session: Session, steps: list[Step]) -> None:
+    rows = {row.lookup_key: row for row in session.execute(select(PlanPrice)).scalars()}
     for step in steps:
-        if step.kind == "there":
-            _remember(session, step.price, step.found)
+        if step.kind == "there" and step.price is not None:
+            _remember(session, step.price, step.found, rows.get(step.subject))
     session.commit()
 
 
@@ -75,19 +78,18 @@ def _do(session: Session, step: Step, made: dict[str, str]) -> None:
     elif step.kind == "rename":
         catalogue_writes.rename_product(session, product, step.params)
     elif step.kind == "archive":
-        catalogue_writes.archive_price(session, step.found["id"])
+        # Ours first: whoever dies in between leaves a price that is sold to nobody, and the next push archives it.
         _retire(session, session.query(PlanPrice).filter_by(price_id=step.found["id"]).one_or_none())
+        session.commit()
+        catalogue_writes.archive_price(session, step.found["id"])
     elif step.price is not None:
         answer = catalogue_writes.make_price(session, step.price, product, step.found.get("id"))
-        _remember(session, step.price, answer)
+        _remember(session, step.price, answer, session.get(PlanPrice, step.price.lookup_key))
     session.commit()
 
 
-def _remember(session: Session, price: Price | None, found: Object) -> None:
-    """Which Stripe price stands for the line from now on; the one that did is kept as a past one."""
-    if price is None:
-        return
-    row = session.get(PlanPrice, price.lookup_key)
+def _remember(session: Session, price: Price, found: Object, row: PlanPrice | None) -> None:
+    """Which Stripe price stands for the line from now on; the one that did (``row``) is kept as a past one."""
     if row is not None and row.price_id != found["id"]:
         _retire(session, row)
         row = None

@@ -3,42 +3,23 @@ what an earlier push left open is finished first."""
 
 from __future__ import annotations
 
-import json
-import logging
-
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from billing import writes
-from billing.errors import StripeRefused
 from billing.installation import public_id
 from billing.models import StripeWrite
 from billing.payloads import Object
 from billing.plans import Price
 from billing.write_request import WriteRequest
 
-log = logging.getLogger(__name__)
 OPERATIONS = ("product.create", "product.update", "price.create", "price.update")
 
 
 def settle(session: Session) -> None:
-    """Finish what a push that broke off left open: done later, it would undo what is pushed now.
-
-    Raises as ``writes.perform`` does, but not for what Stripe refuses: then it is done with.
-    """
-    left = select(StripeWrite).where(
-        StripeWrite.operation.in_(OPERATIONS), StripeWrite.state.in_((*StripeWrite.OPEN, "unknown"))
-    )
-    requests = [
-        WriteRequest(row.operation, row.name, json.loads(row.params), row.target, row.user_id)
-        for row in session.execute(left.order_by(StripeWrite.id)).scalars()
-    ]
-    session.rollback()
-    for request in requests:
-        try:
-            writes.perform(session, request)
-        except StripeRefused as problem:
-            log.warning("write of an earlier push refused", extra={"reason": str(problem)})
+    """Finish what a push that broke off left open: done later, it would undo what is pushed now. Raises as
+    ``writes.settle`` does."""
+    writes.settle(session, OPERATIONS)
 
 
 def make_product(session: Session, item: str, title: str) -> str:

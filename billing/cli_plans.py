@@ -38,7 +38,7 @@ def setup(*, yes: bool) -> None:
 @plans.command("push", cls=Command)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @without_asking
-@click.option("--archive", is_flag=True, help="Also end the sale of prices that left the file.")
+@click.option("--archive", is_flag=True, help="Also archive what left the file and nobody has.")
 def plans_push(*, dry_run: bool, yes: bool, archive: bool) -> None:
     """Bring plans.toml to Stripe: say what differs, ask, and do it. A price is replaced, never changed."""
     same_database()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from billing import stripe_client
 from billing.errors import StripeRefused
-from billing.models import PastPrice, PlanPrice, StripeWrite, Subscription
+from billing.models import CheckoutSession, PastPrice, PlanPrice, StripeWrite, Subscription
+from billing.models.subscriptions import FINAL
 from billing.money import format_money
 from billing.payloads import Object, ref
 from billing.plans import Catalogue, Price
@@ -52,8 +54,8 @@ def compare(
 ) -> list[Step]:
     """What a push would do, in the order in which it does it.
 
-    ``archive``: what left the file is to be sold no longer. ``past``: also look for what is at Stripe under our
-    products and not in the file, which takes a question for each product.
+    ``archive``: what left the file and nobody has is to be sold no longer. ``past``: also look for what is at Stripe
+    under our products and not in the file, which takes a question for each product.
     """
     wanted = catalogue.prices()
     there = {one["lookup_key"]: one for one in stripe_client.find_prices([p.lookup_key for _, p in wanted])}
@@ -113,27 +115,35 @@ def _price(price: Price, product: str | None, found: Object | None) -> Step:
 def _past(session: Session, ids: dict[str, str], steps: list[Step], *, archive: bool) -> list[Step]:
     """What can still be sold under our products, and no line of the file asks for."""
     kept = {step.found.get("id") for step in steps if step.kind == "there" or not archive}
-    items = {id_: item for item, id_ in ids.items()}
-    coming = select(Subscription.coming["price"].astext).where(Subscription.coming.is_not(None))
-    scheduled = set(session.execute(coming).scalars())
+    items, needed = {id_: item for item, id_ in ids.items()}, _needed(session)
     session.rollback()  # no transaction is open while Stripe is asked
     return [
-        _left(one, item, archive=archive, scheduled=one["id"] in scheduled)
+        _left(one, item, needed[one["id"]], archive=archive)
         for product, item in items.items()
         for one in stripe_client.each_price(product)
         if one["id"] not in kept
     ]
 
 
-def _left(found: Object, item: str, *, archive: bool, scheduled: bool) -> Step:
+def _left(found: Object, item: str, needed: int, *, archive: bool) -> Step:
     subject, is_ = found["lookup_key"] or found["id"], _words_of(found)
     if not archive:
         return Step("left", subject, item, is_, "not in the file; left as it is (--archive ends its sale)")
-    if scheduled:
-        return Step(
-            "left", subject, item, is_, "not in the file; left, since somebody is about to change to it"
-        )
-    return Step("archive", subject, item, is_, "archived; who has it keeps it", found=found)
+    if needed:
+        who = "somebody has it" if needed == 1 else f"{needed} people have it"
+        return Step("left", subject, item, is_, f"not in the file; left, since {who}")
+    return Step("archive", subject, item, is_, "archived", found=found)
+
+
+def _needed(session: Session) -> Counter[str]:
+    """How many have a price, are paying it now or will change to it. Stripe takes no archived price where a
+    subscription is put on a schedule, so whoever has one could no longer change at the end of a period."""
+    has = select(Subscription.price_id).where(Subscription.status.not_in(FINAL))
+    changes = select(Subscription.coming["price"].astext).where(Subscription.coming.is_not(None))
+    pays = select(CheckoutSession.price_id).where(
+        CheckoutSession.status.in_((CheckoutSession.CREATING, "open"))
+    )
+    return Counter(price for query in (has, changes, pays) for price in session.execute(query).scalars())
 
 
 def _known_products(session: Session) -> dict[str, str]:

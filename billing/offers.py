@@ -93,11 +93,14 @@ def _notes(plan: Plan, price: Price) -> list[str]:
     free = 0 if rest else MONTHS - paid
     if free < 1:
         return [_("works out at {amount} a month", amount=each)]
-    one, many = (
-        "works out at {amount} a month; {count} month free",
-        "works out at {amount} a month; {count} months free",
-    )
-    return [_n(one, many, free, amount=each)]
+    return [
+        _n(
+            "works out at {amount} a month; {count} month free",
+            "works out at {amount} a month; {count} months free",
+            free,
+            amount=each,
+        )
+    ]
 
 
 def _trial(plan: Plan) -> list[str]:

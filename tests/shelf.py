@@ -6,7 +6,7 @@ from flask import Flask
 
 from billing.extensions import db
 from billing.models import PlanPrice
-from billing.plans import Catalogue
+from billing.plans import Catalogue, Plan, Price
 
 
 def put_on_sale(app: Flask, catalogue: Catalogue | None = None) -> Catalogue:
@@ -20,3 +20,16 @@ def put_on_sale(app: Flask, catalogue: Catalogue | None = None) -> Catalogue:
         db.session.add(row)
     db.session.commit()
     return found
+
+
+def first_file(item: str) -> Catalogue:
+    """One plan."""
+    return Catalogue((Plan(item, "Pro", "", (), (), 0, (Price(item, 2900, "eur", "month"),)),), ())
+
+
+def second_file(item: str) -> Catalogue:
+    """The same plan by another name and at another price, and another plan."""
+    other = f"{item}-more"
+    month, more = Price(item, 3900, "eur", "month"), Price(other, 900, "eur", "month")
+    plans = (Plan(item, "Pro plus", "", (), (), 0, (month,)), Plan(other, "More", "", (), (), 0, (more,)))
+    return Catalogue(plans, ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import re
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -237,7 +237,7 @@ def test_what_left_the_file_is_archived_only_where_that_is_asked_for_and_comes_b
     monthly = replace(plan, prices=plan.prices[:1])
     assert push(monthly) == []
     assert all(one["active"] for one in at_stripe(app, product))
-    line = f"{plan.name}_year_eur: €290.00 a year: archived; who has it keeps it"
+    line = f"{plan.name}_year_eur: €290.00 a year: archived"
     assert compared(monthly, archive=True)[1:] == [line.replace("archived", "would be archived")]
     assert push(monthly, archive=True) == [line]
     assert [one["active"] for one in at_stripe(app, product)] == [True, False]
@@ -249,15 +249,26 @@ def test_what_left_the_file_is_archived_only_where_that_is_asked_for_and_comes_b
     assert known(plan.prices[1]).price_id not in (yearly, known(plan.prices[0]).price_id)
 
 
-def test_a_price_that_somebody_is_about_to_change_to_is_not_archived(
-    app: Flask, wire: Wire, plan: Plan, alice: User
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"price_id": "yearly"}, "left, since somebody has it"),
+        ({"coming": {"kind": "scheduled", "price": "yearly"}}, "left, since somebody has it"),
+        ({"price_id": "yearly", "status": "canceled"}, "would be archived"),
+    ],
+)
+def test_a_price_that_somebody_has_or_is_about_to_have_is_not_archived(
+    app: Flask, wire: Wire, plan: Plan, alice: User, row: dict[str, Any], said: str
 ) -> None:
     push(plan)
     yearly = known(plan.prices[1])
-    coming = {"kind": "scheduled", "price": yearly.price_id}
-    subscription(db.session(), alice, coming=coming)
-    assert push(replace(plan, prices=plan.prices[:1]), archive=True) == []
-    assert all(one["active"] for one in at_stripe(app, yearly.product_id))
+    named = json.loads(json.dumps(row).replace("yearly", yearly.price_id))
+    subscription(db.session(), alice, **named)
+    monthly = replace(plan, prices=plan.prices[:1])
+    assert compared(monthly, archive=True)[-1].endswith(said)
+    push(monthly, archive=True)
+    actives = {one["id"]: one["active"] for one in at_stripe(app, yearly.product_id)}
+    assert actives[yearly.price_id] is ("archived" not in said)
 
 
 def test_a_replaced_price_is_archived_by_the_push_that_replaces_it_where_that_is_asked_for(
@@ -266,7 +277,7 @@ def test_a_replaced_price_is_archived_by_the_push_that_replaces_it_where_that_is
     push(plan)
     old = known(plan.prices[0])
     said = push(costing(plan, 3900), archive=True)
-    assert [re.split("[ ;]", line.split(": ")[2])[0] for line in said] == ["replaced", "archived"]
+    assert [line.split(": ")[2].split()[0] for line in said] == ["replaced", "archived"]
     actives = {one["unit_amount"]: one["active"] for one in at_stripe(app, old.product_id)}
     assert actives == {2900: False, 29000: True, 3900: True}
     assert known(plan.prices[0]).amount == 3900
@@ -334,3 +345,17 @@ def test_a_push_is_told_that_another_one_is_under_way_where_that_takes_long(
     with pytest.raises(PushUnderWay, match="run it again"):
         push(plan)
     assert wire.writes == []
+
+
+def test_a_push_that_breaks_off_before_it_archived_a_price_sells_it_to_nobody_and_the_next_one_archives_it(
+    app: Flask, wire: Wire, plan: Plan
+) -> None:
+    push(plan)
+    yearly, monthly = known(plan.prices[1]).price_id, replace(plan, prices=plan.prices[:1])
+    wire.answer = lambda sent: cut(sent) if sent.path.endswith(yearly) else wire.pass_on(sent)
+    with pytest.raises(StripeUnavailable):
+        push(monthly, archive=True)
+    assert prices.sold(db.session(), plan.prices[1]) is None
+    wire.answer = wire.pass_on
+    push(monthly, archive=True)
+    assert not app.extensions["sandbox"].stripe.prices.retrieve(yearly)["active"]
