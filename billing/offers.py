@@ -75,10 +75,11 @@ def _own(mine: Subscription, price: Price) -> dict[str, Any]:
     own |= {"amount": mine.amount * mine.quantity, "by_seat": False, "notes": []}
     if mine.quantity != 1:
         own["notes"].append(_n("{count} seat at {each}", "{count} seats at {each}", mine.quantity, each=each))
-    if mine.amount != price.amount:
+    if mine.amount < price.amount:
         own["notes"].append(_("You keep your price. It costs others {amount} now.", amount=new))
-    if price.amount < mine.amount:
+    elif mine.amount > price.amount:
         href = f"/billing/change/{price.item}?interval={price.interval}"
+        own["notes"].append(_("The price is {amount} now.", amount=new))
         own |= {"action": "change", "href": href, "label": _("Change to the new price")}
     return own
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -148,7 +148,8 @@ def _money(amount: int, currency: str) -> str:
 def _time(moment: datetime | None, text: str | None) -> Markup:
     if moment is None:
         return Markup("")
-    return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%H:%M:%SZ}", escape(text or ""))
+    at = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return Markup('<time datetime="{}">{}</time>').format(at, escape(text or ""))
 
 
 def _day(moment: datetime | None) -> Markup:
