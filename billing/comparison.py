@@ -162,15 +162,19 @@ def _known_products(session: Session) -> dict[str, str]:
 
 def _words_of(found: Object) -> str:
     recurring = found.get("recurring") or {}
-    interval, count = recurring.get("interval"), recurring.get("interval_count", 1)
-    each = interval if count == 1 else f"{count} {interval}s"
-    return _words(found["unit_amount"], found["currency"], each)
-
-
-def _words(amount: int | None, currency: str, interval: str | None) -> str:
-    sum_ = (
-        f"an amount of its own in {currency.upper()}"
-        if amount is None
-        else format_money(amount, currency, "en")
+    return _words(
+        found["unit_amount"],
+        found["currency"],
+        recurring.get("interval"),
+        recurring.get("interval_count", 1),
     )
-    return f"{sum_} a {interval}" if interval else sum_
+
+
+def _words(amount: int | None, currency: str, interval: str | None, every: int = 1) -> str:
+    """“€29.00 a month”, “€15.00”; an amount of None is one that Stripe reckons in another way."""
+    sum_ = f"another kind of price in {currency.upper()}"
+    if amount is not None:
+        sum_ = format_money(amount, currency, "en")
+    if interval is None:
+        return sum_
+    return f"{sum_} a {interval}" if every == 1 else f"{sum_} every {every} {interval}s"

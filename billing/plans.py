@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from billing.language import _
+
 
 @dataclass(frozen=True)
 class Price:
@@ -78,7 +80,7 @@ class Catalogue:
     def title(self, name: str | None) -> str:
         """The name that people see; an item that is no longer sold keeps its own."""
         item = (self.plan(name) or self.product(name)) if name else None
-        return item.title if item else (name or "your plan")
+        return item.title if item else (name or _("your plan"))
 
     def prices(self) -> list[tuple[str, Price]]:
         """Every price with the title of its item, in the order of the file."""

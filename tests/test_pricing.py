@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from billing import language, offers, prices
 from billing.models import PlanPrice, User
 from billing.plans import Catalogue, Plan, Price, Seats
-from tests.admin_rows import invoice, subscription
+from tests.admin_rows import invoice, queries, subscription
 from tests.shelf import put_on_sale
 
 NBSP = "\u00a0"
@@ -260,6 +260,17 @@ def test_whoever_pays_an_old_price_sees_it_as_theirs_and_may_take_a_lower_new_on
     assert own.startswith("Pro €78.00 a month 2 seats at €39.00 The price is €29.00 now.")
     assert own.endswith("Your plan Change to the new price")
     assert 'href="/billing/change/pro?interval=month"' in browser.get("/plans").text
+
+
+def test_the_page_asks_the_database_eight_times_at_most(
+    browser: FlaskClient, shop: Catalogue, db_session: Session, alice: User
+) -> None:
+    """D5."""
+    browser.get("/plans")
+    for row in (None, subscription(db_session, alice, status="canceled")):
+        with queries() as seen:
+            assert browser.get("/plans?interval=year").status_code == 200
+        assert len(seen) <= 8, (row, seen)
 
 
 @pytest.mark.parametrize(("terms", "said"), TRIALS)
