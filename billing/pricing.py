@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from sqlalchemy.exc import OperationalError
 
 from billing import checkout, currencies, facts, offers, prices, running
 from billing.access import person, public
 from billing.extensions import db
 from billing.money import currency_name
 from billing.offers import INTERVALS, Reader
+from billing.plans import Catalogue
 
 bp = Blueprint("pricing", __name__)
 
@@ -32,8 +34,7 @@ def plans() -> ResponseReturnValue:
 
 def _plans(*, landing: bool) -> ResponseReturnValue:
     """Plans with the amount that is charged. Interval and currency are in the address, so it may be shared."""
-    session, reader = db.session(), _reader()
-    catalogue = prices.on_sale(session, running.catalogue())
+    reader, catalogue = _reader(), _on_sale()
     asked, languages = request.args.get("currency"), request.accept_languages.values()
     currency = currencies.chosen(catalogue, reader.lock, asked, languages) or ""
     sold = {one: [plan for plan in catalogue.plans if plan.price(one, currency)] for one in INTERVALS}
@@ -54,6 +55,15 @@ def _plans(*, landing: bool) -> ResponseReturnValue:
         signed_in=current_user.is_authenticated,
         landing=landing,
     )  # fmt: skip
+
+
+def _on_sale() -> Catalogue:
+    """What Stripe charges; what the file says where the database is away, since then nothing can be bought."""
+    try:
+        return prices.on_sale(db.session(), running.catalogue())
+    except OperationalError as problem:
+        current_app.logger.warning("plans shown as the file says", extra={"reason": type(problem).__name__})
+        return running.catalogue()
 
 
 def _choice(interval: str, currency: str, *, now: bool) -> dict[str, Any]:
