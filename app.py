@@ -18,13 +18,14 @@ from billing import (
     auth,
     boot,
     cli,
+    cli_plans,
     cli_sync,
     health,
     ledger,
     locales,
     logs,
     orders,
-    plans,
+    plan_file,
     portal,
     pricing,
     queues,
@@ -48,7 +49,7 @@ def create_app(config: Config | None = None) -> Flask:
     start with, the program ends with one sentence; so do ``flask`` commands."""
     try:
         config = config or _read_config()
-        catalogue = plans.load(HERE / "plans.toml")
+        catalogue = plan_file.load(HERE / "plans.toml")
     except ConfigError as problem:
         sys.exit(f"Dunlin does not start: {problem}")
     logs.configure()
@@ -81,6 +82,7 @@ def create_app(config: Config | None = None) -> Flask:
     ):
         app.register_blueprint(module.bp)
     cli.init_app(app)
+    cli_plans.init_app(app)
     cli_sync.init_app(app)
     if config.proxy_hops:
         hops = config.proxy_hops

@@ -1,104 +1,110 @@
-"""Bringing ``plans.toml`` to Stripe. A price is never edited: a new amount makes a successor under the same key."""
+"""Bringing ``plans.toml`` to Stripe. A price is never edited: a new amount makes a successor under the same lookup
+key, and whoever has the old price keeps it. ``comparison`` says what is to be done."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import stripe_client, writes
-from billing.installation import public_id
-from billing.models import PlanPrice, StripeWrite
-from billing.money import format_money
+from billing import catalogue_writes, leases
+from billing.comparison import Step, compare
+from billing.errors import PushUnderWay
+from billing.leases import Lease
+from billing.models import PastPrice, PlanPrice
+from billing.payloads import Object, ref
 from billing.plans import Catalogue, Price
-from billing.write_request import WriteRequest
+
+LEASE = "catalogue"
+# Longer than one write takes at most (``writes``); it is renewed before each. A killed push keeps it for as long.
+LEASE_SECONDS = 60
+WAIT_SECONDS = 15
 
 
-def push(session: Session, catalogue: Catalogue, *, dry_run: bool = False) -> list[str]:
-    """Make what Stripe lacks and remember what it has. Returns a line for each price; commits."""
-    wanted = catalogue.prices()
-    there = {
-        found["lookup_key"]: found for found in stripe_client.find_prices([p.lookup_key for _, p in wanted])
-    }
-    products = _known_products(session)
-    products |= {p.item: str(there[p.lookup_key]["product"]) for _, p in wanted if p.lookup_key in there}
-    lines = []
-    for title, price in wanted:
-        amount = format_money(price.amount, price.currency)
-        label = f"{price.lookup_key}: {amount}{f' a {price.interval}' if price.interval else ''}"
-        found = there.get(price.lookup_key)
-        if found is not None and _same(found, price):
-            lines.append(f"{label}: there")
-        elif dry_run:
-            lines.append(f"{label}: would be made")
+def push(
+    session: Session, catalogue: Catalogue, *, archive: bool = False, agreed: list[Step] | None = None
+) -> list[str]:
+    """Make what Stripe lacks and remember what it has. Returns a line for each change at Stripe; commits.
+
+    ``archive``: end the sale of what left the file and nobody has. ``agreed``: the comparison that somebody said
+    yes to; where by now something else would be changed, nothing is. Raises PushUnderWay then, or where another
+    process pushes.
+    """
+    lease = leases.take(session, LEASE, wait=WAIT_SECONDS, seconds=LEASE_SECONDS)
+    if lease is None:
+        raise PushUnderWay(
+            "Another push is under way, or one was killed within the last minute; run it again then."
+        )
+    try:
+        catalogue_writes.settle(session)
+        steps = compare(session, catalogue, archive=archive, past=False)
+        if agreed is not None and any(step.writes and step not in agreed for step in steps):
+            raise PushUnderWay(
+                "Stripe’s prices changed since they were compared. Nothing was done; run it again."
+            )
+        _remember_those_there(session, steps)
+        return [step.says(done=True) for step in _changed(session, lease, steps)]
+    finally:
+        session.rollback()
+        leases.free(session, lease)
+
+
+def _remember_those_there(session: Session, steps: list[Step]) -> None:
+    rows = {row.lookup_key: row for row in session.execute(select(PlanPrice)).scalars()}
+    for step in steps:
+        if step.kind == "there" and step.price is not None:
+            _remember(session, step.price, step.found, rows.get(step.subject))
+    session.commit()
+
+
+def _changed(session: Session, lease: Lease, steps: list[Step]) -> Iterator[Step]:
+    """Each step that changes something at Stripe, once it is done."""
+    made: dict[str, str] = {}
+    for step in steps:
+        if not step.writes:
             continue
-        else:
-            if price.item not in products:
-                products[price.item] = _make_product(session, title, price)
-            found = _make_price(session, price, products[price.item], replaces=found)
-            lines.append(f"{label}: made")
-        if not dry_run:
-            _remember(session, price, found)
-    return lines
+        if not leases.renew(session, lease, seconds=LEASE_SECONDS):
+            raise PushUnderWay("This push took too long, and another one may have begun; run it again.")
+        _do(session, step, made)
+        yield step
 
 
-def _known_products(session: Session) -> dict[str, str]:
-    """The product of each item from earlier pushes, also of one that ended half-way: its key may be too old."""
-    made = select(StripeWrite.name, StripeWrite.stripe_object_id).where(
-        StripeWrite.operation == "product.create", StripeWrite.state == "done"
-    )
-    found = {name.split(":")[1]: str(product) for name, product in session.execute(made)}
-    found |= {row.item: row.product_id for row in session.execute(select(PlanPrice)).scalars()}
-    session.rollback()
-    return found
+def _do(session: Session, step: Step, made: dict[str, str]) -> None:
+    """One step at Stripe, and what we keep of it. ``made``: the products that this push has made so far, by item."""
+    product = made.get(step.item) or step.product or ""
+    if step.kind == "product":
+        made[step.item] = catalogue_writes.make_product(session, step.item, step.params["name"])
+    elif step.kind == "rename":
+        catalogue_writes.rename_product(session, product, step.params)
+    elif step.kind == "archive":
+        # Ours first: whoever dies in between leaves a price that is sold to nobody, and the next push archives it.
+        _retire(session, session.query(PlanPrice).filter_by(price_id=step.found["id"]).one_or_none())
+        session.commit()
+        catalogue_writes.archive_price(session, step.found["id"])
+    elif step.price is not None:
+        answer = catalogue_writes.make_price(session, step.price, product, step.found.get("id"))
+        _remember(session, step.price, answer, session.get(PlanPrice, step.price.lookup_key))
+    session.commit()
 
 
-def _fresh(session: Session, name: str) -> str:
-    """The name of a write that Stripe has not refused: an operator pushes again once the cause is mended."""
-    refused = select(func.count()).where(
-        or_(StripeWrite.name == name, StripeWrite.name.startswith(f"{name}:again:", autoescape=True)),
-        StripeWrite.state.in_(("failed", "declined")),
-    )
-    times = session.execute(refused).scalar_one()
-    return f"{name}:again:{times}" if times else name
-
-
-def _same(found: dict[str, Any], price: Price) -> bool:
-    """Whether it can be sold as it is. An archived price keeps its lookup key, so it is replaced as well."""
-    interval = (found.get("recurring") or {}).get("interval")
-    is_ = (found["active"], found["unit_amount"], found["currency"], interval)
-    return is_ == (True, price.amount, price.currency, price.interval)
-
-
-def _make_product(session: Session, title: str, price: Price) -> str:
-    params = {"name": title, "metadata": {"plan": price.item, "installation": public_id(session)}}
-    name = _fresh(session, f"product:{price.item}")
-    answer = writes.perform(session, WriteRequest("product.create", name, params))
-    return str(answer["id"])
-
-
-def _make_price(
-    session: Session, price: Price, product: str, *, replaces: dict[str, Any] | None
-) -> dict[str, Any]:
-    params: dict[str, Any] = {
-        "product": product,
-        "unit_amount": price.amount,
-        "currency": price.currency,
-        "lookup_key": price.lookup_key,
-        "metadata": {"plan": price.item},
-        "transfer_lookup_key": replaces is not None,
-    }
-    if price.interval:
-        params["recurring"] = {"interval": price.interval}
-    after = f":after:{replaces['id']}" if replaces else ""
-    name = _fresh(session, f"price:{price.lookup_key}:{price.amount}{after}")
-    return writes.perform(session, WriteRequest("price.create", name, params))
-
-
-def _remember(session: Session, price: Price, found: dict[str, Any]) -> None:
-    row = session.get(PlanPrice, price.lookup_key) or PlanPrice(lookup_key=price.lookup_key)
-    row.price_id, row.product_id, row.item = found["id"], str(found["product"]), price.item
+def _remember(session: Session, price: Price, found: Object, row: PlanPrice | None) -> None:
+    """Which Stripe price stands for the line from now on; the one that did (``row``) is kept as a past one."""
+    if row is not None and row.price_id != found["id"]:
+        _retire(session, row)
+        row = None
+    if row is None:
+        row = PlanPrice(lookup_key=price.lookup_key, price_id=found["id"])
+    row.product_id, row.item = str(ref(found["product"])), price.item
     row.amount, row.currency, row.interval = price.amount, price.currency, price.interval
     session.add(row)
-    session.commit()
+
+
+def _retire(session: Session, row: PlanPrice | None) -> None:
+    """Nobody is sold this price any more. Whoever has it is still on its plan."""
+    if row is None:
+        return
+    names = ("price_id", "lookup_key", "product_id", "item", "amount", "currency", "interval")
+    session.merge(PastPrice(**{name: getattr(row, name) for name in names}))
+    session.delete(row)
+    session.flush()

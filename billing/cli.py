@@ -1,6 +1,6 @@
-"""What an operator types: ``flask work``, ``clock``, ``setup``, ``plans push``, ``users create``, ``why``.
+"""What an operator types: ``flask work``, ``clock``, ``users create``, ``why``.
 
-What looks at Stripe again is in ``cli_sync``.
+What looks at Stripe again is in ``cli_sync``; what brings the catalogue to Stripe is in ``cli_plans``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,11 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from billing import (
     accounts,
     boot,
-    catalogue,
     facts,
     forms,
-    installation,
     passwords,
     queues,
     running,
-    stripe_client,
     timetable,
     voice,
 )
@@ -38,15 +35,13 @@ from billing.models import User
 
 STOP_SECONDS = 20
 
-plans = AppGroup("plans", help="The catalogue of plans.toml at Stripe.")
 users = AppGroup("users", help="People's accounts.")
 
 
 def init_app(app: Flask) -> None:
     """Add every command to ``flask``."""
-    for command in (work, clock, setup, why):
+    for command in (work, clock, why):
         app.cli.add_command(command)
-    app.cli.add_command(plans)
     app.cli.add_command(users)
 
 
@@ -99,31 +94,6 @@ def _stop_soon(stop: threading.Event) -> None:
     last_resort = threading.Timer(STOP_SECONDS, os._exit, (0,))
     last_resort.daemon = True
     last_resort.start()
-
-
-@click.command(cls=Command)
-def setup() -> None:
-    """Record whose database this is, and bring the catalogue to Stripe. May be run again and again."""
-    account = str(stripe_client.get_account()["id"])
-    found = installation.record(db.session(), running.config(), account)
-    db.session.commit()
-    click.echo(
-        f"Installation {found.public_id}, Stripe account {account}, {'live' if found.livemode else 'test'} mode."
-    )
-    _push()
-
-
-@plans.command("push", cls=Command)
-@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
-def plans_push(dry_run: bool) -> None:
-    """Bring plans.toml to Stripe: a product and a price for each line, found again by lookup key."""
-    same_database()
-    _push(dry_run=dry_run)
-
-
-def _push(*, dry_run: bool = False) -> None:
-    for line in catalogue.push(db.session(), running.catalogue(), dry_run=dry_run):
-        click.echo(line)
 
 
 @users.command("create", cls=Command)

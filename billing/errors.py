@@ -9,6 +9,7 @@ DunlinError
 │   └── StripeKeyRefused   the API key was refused (401, 403): nothing works until an operator acts
 ├── WriteUnknown           a write was sent and its outcome is not known yet
 ├── WriteConflict          one write name was used with two different sets of parameters
+├── PushUnderWay           another process is bringing the catalogue to Stripe
 ├── StaleLease             another worker took over; nothing was written
 ├── CompChanged            another admin gave or took back access meanwhile; nothing was changed
 ├── PassStopped            the process was told to end in the middle of a pass of the reconciler
@@ -74,6 +75,10 @@ class StaleLease(DunlinError):
 
 class CompChanged(DunlinError):
     """What an admin agreed to give or to take back is not what is so any more; nothing was changed."""
+
+
+class PushUnderWay(DunlinError):
+    """Two pushes at once would each compare with what the other one is about to change."""
 
 
 class PassStopped(DunlinError):

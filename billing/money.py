@@ -1,7 +1,8 @@
 """Money as Stripe counts it: an integer in the currency's minor unit, and an ISO code in lower case.
 
 The tables are Stripe's (docs.stripe.com/currencies): some currencies have no minor unit, some have
-three decimals whose last must be 0, and ISK and UGX are written with two decimals that must be 00.
+three decimals whose last must be 0, and ISK and UGX are written with two decimals that must be 00. HUF
+and TWD are whole in payouts only: what people are charged has two decimals.
 """
 
 from __future__ import annotations
@@ -12,13 +13,22 @@ from decimal import Decimal
 from typing import Any
 
 from babel import Locale
+from babel.numbers import get_currency_name, is_currency
 
 from billing import language
 
 ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
 THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
 WHOLE_ONLY = frozenset({"isk", "ugx"})
-LARGEST = 99_999_999
+LARGEST = 99_999_999  # eight digits, and twelve of IDR
+LARGEST_IDR = 999_999_999_999
+# The least that Stripe charges. It counts in the currency that is paid out, so these are right where that is the
+# same one; other currencies have none of their own. An invoice of less is not charged but carried to the next one.
+LEAST = {
+    "usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250,
+    "eur": 50, "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200,
+    "nok": 300, "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000,
+}  # fmt: skip
 # A code stands apart from the digits ("KWD 2.500"); a sign does not ("€29.00").
 LETTER_BEFORE_DIGIT = re.compile(r"(?<=[A-Z])(?=[\d-])")
 
@@ -46,14 +56,37 @@ def format_money(amount: int, currency: str, locale: str | None = None) -> str:
     return LETTER_BEFORE_DIGIT.sub("\u00a0", text)
 
 
+def step(currency: str) -> int:
+    """What every amount of the currency is a multiple of."""
+    return 100 if currency in WHOLE_ONLY else 10 if currency in THREE_DECIMAL else 1
+
+
+def share(amount: int, parts: int, currency: str) -> int:
+    """One of ``parts`` equal parts, rounded to what the currency has: a year's price by the month."""
+    unit = step(currency)
+    return (2 * amount + parts * unit) // (2 * parts * unit) * unit
+
+
+def currency_name(currency: str, locale: str | None = None) -> str:
+    """Its name in the plural, as the spoken locale writes it inside a sentence: “euros”, “Japanese yen”."""
+    return str(get_currency_name(currency.upper(), count=2, locale=locale or language.locale()))
+
+
 def check_amount(amount: Any, currency: str) -> str | None:
     """Why Stripe would refuse this amount, as one sentence, or None where it would not."""
     if len(currency) != 3 or not currency.isalpha():
         return "a price needs a currency of three letters."
-    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= LARGEST:
-        return f"a price needs an amount from 1 to {LARGEST} in minor units."
+    code, largest = currency.upper(), LARGEST_IDR if currency == "idr" else LARGEST
+    if not is_currency(code):
+        return f"{code} is no currency of ISO 4217."
+    if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= largest:
+        return f"a price needs an amount from 1 to {largest} in minor units."
     if currency in WHOLE_ONLY and amount % 100:
-        return f"{currency.upper()} amounts must be multiples of 100."
+        return f"{code} amounts must be multiples of 100."
     if currency in THREE_DECIMAL and amount % 10:
-        return f"{currency.upper()} amounts must end in 0."
+        return f"{code} amounts must end in 0."
+    least = LEAST.get(currency, 1)
+    if amount < least:
+        shown = [format_money(sum_, currency, "en") for sum_ in (least, amount)]
+        return f"Stripe charges no less than {shown[0]}, and this price is {shown[1]}."
     return None

@@ -6,12 +6,13 @@ import re
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import checkout, people, refresh, running, voice, writes
+from billing import checkout, currencies, people, prices, refresh, running, voice, writes
 from billing.access import my_standing, person
 from billing.clock import now
 from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
@@ -34,7 +35,11 @@ def check(name: str) -> ResponseReturnValue:
     if checkout.has_live(db.session(), person().id):
         return _has_one_already()
     interval = request.args.get("interval") or _left_interval() or "month"
-    price = plan.price(interval) or plan.prices[0]
+    languages = request.accept_languages.values()
+    lock = currencies.locked(db.session(), person().id)
+    currency = currencies.chosen(running.catalogue(), lock, request.args.get("currency"), languages)
+    price = plan.price(interval, currency) or plan.price(interval) or plan.prices[0]
+    price = prices.at_stripe(db.session(), price)
     trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
     return render_template(
         "subscribe/check.html",
@@ -84,7 +89,8 @@ def shop() -> ResponseReturnValue:
 def start_subscription() -> ResponseReturnValue:
     """To Stripe's page for a plan. Only the names come from the form; the price is the catalogue's."""
     plan = running.catalogue().plan(request.form.get("plan", "")) or abort(404)
-    price = plan.price(request.form.get("interval", "")) or abort(404)
+    currency = currencies.locked(db.session(), person().id) or request.form.get("currency") or None
+    price = plan.price(request.form.get("interval", ""), currency) or abort(404)
     trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
     return _go_to_stripe("subscription", plan, price, trial)
 
@@ -97,13 +103,13 @@ def start_payment(name: str) -> ResponseReturnValue:
 
 
 def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial: int) -> ResponseReturnValue:
-    known = db.session.get(PlanPrice, price.lookup_key)
+    known = prices.sold(db.session(), price)
     if known is None:
         return _guard(
             "This price is not on sale yet.", "Choose another one, or come back later.", voice.CHOOSE
         )
     order = checkout.Order(mode, item.name, item.title, known.price_id, trial, once(request.form))
-    back = f"/buy/{item.name}" if mode == "payment" else f"/subscribe/{item.name}?interval={price.interval}"
+    back = f"/buy/{item.name}" if mode == "payment" else _check_page(price)
     try:
         return _open(person(), order, back)
     except (WriteConflict, WriteUnknown) as problem:
@@ -113,6 +119,10 @@ def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial
         return _guard("This can’t be bought right now.", "Nothing was charged.", voice.CHOOSE)
     except StripeError:
         return render_template("errors/stripe_unreachable.html", again=back), 503
+
+
+def _check_page(price: Price) -> str:
+    return f"/subscribe/{price.item}?{urlencode({'interval': price.interval, 'currency': price.currency})}"
 
 
 def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue:

@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import stripe_client
+from billing import prices, stripe_client
 from billing.clock import from_stripe, now
 from billing.models import PlanPrice, Subscription
 from billing.payloads import Object, first_item, ref
@@ -207,7 +206,7 @@ def _scheduled(found: Object) -> Object | None:
 
 def _coming(session: Session, kind: str, item: Object, at: int | None) -> dict[str, Any]:
     price_id = ref(item.get("price"))
-    known = session.execute(select(PlanPrice).where(PlanPrice.price_id == price_id)).scalar()
+    known = prices.known(session, price_id)
     quantity = item.get("quantity") or 1
     return {
         "kind": kind,

@@ -1,17 +1,10 @@
-"""The catalogue: plans and one-off products from ``plans.toml``. Prices come from here, never from a form."""
+"""The catalogue: what is sold, at which prices and on which terms. ``plan_file`` reads it from ``plans.toml``."""
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from billing.errors import ConfigError
-from billing.money import check_amount
-
-INTERVALS = ("month", "year")
-LONGEST_TRIAL = 730  # days; Stripe takes two years at most
+from billing.language import _
 
 
 @dataclass(frozen=True)
@@ -30,8 +23,21 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Seats:
+    """How many of a plan one subscription may have (Stripe's ``quantity``), both ends included."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A thing people subscribe to. ``gives`` are the features that access opens."""
+    """A thing people subscribe to. ``gives`` are the features that access opens.
+
+    The terms of a trial are in Stripe's words. ``payment_method_collection``: ``always`` asks for a card when the
+    trial begins, ``if_required`` does not. ``missing_payment_method``: what Stripe does when a trial ends and there
+    is no card: ``cancel``, ``pause`` or ``create_invoice``. ``seats`` None: always one.
+    """
 
     name: str
     title: str
@@ -40,9 +46,14 @@ class Plan:
     gives: tuple[str, ...]
     trial_days: int
     prices: tuple[Price, ...]
+    payment_method_collection: str = "always"
+    missing_payment_method: str = "cancel"
+    seats: Seats | None = None
 
-    def price(self, interval: str) -> Price | None:
-        return next((price for price in self.prices if price.interval == interval), None)
+    def price(self, interval: str, currency: str | None = None) -> Price | None:
+        """Its price for an interval in a currency, by default in the one that its file names first."""
+        wanted = currency or self.prices[0].currency
+        return next((one for one in self.prices if (one.interval, one.currency) == (interval, wanted)), None)
 
 
 @dataclass(frozen=True)
@@ -69,87 +80,9 @@ class Catalogue:
     def title(self, name: str | None) -> str:
         """The name that people see; an item that is no longer sold keeps its own."""
         item = (self.plan(name) or self.product(name)) if name else None
-        return item.title if item else (name or "your plan")
+        return item.title if item else (name or _("your plan"))
 
     def prices(self) -> list[tuple[str, Price]]:
         """Every price with the title of its item, in the order of the file."""
         plans = [(plan.title, price) for plan in self.plans for price in plan.prices]
         return plans + [(product.title, product.price) for product in self.products]
-
-
-def load(path: Path) -> Catalogue:
-    """Read and check ``plans.toml``. Raises ConfigError naming the entry that is wrong."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:  # no file, no text, no TOML
-        raise ConfigError(f"plans.toml can't be read: {problem}.") from problem
-    plans = tuple(_plan(entry) for entry in _tables(data, "plan", "plan"))
-    products = tuple(_product(entry) for entry in _tables(data, "product", "product"))
-    names = [plan.name for plan in plans] + [product.name for product in products]
-    if len(names) != len(set(names)):
-        raise ConfigError("plans.toml has two entries of the same name; names must differ.")
-    return Catalogue(plans, products)
-
-
-def _tables(entry: dict[str, Any], key: str, header: str) -> list[dict[str, Any]]:
-    """The tables under ``key``; one pair of brackets too few makes something else of them."""
-    found = entry.get(key, [])
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        of = f"plan {entry['name']}: " if "name" in entry else ""
-        raise ConfigError(f"plans.toml: {of}each {key} needs a header of its own, [[{header}]].")
-    return found
-
-
-def _plan(entry: dict[str, Any]) -> Plan:
-    name = _name(entry)
-    rows = _tables(entry, "price", "plan.price")
-    prices = tuple(_price(name, price, recurring=True) for price in rows)
-    if not prices or len({price.interval for price in prices}) != len(prices):
-        raise ConfigError(f"plans.toml: plan {name} needs one price for each interval that it offers.")
-    return Plan(
-        name=name,
-        title=str(entry.get("title", name)),
-        sentence=str(entry.get("sentence", "")),
-        features=_texts(name, entry, "features"),
-        gives=_texts(name, entry, "gives"),
-        trial_days=_trial_days(name, entry),
-        prices=prices,
-    )
-
-
-def _product(entry: dict[str, Any]) -> Product:
-    name = _name(entry)
-    title, sentence = str(entry.get("title", name)), str(entry.get("sentence", ""))
-    return Product(name, title, sentence, _price(name, entry, recurring=False))
-
-
-def _texts(plan: str, entry: dict[str, Any], key: str) -> tuple[str, ...]:
-    found = entry.get(key, [])
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise ConfigError(f"plans.toml: plan {plan}: {key} is a list of texts.")
-    return tuple(found)
-
-
-def _trial_days(plan: str, entry: dict[str, Any]) -> int:
-    days = entry.get("trial_days", 0)
-    if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= LONGEST_TRIAL:
-        raise ConfigError(f"plans.toml: plan {plan}: trial_days is a whole number from 0 to {LONGEST_TRIAL}.")
-    return days
-
-
-def _name(entry: dict[str, Any]) -> str:
-    name = str(entry.get("name", ""))
-    if not name or not all(part.isalnum() for part in name.split("-")):
-        raise ConfigError("plans.toml: each entry needs a name of letters, digits and hyphens.")
-    return name
-
-
-def _price(item: str, entry: dict[str, Any], *, recurring: bool) -> Price:
-    interval = entry.get("interval")
-    if recurring and interval not in INTERVALS:
-        raise ConfigError(f"plans.toml: {item} has a price whose interval is not month or year.")
-    currency, amount = str(entry.get("currency", "")).lower(), entry.get("amount")
-    problem = check_amount(amount, currency)
-    if problem:
-        raise ConfigError(f"plans.toml: {item}: {problem}")
-    return Price(item, int(str(amount)), currency, interval if recurring else None)

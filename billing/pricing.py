@@ -1,20 +1,21 @@
-"""The plans and what they cost, for everybody."""
+"""The plans and what they cost, for everybody: as often and in the currency that they choose."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from sqlalchemy.exc import OperationalError
 
-from billing import checkout, facts, running
+from billing import checkout, currencies, facts, offers, prices, running
 from billing.access import person, public
 from billing.extensions import db
-from billing.models import Subscription
-from billing.models.subscriptions import FINAL
-from billing.money import format_money
-from billing.plans import Plan, Price
+from billing.money import currency_name
+from billing.offers import INTERVALS, Reader
+from billing.plans import Catalogue
 
 bp = Blueprint("pricing", __name__)
 
@@ -32,48 +33,50 @@ def plans() -> ResponseReturnValue:
 
 
 def _plans(*, landing: bool) -> ResponseReturnValue:
-    """Plans with the amount that is charged, for everybody."""
-    catalogue = running.catalogue()
-    interval = "year" if request.args.get("interval") == "year" else "month"
-    mine, may_try = None, True
-    if current_user.is_authenticated:
-        may_try = checkout.may_try(db.session(), person().id)
-        row = facts.subscription_of(db.session(), person().id)
-        mine = row if row is not None and row.status not in FINAL else None
-    priced = [(plan, price) for plan in catalogue.plans if (price := plan.price(interval))]
-    cards = [_card(plan, price, mine, plan.trial_days if may_try else 0) for plan, price in priced]
+    """Plans with the amount that is charged. Interval and currency are in the address, so it may be shared."""
+    reader, catalogue = _reader(), _on_sale()
+    asked, languages = request.args.get("currency"), request.accept_languages.values()
+    currency = currencies.chosen(catalogue, reader.lock, asked, languages) or ""
+    sold = {one: [plan for plan in catalogue.plans if plan.price(one, currency)] for one in INTERVALS}
+    intervals = [one for one in INTERVALS if sold[one]]
+    wanted = request.args.get("interval")
+    interval = wanted if wanted in intervals else next(iter(intervals), INTERVALS[0])
     return render_template(
         "plans/index.html",
-        plans=cards,
+        plans=[offers.offer(plan, interval, currency, reader) for plan in sold[interval]],
+        others=[plan.title for plan in catalogue.plans if plan not in sold[interval]],
+        intervals=[_choice(one, currency, now=one == interval) for one in intervals],
+        currencies=[] if reader.lock else [
+            _choice(interval, one, now=one == currency) for one in currencies.of(catalogue)
+        ],
         interval=interval,
-        intervals=["month", "year"],
+        currency=currency_name(currency) if currency else None,
+        locked=reader.lock is not None,
         signed_in=current_user.is_authenticated,
         landing=landing,
-    )
+    )  # fmt: skip
 
 
-def _card(plan: Plan, price: Price, mine: Subscription | None, trial_days: int) -> dict[str, Any]:
-    action, href = "choose", f"/subscribe/{plan.name}?interval={price.interval}"
-    if mine is not None:
-        action, href = "change", f"/billing/change/{plan.name}?interval={price.interval}"
-        if (mine.plan, mine.interval) == (plan.name, price.interval):
-            action, href = "current", "/billing"
-    note = None
-    if price.interval == "year":
-        note = f"works out at {format_money((price.amount + 6) // 12, price.currency)} a month"
-    return {
-        "name": plan.name,
-        "title": plan.title,
-        "sentence": plan.sentence,
-        "features": plan.features,
-        "price": {
-            "amount": price.amount,
-            "currency": price.currency,
-            "interval": price.interval,
-            "per_month_note": note,
-        },
-        "trial_days": trial_days,
-        "action": action,
-        "mine": mine is not None and mine.plan == plan.name,
-        "href": href,
-    }
+def _on_sale() -> Catalogue:
+    """What Stripe charges; what the file says where the database is away, since then nothing can be bought."""
+    try:
+        return prices.on_sale(db.session(), running.catalogue())
+    except OperationalError as problem:
+        current_app.logger.warning("plans shown as the file says", extra={"reason": type(problem).__name__})
+        return running.catalogue()
+
+
+def _choice(interval: str, currency: str, *, now: bool) -> dict[str, Any]:
+    """A link to this page with both chosen: neither is forgotten when the other one is changed."""
+    address = f"{request.path}?{urlencode({'interval': interval, 'currency': currency})}"
+    return {"interval": interval, "currency": currency.upper(), "href": address, "now": now}
+
+
+def _reader() -> Reader:
+    if not current_user.is_authenticated:
+        return Reader()
+    session, user_id = db.session(), person().id
+    row = facts.subscription_of(session, user_id)
+    mine = row if row is not None and not row.final else None
+    lock = mine.currency if mine else currencies.locked(session, user_id)
+    return Reader(mine, lock, may_try=checkout.may_try(session, user_id))

@@ -47,6 +47,17 @@ def unfinished(session: Session, older_than: timedelta) -> list[int]:
     return list(ids)
 
 
+def open_ones(session: Session, operations: tuple[str, ...]) -> list[int]:
+    """The writes of these operations that have no end yet, the oldest first; commits."""
+    open_ = StripeWrite.state.in_((*StripeWrite.OPEN, "unknown"))
+    found = (
+        select(StripeWrite.id).where(StripeWrite.operation.in_(operations), open_).order_by(StripeWrite.id)
+    )
+    ids = session.execute(found).scalars().all()
+    session.commit()
+    return list(ids)
+
+
 def lease(session: Session, which: Any) -> StripeWrite | None:
     """Mark the row as being sent, and commit; None where somebody is sending it. Closed rows come as they are."""
     row = session.execute(select(StripeWrite).where(which).with_for_update()).scalar_one()

@@ -59,9 +59,20 @@ def _find_price(wish: Wish) -> Object | None:
     found = stripe_client.find_prices([wish.params["lookup_key"]])
     if not found or found[0]["id"] == replaced:
         return None
-    if any(found[0][name] != wish.params[name] for name in ("product", "unit_amount", "currency")):
+    terms = (ref(found[0]["product"]), found[0]["unit_amount"], found[0]["currency"])
+    if terms != tuple(wish.params[name] for name in ("product", "unit_amount", "currency")):
         raise StripeRefused("another price has this lookup key by now", code="superseded")
     return found[0]
+
+
+def _updated(read: Callable[[str], Object]) -> Callable[[Wish], Object | None]:
+    """For a write whose parameters are fields of the object: it is done if they are as was asked for."""
+
+    def made(wish: Wish) -> Object | None:
+        found = read(wish.target)
+        return found if all(found.get(name) == value for name, value in wish.params.items()) else None
+
+    return made
 
 
 def _find_session(wish: Wish) -> Object | None:
@@ -125,7 +136,9 @@ def _voided(wish: Wish) -> Object | None:
 RESOLUTIONS: dict[str, Resolution] = {
     "customer.create": Resolution(lambda wish: people.find_customer(wish.params), None),
     "product.create": Resolution(_find_product, DAY),
+    "product.update": Resolution(_updated(stripe_client.get_product), DAY),
     "price.create": Resolution(_find_price, DAY),
+    "price.update": Resolution(_updated(stripe_client.get_price), DAY),
     # The person's place was freed, they may have opened another one: a second is not made behind their back.
     "checkout.session.create": Resolution(_find_session, DAY, again=False),
     "checkout.session.expire": Resolution(_closed_session, DAY),

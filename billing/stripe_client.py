@@ -51,7 +51,9 @@ KEY_MISUSED = "idempotency_error"
 OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "customer.create": lambda v1, _, p, o: v1.customers.create(p, o),
     "product.create": lambda v1, _, p, o: v1.products.create(p, o),
+    "product.update": lambda v1, target, p, o: v1.products.update(target, p, o),
     "price.create": lambda v1, _, p, o: v1.prices.create(p, o),
+    "price.update": lambda v1, target, p, o: v1.prices.update(target, p, o),
     "checkout.session.create": lambda v1, _, p, o: v1.checkout.sessions.create(p, o),
     "checkout.session.expire": lambda v1, target, p, o: v1.checkout.sessions.expire(target, p, o),
     "billing_portal.session.create": lambda v1, _, p, o: v1.billing_portal.sessions.create(p, o),
@@ -199,12 +201,26 @@ def invoice_of_payment(payment_intent: str) -> str | None:
 
 
 def find_prices(lookup_keys: list[str]) -> list[Object]:
-    """The prices of these lookup keys, archived ones too; Stripe takes 10 keys at a time."""
+    """The prices of these lookup keys with their products, archived ones too; Stripe takes 10 keys at a time."""
     found: list[Object] = []
     for start in range(0, len(lookup_keys), 10):
         some = lookup_keys[start : start + 10]
-        found += _pages(lambda v1, p: v1.prices.list(p), {"lookup_keys": some})
+        wanted = {"lookup_keys": some, **_expanded(["product"])}
+        found += _pages(lambda v1, p: v1.prices.list(p), wanted)
     return found
+
+
+def each_price(product: str) -> Iterator[Object]:
+    """The prices of a product that can be sold, the newest first."""
+    return _pages(lambda v1, p: v1.prices.list(p), {"product": product, "active": True})
+
+
+def get_price(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.prices.retrieve(stripe_id))
+
+
+def get_product(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.products.retrieve(stripe_id))
 
 
 def list_products() -> Iterator[Object]:

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, invoices, means, novelties, plan_change, second, stripe_client
+from billing import audit, dunning, invoices, means, novelties, plan_change, prices, second, stripe_client
 from billing.clock import from_stripe
-from billing.models import PlanPrice, Subscription, User
+from billing.models import Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object, first_item, ref
 from billing.people import owner
@@ -151,9 +151,9 @@ def _without_card(found: Object) -> str | None:
 
 
 def _plan_of(session: Session, price: Object) -> str | None:
-    """Our catalogue's name for a price, by its id or, for an archived one, by what the price remembers."""
-    known = session.execute(select(PlanPrice.item).where(PlanPrice.price_id == price.get("id"))).scalar()
-    return known or (price.get("metadata") or {}).get("plan")
+    """Our catalogue's name for a price, by its id or, for one that our rows don't know, by what the price remembers."""
+    known = prices.known(session, price.get("id"))
+    return known.item if known else (price.get("metadata") or {}).get("plan")
 
 
 def _pause_reason(found: Object) -> str | None:

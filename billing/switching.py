@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import select
 
-from billing import facts, plan_change, refresh, running, stripe_client, writes
+from billing import facts, plan_change, prices, refresh, running, stripe_client, writes
 from billing.access import person
 from billing.clock import from_stripe
 from billing.errors import StripeDeclined, StripeError, StripeRefused, WriteConflict, WriteUnknown
@@ -32,7 +32,8 @@ UNCHANGED = "Your card was declined, so you’re still on {}. Nothing changed."
 @bp.get("/billing/change/<name>")
 def check(name: str) -> ResponseReturnValue:
     """What the change costs today and later, to the unit."""
-    price, row = _wanted(name), facts.subscription_of(db.session(), person().id)
+    row = facts.subscription_of(db.session(), person().id)
+    price = _wanted(name, row)
     if row is None or row.final:
         return redirect(f"/subscribe/{name}?interval={price.interval}", 303)
     try:
@@ -44,7 +45,8 @@ def check(name: str) -> ResponseReturnValue:
 @bp.post("/billing/change/<name>")
 def change(name: str) -> ResponseReturnValue:
     """Ask Stripe for the change that was agreed to; where it would cost something else by now, ask the person again."""
-    price, row = _wanted(name), facts.subscription_of(db.session(), person().id)
+    row = facts.subscription_of(db.session(), person().id)
+    price = _wanted(name, row)
     if row is None or row.final:
         return redirect("/billing", 303)
     try:
@@ -82,11 +84,12 @@ def undo() -> ResponseReturnValue:
     return redirect("/billing", 303)
 
 
-def _wanted(name: str) -> PlanPrice:
-    """The price that the address names; only names come from it, the amount is the catalogue's."""
+def _wanted(name: str, row: Subscription | None) -> PlanPrice:
+    """The price that the address names, in the subscription's currency; the amount is what was pushed to Stripe."""
     plan = running.catalogue().plan(name) or abort(404)
-    price = plan.price(request.values.get("interval") or "month") or abort(404)
-    return db.session.get(PlanPrice, price.lookup_key) or abort(404)
+    interval = request.values.get("interval") or "month"
+    price = plan.price(interval, row.currency if row else None) or plan.price(interval)
+    return prices.sold(db.session(), price) or abort(404)
 
 
 def _quote_page(row: Subscription, price: PlanPrice, note: str | None = None) -> ResponseReturnValue:

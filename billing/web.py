@@ -140,9 +140,8 @@ def _money(amount: int, currency: str) -> str:
 def _time(moment: datetime | None, text: str | None) -> Markup:
     if moment is None:
         return Markup("")
-    return Markup('<time datetime="{:%Y-%m-%dT%H:%M:%SZ}">{}</time>').format(
-        moment.astimezone(UTC), escape(text or "")
-    )
+    at = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return Markup('<time datetime="{}">{}</time>').format(at, escape(text or ""))
 
 
 def _day(moment: datetime | None) -> Markup:

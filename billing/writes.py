@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -56,6 +57,18 @@ def finish_open(session: Session, *, older_than: timedelta = registry.LEASE) -> 
     return tried
 
 
+def settle(session: Session, operations: tuple[str, ...]) -> None:
+    """Drive every open write of these operations to an end now, waiting for whoever is sending one.
+
+    Raises as ``perform`` does, but not for what Stripe refuses: that is an end too, and its row says so.
+    """
+    for write_id in registry.open_ones(session, operations):
+        try:
+            _send(session, _leased(session, StripeWrite.id == write_id))
+        except StripeRefused as problem:
+            log.warning("write refused", extra={"write": write_id, "reason": str(problem)})
+
+
 def _finish(session: Session, write_id: int) -> None:
     row = registry.lease(session, StripeWrite.id == write_id)
     if row is None:
@@ -77,17 +90,22 @@ def _claim(session: Session, request: WriteRequest) -> StripeWrite:
     """Commit the row, then take its lease, waiting for a process that is sending it now."""
     record(session, request)
     session.commit()
-    stop = time.monotonic() + min(PATIENCE_SECONDS, deadline.left())
-    while (row := registry.lease(session, StripeWrite.name == request.name)) is None:
-        if time.monotonic() > stop:
-            raise WriteUnknown(f"{request.operation} is still being sent by another process")
-        time.sleep(0.05)
+    row = _leased(session, StripeWrite.name == request.name)
     if row.params_sha256 != request.sha256:
         audit.record(
             session, "write.conflict", actor="dunlin", user_id=row.user_id, subject=row.name, alert=True
         )
         registry.release(session, row)
         raise WriteConflict(f"{request.operation}: {request.name} was used with other parameters")
+    return row
+
+
+def _leased(session: Session, which: Any) -> StripeWrite:
+    stop = time.monotonic() + min(PATIENCE_SECONDS, deadline.left())
+    while (row := registry.lease(session, which)) is None:
+        if time.monotonic() > stop:
+            raise WriteUnknown("the write is still being sent by another process")
+        time.sleep(0.05)
     return row
 
 
@@ -180,4 +198,4 @@ def _look(session: Session, row: StripeWrite) -> Object | None:
     return found
 
 
-__all__ = ["HORIZON", "StripeUnavailable", "finish_open", "perform", "record"]
+__all__ = ["HORIZON", "StripeUnavailable", "finish_open", "perform", "record", "settle"]

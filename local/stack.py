@@ -169,7 +169,7 @@ class Stack:
     def _prepare(self) -> None:
         """Migrations, then the catalogue and the two accounts side by side."""
         self._ours.finish(self._flask("migrations", "db", "upgrade"), 120)
-        steps = [self._flask("setup", "setup")]
+        steps = [self._flask("setup", "setup", "--yes")]
         steps += [self._create(account) for account in (self.admin, self.demo)]
         for step in steps:
             self._ours.finish(step)

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import delete, func, select, text, update
 
-from billing import claims, healing, inbox, outbox
+from billing import catalogue, claims, healing, inbox, outbox
 from billing.config import Config
 from billing.extensions import db
 from billing.models import (
@@ -20,7 +20,9 @@ from billing.models import (
     CheckoutSession,
     Invoice,
     Notice,
+    PastPrice,
     Payment,
+    PlanPrice,
     StripeEvent,
     StripeWrite,
     Subscription,
@@ -28,7 +30,7 @@ from billing.models import (
 )
 from billing.payloads import Object
 from local.mailsink import MailSink
-from tests import registry
+from tests import registry, shelf
 from tests.histories import History, about, at_stripe, cursor_at, forget, later, picture, with_us
 from tests.mortal import NAME, Life, Nursery
 from tests.mortal_flows import recover
@@ -301,6 +303,35 @@ class Second(Way):
         apply_all()
         recover(self.config)
         return held_of(self.alice, self.second), self.alice.row.stripe_id == self.plan, writes, changes
+
+
+class Push(Way):
+    """A file is brought to Stripe: each product and price is made once, and the old ones are done with."""
+
+    flow = "push"
+    boundaries = 25
+
+    def fresh(self) -> dict[str, Any]:
+        self.item = f"mortal{next(_numbers)}"
+        for model in (PlanPrice, PastPrice, StripeWrite):  # else what others sold would be archived
+            db.session.execute(delete(model))
+        db.session.commit()
+        catalogue.push(db.session(), shelf.first_file(self.item))
+        self.written = count(StripeWrite)
+        return {"item": self.item}
+
+    def again(self, life: Life) -> None:
+        catalogue.push(db.session(), shelf.second_file(self.item), archive=True)
+
+    def done(self) -> Any:
+        """What is at Stripe and what we remember of it, without the names of this run; how many writes that took."""
+        api, rows = self.alice.sandbox.stripe.prices, db.session.query(PlanPrice).order_by(PlanPrice.item)
+        found: list[Any] = [count(StripeWrite) - self.written, sum(self.effects().values())]
+        for row in rows:
+            there = api.list({"product": row.product_id, "expand": ["data.product"]})["data"]
+            sold = sorted((one["unit_amount"], one["active"], one["id"] == row.price_id) for one in there)
+            found.append((row.item.removeprefix(self.item), there[0]["product"]["name"], row.amount, sold))
+        return found, [one.amount for one in db.session.query(PastPrice)]
 
 
 def store(told: list[Object]) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import jobs, outbox, timetable, writes
+from billing import catalogue, jobs, outbox, timetable, writes
 from billing.extensions import db
 from billing.models import User
+from tests import shelf
 from tests.support import csrf_of, sign_in
 
 # A flow does what comes before it, yields, and then is on its way: from there on boundaries count.
@@ -52,6 +53,12 @@ def keep(app: Flask, user_id: int) -> Iterator[None]:
     form = {"csrf_token": csrf_of(client)}
     yield
     client.post("/billing/resume", data=form)
+
+
+def push(app: Flask, item: str) -> Iterator[None]:
+    """An operator brings a file to Stripe that has another name and another price for a plan, and a new plan."""
+    yield
+    catalogue.push(db.session(), shelf.second_file(item), archive=True)
 
 
 def recovery(app: Flask) -> Iterator[None]:
@@ -104,4 +111,6 @@ def _browser(app: Flask, user_id: int) -> FlaskClient:
     return client
 
 
-FLOWS: dict[str, Flow] = {flow.__name__: flow for flow in (intake, bell, order, keep, sweep, clock, recovery)}
+FLOWS: dict[str, Flow] = {
+    flow.__name__: flow for flow in (intake, bell, order, keep, sweep, clock, push, recovery)
+}

@@ -84,9 +84,9 @@ class Shopper:
         self._csrf = self._csrf or csrf_of(self.client)
         return self.client.post(path, data={"csrf_token": self._csrf, **form})
 
-    def order(self, plan: str = "pro", interval: str = "month") -> str:
+    def order(self, plan: str = "pro", interval: str = "month", **more: str) -> str:
         """Press “Continue” on the check page; the id of the Checkout Session that the browser is sent to."""
-        return session_of(self.post("/checkout", plan=plan, interval=interval))
+        return session_of(self.post("/checkout", plan=plan, interval=interval, **more))
 
     def buy(self, product: str = "credits-100") -> str:
         return session_of(self.post(f"/buy/{product}"))

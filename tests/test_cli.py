@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from click.testing import Result
@@ -154,12 +155,12 @@ def test_no_command_shows_a_trace_where_the_database_is_away_or_empty_or_stripe_
 def test_setup_may_be_run_again_and_refuses_the_database_of_another_account(desk: Flask) -> None:
     before = installation.public_id(db.session())
     prices = count(PlanPrice)
-    first, second = said(flask(desk, "setup")), said(flask(desk, "setup"))
+    first, second = said(flask(desk, "setup")), said(flask(desk, "setup --yes"))
     account = desk.extensions["sandbox"].account()
     assert first == second
     assert first[0] == f"Installation {before}, Stripe account {account}, test mode."
     assert "pro_month_eur: €29.00 a month: there" in first
-    assert len(first) == prices + 1 == count(PlanPrice) + 1
+    assert len([line for line in first if line.endswith(": there")]) == prices == count(PlanPrice)
     db.session.get_one(Installation, 1).stripe_account = "acct_other"
     db.session.commit()
     for command in ("setup", "sync all"):
@@ -176,13 +177,30 @@ def test_plans_push_says_what_it_would_make_before_it_makes_it_once(desk: Flask)
     price = Price(name, 1234, "eur", "month")
     plan = Plan(name, "Only", "For this test.", (), (), 0, (price,))
     desk.extensions["catalogue"] = Catalogue((plan,), ())
-    line = f"{price.lookup_key}: €12.34 a month:"
-    assert said(flask(desk, "plans push --dry-run")) == [f"{line} would be made"]
+    lines = [
+        f"{name}: the product “Only”: would be made",
+        f"{price.lookup_key}: €12.34 a month: would be made",
+    ]
+    done = [line.replace("would be ", "") for line in lines]
     wanted = {"lookup_keys": [price.lookup_key]}
+
+    def mine(printed: list[str]) -> list[str]:
+        return [line for line in printed if line.startswith(name)]
+
+    assert mine(said(flask(desk, "plans push --dry-run"))) == lines
+    for answer in ("", "n\n"):
+        asked = flask(desk, "plans push", answer)
+        assert "Make 2 changes at Stripe, in test mode? [y/N]" in asked.stdout
+        assert (asked.exit_code, mine(asked.stdout.splitlines())) == (1, lines)
+        assert "Nothing was changed at Stripe." in asked.stderr
     assert sandbox.stripe.prices.list(wanted).data == []
     assert count(PlanPrice, item=name) == 0
-    assert said(flask(desk, "plans push")) == [f"{line} made"]
-    assert said(flask(desk, "plans push")) == [f"{line} there"]
+    assert mine(flask(desk, "plans push", "y\n").stdout.splitlines()) == lines + done
+    assert mine(said(flask(desk, "plans push"))) == [f"{price.lookup_key}: €12.34 a month: there"]
+    desk.extensions["catalogue"] = Catalogue((replace(plan, prices=(replace(price, amount=2345),)),), ())
+    old = f"{price.lookup_key}: €12.34 a month:"
+    new = "replaced by €23.45 a month; who has the old price keeps it"
+    assert mine(said(flask(desk, "plans push --yes"))) == [f"{old} would be {new}", f"{old} {new}"]
     [made] = sandbox.stripe.prices.list(wanted).data
     assert db.session.get_one(PlanPrice, price.lookup_key).price_id == made.id
 

@@ -101,6 +101,8 @@ WRONG: list[tuple[Any, str]] = [
     (2900, "euro"),
     (2900, ""),
     (2900, "e1r"),
+    (2900, "eud"),
+    (49, "eur"),
 ]
 
 
@@ -111,14 +113,75 @@ def test_what_stripe_would_refuse_as_a_price_is_refused_in_one_sentence(amount: 
     assert said.endswith(".")
 
 
-def test_the_largest_and_the_smallest_price_are_good() -> None:
-    assert check_amount(1, "eur") is None
-    assert check_amount(money.LARGEST, "eur") is None
+@pytest.mark.parametrize(
+    ("currency", "least", "largest"),
+    [
+        ("eur", 50, 99_999_999),
+        ("jpy", 50, 99_999_999),
+        ("huf", 17_500, 99_999_999),
+        ("isk", 100, 99_999_900),
+        ("kwd", 10, 99_999_990),
+        ("idr", 1, 999_999_999_999),
+    ],
+)
+def test_the_least_that_stripe_charges_and_the_most_are_good_and_what_is_beyond_is_not(
+    currency: str, least: int, largest: int
+) -> None:
+    step = money.step(currency)
+    assert [check_amount(amount, currency) for amount in (least, largest)] == [None, None]
+    for amount in (least - step, largest + step):
+        assert check_amount(amount, currency) is not None, amount
+
+
+def test_a_price_that_stripe_would_not_charge_names_both_sums() -> None:
+    assert (
+        check_amount(100, "huf")
+        == f"Stripe charges no less than HUF{NBSP}175.00, and this price is HUF{NBSP}1.00."
+    )
+
+
+# C4. The sums are 1,234.50 of each currency, or what is nearest to it: the formatter alone decides.
+GOLDEN = {
+    ("eur", 123_450): ("€1,234.50", "1.234,50_€", "1~234,50_€", "€1,234.50"),
+    ("usd", 123_450): ("$1,234.50", "1.234,50_$", "1~234,50_$US", "$1,234.50"),
+    ("jpy", 1_234): ("¥1,234", "1.234_¥", "1~234_JPY", "￥1,234"),
+    ("isk", 123_400): ("ISK_1,234", "1.234_ISK", "1~234_ISK", "ISK_1,234"),
+    ("huf", 123_450): ("HUF_1,234.50", "1.234,50_HUF", "1~234,50_HUF", "HUF_1,234.50"),
+    ("ugx", 123_400): ("UGX_1,234", "1.234_UGX", "1~234_UGX", "UGX_1,234"),
+    ("kwd", 1_234_500): ("KWD_1,234.500", "1.234,500_KWD", "1~234,500_KWD", "KWD_1,234.500"),
+}
+
+
+@pytest.mark.parametrize(("sum_", "texts"), GOLDEN.items())
+def test_a_sum_is_written_as_each_language_writes_it_and_never_breaks_across_lines(
+    sum_: tuple[str, int], texts: tuple[str, ...]
+) -> None:
+    currency, amount = sum_
+    shown = [format_money(amount, currency, locale) for locale in ("en", "de", "fr", "ja")]
+    assert shown == [text.replace("_", NBSP).replace("~", "\u202f") for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("amount", "parts", "currency", "one"),
+    [
+        (29_000, 12, "eur", 2417),  # 2416.67
+        (9000, 12, "eur", 750),
+        (46_000, 12, "jpy", 3833),
+        (1_000_000, 12, "isk", 83_300),  # 83,333 is no amount of this currency
+        (100_000, 12, "kwd", 8330),
+        (6, 12, "eur", 1),  # half a cent
+        (5, 12, "eur", 0),
+    ],
+)
+def test_a_share_is_rounded_to_what_the_currency_has(
+    amount: int, parts: int, currency: str, one: int
+) -> None:
+    assert money.share(amount, parts, currency) == one
 
 
 def test_no_code_that_holds_money_ever_makes_a_float_or_divides_into_one() -> None:
-    holding = ("money", "plans", "catalogue", "payments", "invoices", "checkout", "subscriptions", "facts")
-    modules = (*holding, "portal", "orders", "dunning", "models/money", "models/subscriptions")
+    holding = "money plans plan_file prices pricing comparison catalogue payments invoices checkout subscriptions facts"
+    modules = (*holding.split(), "portal", "orders", "dunning", "models/money", "models/subscriptions")
     found = [
         f"{name}.py:{getattr(node, 'lineno', 0)}"
         for name in modules

@@ -77,7 +77,7 @@ def test_looking_opens_nothing_and_what_is_not_sold_is_not_found(alice: Shopper)
 
 def test_a_form_chooses_names_and_nothing_else(desk: Flask, alice: Shopper) -> None:
     forged = {
-        "amount": "1", "unit_amount": "1", "currency": "jpy", "quantity": "0", "price": "price_cheap",
+        "amount": "1", "unit_amount": "1", "quantity": "0", "price": "price_cheap",
         "price_id": "price_cheap", "trial_days": "365", "trial_period_days": "365", "customer": "cus_else",
         "user_id": "1", "success_url": "https://evil.example", "mode": "payment", "line_items[0][price]": "x",
     }  # fmt: skip
@@ -86,13 +86,13 @@ def test_a_form_chooses_names_and_nothing_else(desk: Flask, alice: Shopper) -> N
     found = alice.sandbox.stripe.checkout.sessions.retrieve(pro)
     assert (found["mode"], found["customer"], found["amount_total"]) == ("subscription", alice.customer, 2900)
     assert "evil.example" not in str(found)
-    credits_ = alice.post("/buy/credits-100", **forged).location.rpartition("/")[2]
+    credits_ = alice.post("/buy/credits-100", currency="jpy", **forged).location.rpartition("/")[2]
     assert lines_of(alice, credits_) == [(1500, "eur", 1)]
     rows = count(CheckoutSession)
     for wrong in (
         {}, {"plan": "pro"}, {"plan": "pro", "interval": "week"}, {"plan": "gold", "interval": "month"},
         {"plan": "credits-100", "interval": "month"}, {"plan": "pro\0", "interval": "month"},
-        {"interval": "month"},
+        {"interval": "month"}, {"plan": "pro", "interval": "month", "currency": "chf"},
     ):  # fmt: skip
         assert alice.post("/checkout", **wrong).status_code == 404, wrong
     assert alice.post("/buy/pro").status_code == 404
@@ -194,7 +194,7 @@ def test_stripe_away_charges_nothing_and_leads_back_to_the_check_page(desk: Flas
         away = alice.post("/checkout", plan="pro", interval="year")
         assert away.status_code == 503, trouble
         assert "You haven’t been charged" in read(away)
-        assert 'href="/subscribe/pro?interval=year"' in away.text
+        assert 'href="/subscribe/pro?interval=year&amp;currency=eur"' in away.text
         alice.sandbox.calm()
     assert alice.order("pro", "year")
     assert count(CheckoutSession) == 1
@@ -240,7 +240,7 @@ def test_opening_session_after_session_is_stopped_but_going_back_to_the_open_one
     stopped = alice.post("/checkout", plan="pro", interval="month")
     assert stopped.status_code == 429
     assert int(stopped.headers["Retry-After"]) in range(60, 3601)
-    assert 'href="/subscribe/pro?interval=month"' in stopped.text
+    assert 'href="/subscribe/pro?interval=month&amp;currency=eur"' in stopped.text
     assert count(CheckoutSession) == 10
     assert shopper(desk, "bob@example.com").order("pro"), "the limit is each person's own"
 

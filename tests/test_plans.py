@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from billing import plans
+from billing import plan_file
 from billing.errors import ConfigError
-from billing.plans import Catalogue, Price
+from billing.plans import Catalogue, Price, Seats
 
 ROOT = Path(__file__).parent.parent
 PRO = """
@@ -19,6 +19,9 @@ sentence = "For every day."
 features = ["3 seats"]
 gives = ["reports"]
 trial_days = 14
+payment_method_collection = "if_required"
+missing_payment_method = "pause"
+seats = { least = 2, most = 50 }
 
 [[plan.price]]
 interval = "month"
@@ -29,6 +32,11 @@ amount = 2900
 interval = "year"
 currency = "eur"
 amount = 29000
+
+[[plan.price]]
+interval = "month"
+currency = "jpy"
+amount = 4600
 """
 CREDITS = """
 [[product]]
@@ -42,7 +50,7 @@ amount = 1500
 def load(tmp_path: Path, text: str | bytes) -> Catalogue:
     path = tmp_path / "plans.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return plans.load(path)
+    return plan_file.load(path)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -51,15 +59,18 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert plan is not None
     assert product is not None
     assert (plan.title, plan.features, plan.gives, plan.trial_days) == ("Pro", ("3 seats",), ("reports",), 14)
-    assert plan.price("year") == Price("pro", 29000, "eur", "year")
-    assert plan.price("week") is None
+    assert plan.price("year") == plan.price("year", "eur") == Price("pro", 29000, "eur", "year")
+    assert plan.price("month", "jpy") == Price("pro", 4600, "jpy", "month")
+    assert [plan.price("week"), plan.price("year", "jpy"), plan.price("month", "usd")] == [None] * 3
+    assert (plan.payment_method_collection, plan.missing_payment_method) == ("if_required", "pause")
+    assert plan.seats == Seats(2, 50)
     assert product.price == Price("credits-100", 1500, "jpy", None)
     assert (catalogue.plan("credits-100"), catalogue.product("pro")) == (None, None)
 
 
 def test_a_price_is_known_by_item_interval_and_currency_whatever_its_amount(tmp_path: Path) -> None:
     keys = [price.lookup_key for _, price in load(tmp_path, PRO + CREDITS).prices()]
-    assert keys == ["pro_month_eur", "pro_year_eur", "credits-100_jpy"]
+    assert keys == ["pro_month_eur", "pro_year_eur", "pro_month_jpy", "credits-100_jpy"]
     dearer = load(tmp_path, (PRO + CREDITS).replace("amount = 1500", "amount = 1800"))
     assert [price.lookup_key for _, price in dearer.prices()] == keys
 
@@ -70,9 +81,17 @@ def test_an_item_that_is_no_longer_sold_keeps_its_name(tmp_path: Path) -> None:
 
 
 def test_the_catalogue_that_we_ship_is_sound() -> None:
-    catalogue = plans.load(ROOT / "plans.toml")
+    catalogue = plan_file.load(ROOT / "plans.toml")
     assert [plan.name for plan in catalogue.plans] == ["basic", "pro", "team"]
-    assert all(plan.price("month") and plan.price("year") for plan in catalogue.plans)
+    sold = [
+        ("month", "eur"),
+        ("year", "eur"),
+        ("month", "usd"),
+        ("year", "usd"),
+        ("month", "jpy"),
+        ("year", "jpy"),
+    ]
+    assert [[(one.interval, one.currency) for one in plan.prices] for plan in catalogue.plans] == [sold] * 3
     keys = [price.lookup_key for _, price in catalogue.prices()]
     assert len(keys) == len(set(keys))
 
@@ -82,7 +101,12 @@ MISTAKES = [
     ("[[plan]]", "[[plan]", ["plans.toml", "line 2"]),
     ("[[plan]]", "[plan]", ["plans.toml", "[[plan]]"]),
     ("[[product]]", "[product]", ["plans.toml", "[[product]]"]),
-    ('interval = "year"', 'interval = "month"', ["plan pro", "each interval"]),
+    ('interval = "year"', 'interval = "month"', ["plan pro", "two prices", "EUR by the month"]),
+    (
+        'interval = "month"\ncurrency = "jpy"',
+        'interval = "year"\ncurrency = "EUR"',
+        ["plan pro", "EUR by the year"],
+    ),
     ('interval = "year"', 'interval = "week"', ["pro", "month or year"]),
     ('interval = "year"\n', "", ["pro", "month or year"]),
     ("amount = 29000", "amount = 290.0", ["pro", "amount", "minor units"]),
@@ -99,8 +123,10 @@ MISTAKES = [
         'currency = "isk"\namount = 2950',
         ["pro", "ISK", "multiples of 100"],
     ),
+    ('currency = "EUR"', 'currency = "eud"', ["plan pro", "EUD"]),
+    ("amount = 29000", "amount = 29", ["plan pro", "€0.50", "€0.29"]),
     ("amount = 1500", "amount = -1500", ["credits-100", "amount"]),
-    ('name = "credits-100"', 'name = "pro"', ["two entries of the same name"]),
+    ('name = "credits-100"', 'name = "pro"', ["two entries of the same name", "pro"]),
     ('name = "credits-100"\n', "", ["name"]),
     ('name = "pro"', 'name = "pro_plan"', ["letters, digits and hyphens"]),
     ('name = "pro"', 'name = "../pro"', ["letters, digits and hyphens"]),
@@ -108,6 +134,19 @@ MISTAKES = [
     ("trial_days = 14", "trial_days = -1", ["plan pro", "trial_days"]),
     ("trial_days = 14", "trial_days = 731", ["plan pro", "trial_days"]),
     ("trial_days = 14", "trial_days = true", ["plan pro", "trial_days"]),
+    ("trial_days = 14", "trial_days = 0", ["plan pro", "payment_method_collection", "needs trial_days"]),
+    ('"if_required"', '"never"', ["plan pro", "payment_method_collection", "always, if_required"]),
+    ('"pause"', '"pay"', ["plan pro", "missing_payment_method", "cancel, pause, create_invoice"]),
+    ("{ least = 2, most = 50 }", "50", ["plan pro", "seats is a table"]),
+    ("{ least = 2, most = 50 }", "{ least = 2 }", ["plan pro", "seats", "most", "from 2"]),
+    ("{ least = 2, most = 50 }", "{ least = 0, most = 50 }", ["plan pro", "seats", "least", "from 1"]),
+    ("{ least = 2, most = 50 }", "{ least = 9, most = 8 }", ["plan pro", "seats", "most", "from 9"]),
+    ("{ least = 2, most = 50 }", "{ min = 2, most = 8 }", ["plan pro", "seats", "min is not known"]),
+    ('title = "Pro"', "title = 7", ["plan pro", "title", "text"]),
+    ('title = "Pro"', 'tilte = "Pro"', ["plan pro", "tilte is not known", "title"]),
+    ("amount = 29000", "amount = 29000\nunit_amount = 1", ["plan pro", "unit_amount is not known"]),
+    ('title = "100 credits"', 'interval = "month"', ["product credits-100", "interval is not known"]),
+    ("[[product]]", "[[products]]", ["products is not known"]),
     ('features = ["3 seats"]', 'features = "3 seats"', ["plan pro", "features", "list"]),
     ('gives = ["reports"]', "gives = [1]", ["plan pro", "gives", "list"]),
 ]
@@ -135,6 +174,6 @@ def test_a_plan_without_a_price_is_a_mistake(tmp_path: Path) -> None:
 
 def test_a_file_that_is_missing_or_is_no_text_is_told_too(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"plans\.toml can’t be read|plans\.toml can't be read"):
-        plans.load(tmp_path / "plans.toml")
+        plan_file.load(tmp_path / "plans.toml")
     with pytest.raises(ConfigError, match=r"plans\.toml can"):
         load(tmp_path, b"\xff\xfe[[plan]]")

@@ -19,6 +19,7 @@ from billing.config import Config
 from billing.models import User
 from billing.voice import Action, Voice
 from tests.admin_rows import NOW, invoice, owed, payment, subscription
+from tests.shelf import put_on_sale
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def heading(client: FlaskClient, path: str = "/billing") -> str:
 def test_everybody_reads_what_each_plan_costs_by_the_month_and_by_the_year(
     client: FlaskClient, app: Flask
 ) -> None:
+    put_on_sale(app)
     by_month = {"Basic": "€9.00 a month", "Pro": "€29.00 a month", "Team": "€79.00 a month"}
     for path in ("/", "/plans", "/plans?interval=month", "/plans?interval=decade", "/plans?interval="):
         shown = cards(client, path)
@@ -60,15 +62,16 @@ def test_everybody_reads_what_each_plan_costs_by_the_month_and_by_the_year(
     by_year = {"Basic": ("€90.00", "€7.50"), "Pro": ("€290.00", "€24.17"), "Team": ("€790.00", "€65.83")}
     for name, (price, each_month) in by_year.items():
         card = cards(client, "/plans?interval=year")[name]
-        assert f"{price} a year works out at {each_month} a month" in card
+        assert f"{price} a year works out at {each_month} a month; 2 months free" in card
     assert "The first 14 days are free." in cards(client, "/plans")["Team"]
     assert "free" not in cards(client, "/plans")["Pro"]
-    assert 'href="/subscribe/pro?interval=year"' in client.get("/plans?interval=year").text
+    assert 'href="/subscribe/pro?interval=year&amp;currency=eur"' in client.get("/plans?interval=year").text
 
 
 def test_whoever_has_a_plan_sees_which_and_is_sold_no_second(
-    browser: FlaskClient, db_session: Session, alice: User
+    app: Flask, browser: FlaskClient, db_session: Session, alice: User
 ) -> None:
+    put_on_sale(app)
     assert all("Choose" in card for card in cards(browser, "/plans").values())
     row = subscription(db_session, alice)
     for status in ("active", "trialing", "past_due", "unpaid", "paused", "incomplete"):

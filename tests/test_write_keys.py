@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from billing import catalogue, refresh, stripe_client, writes
+from billing import catalogue, refresh, running, stripe_client, writes
 from billing.extensions import db
 from billing.models import StripeWrite
 from billing.plans import Catalogue, Price, Product
@@ -33,12 +33,12 @@ def wire(desk: Flask, sandbox_process: Sandbox) -> Iterator[Wire]:
         yield found
 
 
-def a_new_product_and_another_price_for_it() -> None:
+def a_new_product_another_name_and_price_for_it_and_its_end() -> None:
     """What an operator does with ``flask plans push``."""
-    price = Price("keys-credits", 700, "eur", None)
-    for amount in (700, 800):
-        product = Product("keys-credits", "Credits", "", replace(price, amount=amount))
-        catalogue.push(db.session(), Catalogue((), (product,)))
+    price, shop = Price("keys-credits", 700, "eur", None), running.catalogue()
+    for title, amount in (("Credits", 700), ("More credits", 800)):
+        product = Product("keys-credits", title, "", replace(price, amount=amount))
+        catalogue.push(db.session(), Catalogue(shop.plans, (*shop.products, product)), archive=amount == 800)
 
 
 def changes_her_mind_and_subscribes(alice: Shopper) -> None:
@@ -92,7 +92,7 @@ def test_every_write_of_a_whole_story_carries_a_key_and_parameters_that_are_in_t
     desk: Flask, wire: Wire
 ) -> None:
     alice = shopper(desk)
-    a_new_product_and_another_price_for_it()
+    a_new_product_another_name_and_price_for_it_and_its_end()
     changes_her_mind_and_subscribes(alice)
     buys_something(alice)
     uses_the_portal_and_keeps_her_plan(alice)

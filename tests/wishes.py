@@ -88,6 +88,21 @@ class Wishes:
         request = WriteRequest("price.create", f"price:thing-{number}:700", params)
         return Wanted(request, lambda: len(self._api.prices.list({"product": product})["data"]))
 
+    def renaming(self, number: int) -> Wanted:
+        product = self._api.products.create({"name": f"Old {number}"})["id"]
+        request = WriteRequest(
+            "product.update", f"product-update:{product}", {"name": f"New {number}"}, product
+        )
+        return Wanted(
+            request, lambda: int(self._api.products.retrieve(product)["name"] == request.params["name"])
+        )
+
+    def archiving(self, number: int) -> Wanted:
+        product = self._api.products.create({"name": f"Left {number}"})["id"]
+        price = self._new_price({"currency": "eur", "product": product})
+        request = WriteRequest("price.update", f"price-archive:{price}", {"active": False}, price)
+        return Wanted(request, lambda: int(not self._api.prices.retrieve(price)["active"]))
+
     def _row(self, user: User) -> CheckoutSession:
         """The person's place, taken as the check page takes it."""
         order = checkout.Order("payment", "credits-100", "100 credits", self._price)
@@ -237,7 +252,9 @@ class Wishes:
 BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
     "customer.create": Wishes.customer,
     "product.create": Wishes.product,
+    "product.update": Wishes.renaming,
     "price.create": Wishes.price,
+    "price.update": Wishes.archiving,
     "checkout.session.create": Wishes.session,
     "checkout.session.expire": Wishes.expiry,
     "billing_portal.session.create": Wishes.portal,

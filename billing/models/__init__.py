@@ -4,7 +4,7 @@ from billing.models.audit import AuditEntry, Installation, Lease, RateHit
 from billing.models.comps import Comp
 from billing.models.inbox import StripeEvent
 from billing.models.mail import Notice
-from billing.models.money import Dispute, Invoice, Payment, PlanPrice
+from billing.models.money import Dispute, Invoice, PastPrice, Payment, PlanPrice
 from billing.models.people import AuthToken, LoginSession, User
 from billing.models.runs import SyncRun
 from billing.models.subscriptions import CheckoutSession, Subscription
@@ -21,6 +21,7 @@ __all__ = [
     "Lease",
     "LoginSession",
     "Notice",
+    "PastPrice",
     "Payment",
     "PlanPrice",
     "RateHit",

@@ -6,7 +6,7 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.extensions import Model
-from billing.models.columns import Big, Id, Moment, Str
+from billing.models.columns import Big, Id, Made, Moment, Str
 
 
 class Invoice(Model):
@@ -100,3 +100,18 @@ class PlanPrice(Model):
     amount: Mapped[Big]
     currency: Mapped[Str]
     interval: Mapped[Str | None]
+
+
+class PastPrice(Model):
+    """A Stripe price that stood for a line of ``plans.toml`` before another one did: who has it keeps it."""
+
+    __tablename__ = "past_prices"
+
+    price_id: Mapped[Str] = mapped_column(primary_key=True)
+    lookup_key: Mapped[Str]
+    product_id: Mapped[Str]
+    item: Mapped[Str]
+    amount: Mapped[Big]
+    currency: Mapped[Str]
+    interval: Mapped[Str | None]
+    replaced_at: Mapped[Made]

@@ -30,7 +30,9 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(params=[True, False], ids=["with-javascript", "without-javascript"])
 def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[BrowserContext]:
     """A fresh browser profile; every console error and blocked resource fails the test at its end."""
-    opened = chromium.new_context(java_script_enabled=request.param, viewport={"width": 1280, "height": 900})
+    opened = chromium.new_context(  # from where people pay in euros
+        java_script_enabled=request.param, viewport={"width": 1280, "height": 900}, locale="en-IE"
+    )
     opened.set_default_timeout(15_000)
     problems: list[str] = []
     opened.on(

@@ -143,7 +143,7 @@ def test_an_admin_finds_the_subscriber_and_why_and_runs_an_event_again(
     ana.subscribes()
     ana.goes("/admin/")
     ana.sees("You can’t open this page")
-    context = chromium.new_context(java_script_enabled=ana.page.context is not None)
+    context = chromium.new_context(java_script_enabled=ana.page.context is not None, locale="en-IE")
     admin = Person(ana.stack, context.new_page(), ana.stack.admin.email)
     admin.signs_in(ana.stack.admin.password)
     admin.goes(f"/admin/subscribers?q={ana.email}")
