@@ -47,6 +47,8 @@ class Config:
     second_subscription: str
     password_min_length: int
     stripe_account: str | None
+    terms_url: str | None
+    promotion_codes: bool
 
     def __repr__(self) -> str:
         return f"Config(app_env={self.app_env!r}, livemode={self.livemode}, public_url={self.public_url!r})"
@@ -91,6 +93,8 @@ def load(environ: Mapping[str, str]) -> Config:
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
+        terms_url=_terms_url(read("TERMS_URL", "")),
+        promotion_codes=read.yes("PROMOTION_CODES"),
     )
     _check_environment(config)
     _check_stripe_keys(config, allow_test=read("ALLOW_TEST_KEY_IN_PRODUCTION", "") == "yes")
@@ -138,6 +142,13 @@ class _Reader:
             raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
         return int(value)
 
+    def yes(self, name: str) -> bool:
+        """Whether it is switched on; off where nothing is said."""
+        value = self(name, "no")
+        if value not in ("yes", "no"):
+            raise ConfigError(f"{name} must be yes or no.")
+        return value == "yes"
+
     def _from_file(self, name: str) -> str:
         path = self._environ[f"{name}_FILE"]
         try:
@@ -146,6 +157,13 @@ class _Reader:
             raise ConfigError(f"{name}_FILE can't be read ({problem.strerror}); check the path.") from problem
         except UnicodeDecodeError as problem:
             raise ConfigError(f"{name}_FILE leads to a file that is not UTF-8 text.") from problem
+
+
+def _terms_url(url: str) -> str | None:
+    parts = _parts("TERMS_URL", url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ConfigError("TERMS_URL must be the address of your terms, like https://example.com/terms.")
+    return url or None
 
 
 def _bare(address: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from billing import declines, dunning, plan_change
 from billing.clock import from_stripe
 from billing.config import Config
-from billing.invoices import open_failed
+from billing.invoices import begun_unpaid, open_failed
 from billing.models import Dispute, Invoice, Subscription
 from billing.models.subscriptions import speaking_rank
 from billing.money import format_money
@@ -40,7 +40,8 @@ def gather(session: Session, user_id: int, row: Subscription | None, *, unreacha
     if row is None:
         return Facts()
     owed, dispute = open_failed(session, row.stripe_id), _open_dispute(session, user_id)
-    return of_rows(row, owed, dispute, _last_paid(session, row), unreachable=unreachable)
+    begun = row.stripe_id in begun_unpaid(session, [row])
+    return of_rows(row, owed, dispute, _last_paid(session, row), unreachable=unreachable, first_unpaid=begun)
 
 
 def of_rows(
@@ -50,6 +51,7 @@ def of_rows(
     paid: Invoice | None,
     *,
     unreachable: bool = False,
+    first_unpaid: bool = False,
 ) -> Facts:
     """The facts of a subscription with what is owed, disputed and was last paid."""
     pause, coming = row.pause_collection or {}, row.coming or {}
@@ -86,6 +88,7 @@ def of_rows(
         disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
         fetched_at=row.fetched_at,
         unreachable=unreachable,
+        first_unpaid=first_unpaid,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -116,6 +117,19 @@ def open_failed(session: Session, subscription: str) -> Invoice | None:
         .order_by(Invoice.created)
     )
     return session.execute(found.limit(1)).scalar()
+
+
+def begun_unpaid(session: Session, rows: Sequence[Subscription]) -> frozenset[str]:
+    """Those of the subscriptions that began before their first payment arrived, as with a bank debit: Stripe calls them
+    active, and their first invoice is open. What is sent to be paid later is sold on trust, and none of them."""
+    charged = [row.stripe_id for row in rows if row.collection_method == "charge_automatically"]
+    found = select(Invoice.subscription).where(
+        Invoice.subscription.in_(charged),
+        Invoice.billing_reason == "subscription_create",
+        Invoice.status == "open",
+        Invoice.amount_remaining > 0,
+    )
+    return frozenset(one for one in session.execute(found).scalars() if one) if charged else frozenset()
 
 
 def open_ids(session: Session, subscription: str) -> list[str]:

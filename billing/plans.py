@@ -12,6 +12,8 @@ from billing.money import check_amount
 
 INTERVALS = ("month", "year")
 LONGEST_TRIAL = 730  # days; Stripe takes two years at most
+# What Stripe does at the end of a trial for which there is no card (``missing_payment_method``).
+TRIAL_ENDS = ("cancel", "pause", "create_invoice")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ class Price:
 
 @dataclass(frozen=True)
 class Plan:
-    """A thing people subscribe to. ``gives`` are the features that access opens."""
+    """A thing people subscribe to. ``gives`` are the features that access opens.
+
+    ``trial_card``: whether a trial needs a card; ``trial_end``: what its end brings where there is none.
+    """
 
     name: str
     title: str
@@ -40,6 +45,8 @@ class Plan:
     gives: tuple[str, ...]
     trial_days: int
     prices: tuple[Price, ...]
+    trial_card: bool = True
+    trial_end: str = "cancel"
 
     def price(self, interval: str) -> Price | None:
         return next((price for price in self.prices if price.interval == interval), None)
@@ -114,6 +121,8 @@ def _plan(entry: dict[str, Any]) -> Plan:
         gives=_texts(name, entry, "gives"),
         trial_days=_trial_days(name, entry),
         prices=prices,
+        trial_card=_trial_card(name, entry),
+        trial_end=_trial_end(name, entry),
     )
 
 
@@ -135,6 +144,20 @@ def _trial_days(plan: str, entry: dict[str, Any]) -> int:
     if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= LONGEST_TRIAL:
         raise ConfigError(f"plans.toml: plan {plan}: trial_days is a whole number from 0 to {LONGEST_TRIAL}.")
     return days
+
+
+def _trial_card(plan: str, entry: dict[str, Any]) -> bool:
+    card = entry.get("trial_card", True)
+    if not isinstance(card, bool):
+        raise ConfigError(f"plans.toml: plan {plan}: trial_card is true or false.")
+    return card
+
+
+def _trial_end(plan: str, entry: dict[str, Any]) -> str:
+    end = entry.get("trial_end", "cancel")
+    if end not in TRIAL_ENDS:
+        raise ConfigError(f"plans.toml: plan {plan}: trial_end is one of {', '.join(TRIAL_ENDS)}.")
+    return str(end)
 
 
 def _name(entry: dict[str, Any]) -> str:

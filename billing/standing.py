@@ -27,6 +27,7 @@ class Facts:
     """What our rows say, with nothing of the database in it. Amounts are formatted; times aware UTC.
 
     ``change``: another plan is coming, ``scheduled`` for ``change_at``, or ``pending`` until its payment is made.
+    ``first_unpaid``: the subscription began before its first payment arrived, as with a bank debit.
     ``status`` None: no subscription ever. ``confirming``: a Session is paid and its event not yet applied.
     ``fetched_at``: when Stripe was last asked; ``clock_time``: Stripe's time then, on a test clock.
     """
@@ -63,6 +64,7 @@ class Facts:
     disputed: str | None = None
     fetched_at: datetime | None = None
     unreachable: bool = False
+    first_unpaid: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ def _code(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | Non
         return ends.get(facts.cancellation_reason or "", "ended")
     if facts.plan is None or status not in (*LIVE, "past_due", "unpaid", "paused"):
         return "unknown"
+    if facts.first_unpaid and status in ("active", "past_due", "unpaid"):
+        return "first_failed" if facts.owed else "first_processing"
     if facts.disputed and policy.hold_while_disputed:
         return "disputed_hold"
     if status == "unpaid":

@@ -1,4 +1,4 @@
-"""The standings of many people at once: two queries for a page, whatever its size."""
+"""The standings of many people at once: three queries for a page, whatever its size."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from billing import facts
 from billing.config import Config
+from billing.invoices import begun_unpaid
 from billing.models import Dispute, Invoice, Subscription
 from billing.standing import OPEN_DISPUTES, Policy, Standing, standing
 
@@ -25,10 +26,17 @@ def standings(
     ids = [row.user_id for row in rows]
     owed = {one.subscription: one for one in _oldest_owed(session, rows)} if ids else {}
     disputed = {one.user_id: one for one in _newest_dispute(session, ids)} if ids else {}
+    begun = begun_unpaid(session, rows)
     policy = Policy(grace_days=config.grace_days)
     return {
         row.user_id: standing(
-            facts.of_rows(row, owed.get(row.stripe_id), disputed.get(row.user_id), None),
+            facts.of_rows(
+                row,
+                owed.get(row.stripe_id),
+                disputed.get(row.user_id),
+                None,
+                first_unpaid=row.stripe_id in begun,
+            ),
             policy,
             row.clock_time or now,
         )

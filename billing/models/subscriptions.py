@@ -97,6 +97,11 @@ class CheckoutSession(Model):
 
     At most one per person and mode is open: the partial unique index is what stops two. ``once`` is the token of the
     form that it was asked for with, so that a form which is sent again never opens another one.
+
+    ``trial_end_behavior``: what the trial's end brings where there is no card; None where a card is asked for.
+    With ``locale`` and ``promotion_codes`` it is kept so that every try asks Stripe for the same. The amount is
+    Stripe's, after discounts; ``completed_at``: when we heard that it was completed; ``fetched_at``: when Stripe was
+    last asked.
     """
 
     __tablename__ = "checkout_sessions"
@@ -128,4 +133,11 @@ class CheckoutSession(Model):
     expires_at: Mapped[Moment | None]
     superseded_at: Mapped[Moment | None]
     once: Mapped[Str | None]
+    trial_end_behavior: Mapped[Str | None]
+    promotion_codes: Mapped[bool | None]
+    locale: Mapped[Str | None]
+    amount_total: Mapped[Big | None]
+    currency: Mapped[Str | None]
+    completed_at: Mapped[Moment | None]
+    fetched_at: Mapped[Moment | None]
     fetch_no: Mapped[Big] = mapped_column(default=0, server_default="0")
