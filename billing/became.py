@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from billing import voice
-from billing.language import _, later
+from billing.language import _
 from billing.models import CheckoutSession, Invoice, Payment
 from billing.money import format_money
 from billing.standing import Standing
@@ -19,7 +19,6 @@ from billing.words import day, moment_text
 LONG = timedelta(seconds=60)
 # A SEPA debit may be refused this late, and no other delayed method takes longer (Stripe: SEPA Direct Debit, timing).
 WORKING_DAYS = 14
-CONFIRMING = later("Confirming")
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _subscribed(
     if standing.code == "first_processing":
         return _on_its_way(row)
     billing = Action(_("Go to billing"), "/billing")
-    if standing.code == "first_failed" and row.payment_status == "unpaid":
+    if standing.facts.first_unpaid and standing.facts.owed:
         return _failed(billing)
     said = voice.speak(standing, product=product, contact=contact)
     action = product if standing.access else billing
@@ -124,7 +123,7 @@ def _open(row: CheckoutSession) -> State:
     return State(
         "open", _("You haven’t finished paying."),
         _("You have not been charged. Your choice is kept until {moment}.", moment=until),
-        _("Not paid"), "○", "rest", Action(_("Continue to payment"), row.url or "/plans"),
+        _("Not finished"), "○", "rest", Action(_("Continue to payment"), row.url or "/plans"),
     )  # fmt: skip
 
 
@@ -135,7 +134,7 @@ def _confirming(row: CheckoutSession, known: Known) -> State:
         return _still_waiting(row, known.email, again)
     return State(
         "confirming", _("We’re confirming your payment."),
-        _("This usually takes a few seconds. You don’t need to pay again."), _(CONFIRMING), "◌", "wait", again,
+        _("This usually takes a few seconds. You don’t need to pay again."), _("Confirming"), "◌", "wait", again,
     )  # fmt: skip
 
 
@@ -143,21 +142,21 @@ def _still_waiting(row: CheckoutSession, email: str, again: Action) -> State:
     h1, billing = _("We’re still waiting for confirmation."), Action(_("Go to billing"), "/billing")
     if row.status != "complete":  # that Stripe has the order is not known
         body = _("Stripe hasn’t answered us yet. If you paid, you don’t need to pay again: we keep asking.")
-        return State("waiting", h1, body, _(CONFIRMING), "◌", "wait", again)
+        return State("waiting", h1, body, _("Confirming"), "◌", "wait", again)
     if row.payment_status == "no_payment_required":  # so no receipt will be mailed
         body = _(
             "Stripe has your order {reference}; our records haven’t caught up. Billing shows it the moment it’s done. "
             "You don’t need to pay again.",
             reference=reference(row),
         )
-        return State("waiting", h1, body, _(CONFIRMING), "◌", "wait", billing)
+        return State("waiting", h1, body, _("Confirming"), "◌", "wait", billing)
     body = _(
         "Stripe has your order {reference}; our records haven’t caught up. We’ll email {address} the moment it’s "
         "done. You don’t need to pay again.",
         reference=reference(row),
         address=email,
     )
-    return State("waiting", h1, body, _(CONFIRMING), "◌", "wait", billing)
+    return State("waiting", h1, body, _("Confirming"), "◌", "wait", billing)
 
 
 def _on_its_way(row: CheckoutSession) -> State:

@@ -94,7 +94,7 @@ def load(environ: Mapping[str, str]) -> Config:
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
         terms_url=_terms_url(read("TERMS_URL", "")),
-        promotion_codes=read.yes("PROMOTION_CODES"),
+        promotion_codes=_is_yes("PROMOTION_CODES", read("PROMOTION_CODES", "no")),
     )
     _check_environment(config)
     _check_stripe_keys(config, allow_test=read("ALLOW_TEST_KEY_IN_PRODUCTION", "") == "yes")
@@ -142,13 +142,6 @@ class _Reader:
             raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
         return int(value)
 
-    def yes(self, name: str) -> bool:
-        """Whether it is switched on; off where nothing is said."""
-        value = self(name, "no")
-        if value not in ("yes", "no"):
-            raise ConfigError(f"{name} must be yes or no.")
-        return value == "yes"
-
     def _from_file(self, name: str) -> str:
         path = self._environ[f"{name}_FILE"]
         try:
@@ -164,6 +157,12 @@ def _terms_url(url: str) -> str | None:
     if url and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ConfigError("TERMS_URL must be the address of your terms, like https://example.com/terms.")
     return url or None
+
+
+def _is_yes(name: str, value: str) -> bool:
+    if value not in ("yes", "no"):
+        raise ConfigError(f"{name} must be yes or no.")
+    return value == "yes"
 
 
 def _bare(address: str) -> str:

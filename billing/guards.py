@@ -14,7 +14,7 @@ from billing.language import _
 from billing.plans import Plan
 from billing.voice import Action
 
-UNPAID = ("first_confirming", "first_action", "first_failed", "first_processing")
+UNPAID = ("first_confirming", "first_action", "first_failed")
 
 
 def stopped(guard: checkout.Guard) -> ResponseReturnValue:
@@ -26,7 +26,7 @@ def already() -> ResponseReturnValue:
     """They have a plan; or one whose first payment is not made, which is no plan yet."""
     standing = my_standing()
     billing = Action(_("Go to billing"), "/billing")
-    if standing.code in UNPAID:
+    if standing.code in UNPAID or standing.facts.first_unpaid:
         body = _("Billing shows what comes next. Nothing was charged now.")
         return page(_("Your last order isn’t paid yet."), body, billing)
     return page(

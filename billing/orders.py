@@ -153,19 +153,24 @@ def _price(plan: Plan, interval: str, currency: str | None) -> Price | ResponseR
         offers.price_of(plan, interval, None) if currency is None else None
     )
     if price is None:
-        return guards.not_sold() if offers.was_sold(db.session(), plan.name, interval, currency) else None
+        sold = interval.isprintable() and offers.was_sold(db.session(), plan.name, interval, currency)
+        return guards.not_sold() if sold else None
     if locked not in (None, price.currency):
         return guards.other_currency(locked or "", plan, interval)
     return price
 
 
 def _gone(name: str) -> ResponseReturnValue:
-    """What was sold once and is not any more has its page; what never was is not found."""
-    return guards.not_sold() if offers.was_sold(db.session(), name) else abort(404)
+    """What was sold once and is not any more has its page; what never was, or is something else, is not found."""
+    still_there = running.catalogue().plan(name) or running.catalogue().product(name)
+    gone = not still_there and name.isprintable() and offers.was_sold(db.session(), name)
+    return guards.not_sold() if gone else abort(404)
 
 
 def _currency(given: Mapping[str, str]) -> str | None:
-    return given.get("currency", "").lower() or None
+    """The currency that is asked for; what can be none is asked of nobody."""
+    named = given.get("currency", "").lower()
+    return (named if named.isascii() and named.isalpha() else "none") if named else None
 
 
 def once_token() -> str:

@@ -62,7 +62,7 @@ def ask_of_session(session: Session, row: CheckoutSession, customer: str | None,
 
 
 def answer_of_session(session: Session, asked: Asked, config: Config) -> bool:
-    """Look at the Session, and at the subscription that it made where we don't know that one yet.
+    """Look at the Session, and at the subscription that it made where we don't know that it has begun.
 
     Whether all of it was written within ``ARRIVAL_SECONDS``; what was not stays in the inbox for the worker.
     """
@@ -70,14 +70,14 @@ def answer_of_session(session: Session, asked: Asked, config: Config) -> bool:
         jobs.apply_one(session, asked.event_id)
         event = session.get_one(StripeEvent, asked.event_id, populate_existing=True)
         made = session.get_one(CheckoutSession, asked.row_id, populate_existing=True).subscription
-        if event.state == StripeEvent.APPLIED and made and not _is_known(session, made):
+        if event.state == StripeEvent.APPLIED and made and not _has_begun(session, made):
             event = subscription(session, made, asked.customer, config, "arrival")
     return event.state == StripeEvent.APPLIED
 
 
-def _is_known(session: Session, subscription: str) -> bool:
-    known = select(Subscription.id).where(Subscription.stripe_id == subscription)
-    return session.execute(known).first() is not None
+def _has_begun(session: Session, subscription: str) -> bool:
+    known = select(Subscription.status).where(Subscription.stripe_id == subscription)
+    return session.execute(known).scalar() not in (None, "incomplete")
 
 
 def person(session: Session, user: User, config: Config, actor: str, *, running_only: bool = False) -> int:

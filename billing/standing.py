@@ -129,7 +129,7 @@ def _code(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | Non
     if facts.plan is None or status not in (*LIVE, "past_due", "unpaid", "paused"):
         return "unknown"
     if facts.first_unpaid and status in ("active", "past_due", "unpaid"):
-        return "first_failed" if facts.owed else "first_processing"
+        return "past_due_hold" if facts.owed else "first_processing"
     if facts.disputed and policy.hold_while_disputed:
         return "disputed_hold"
     if status == "unpaid":

@@ -367,7 +367,7 @@ def _links(s: Standing) -> tuple[Action, ...]:
         "disputed",
         "past_due",
     )
-    if s.code in (*running, "past_due_hold", "action_required", "unpaid"):
+    if s.code in (*running, "first_processing", "past_due_hold", "action_required", "unpaid"):
         links.append(CANCEL)
     if s.facts.status and s.code not in ("first_lapsed",):
         links.append(PORTAL)

@@ -246,7 +246,7 @@ def test_a_session_that_stripe_refused_to_open_frees_the_place(desk: Flask, alic
     finally:
         prices.update(price, {"active": True})
     assert refused.status_code == 409
-    assert "This can’t be bought right now." in refused.text
+    assert "This price is no longer sold." in refused.text
     assert alice.order("pro") in open_here(alice)
 
 

@@ -13,7 +13,7 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing import arrival, declines, dunning, standing, tags, voice
+from billing import became, declines, dunning, standing, tags, voice
 from billing.models import Invoice
 from billing.standing import Facts, Policy, Standing
 
@@ -67,7 +67,7 @@ TABLE = [
         replace(PRO, status="incomplete_expired")),
     Row("first_processing", "Processing", "Your bank payment is on its way.", "Check again", False,
         replace(PRO, first_unpaid=True)),
-    Row("first_failed", "Not paid", "Your payment didn’t go through.", "Try another card", False,
+    Row("past_due_hold", "On hold", "Your access is on hold until €29.00 is paid.", "Pay €29.00 now", False,
         replace(OWING, status="past_due", first_unpaid=True)),
     Row("disputed_hold", "On hold, disputed", "Your plan is on hold while a payment is disputed.",
         "Contact us", False, replace(PRO, disputed="€29.00"), Policy(hold_while_disputed=True)),
@@ -306,8 +306,8 @@ def test_one_word_never_has_two_tones() -> None:
         tones.setdefault(tag, set()).add(tone)
     for tag, tone, _ in (*tags.INVOICES.values(), *tags.PAYMENTS.values()):
         tones.setdefault(tag, set()).add(tone)
-    said = inspect.getsource(arrival)
-    for tag, tone in re.findall(r'"([A-Z][^"]*)", "[○●▲◌■]", "(\w+)"', said):
+    said = inspect.getsource(became)
+    for tag, tone in re.findall(r'_\("([A-Z][^"]*)"\), "[○●▲◌■]", "(\w+)"', said):
         tones.setdefault(tag, set()).add(tone)
     assert {"Confirming", "Processing", "Expired", "Paid"} <= set(tones)
     assert {tag: found for tag, found in tones.items() if len(found) > 1} == {}
