@@ -123,7 +123,10 @@ def delivered(app: Flask) -> tuple[str, int]:
 def columns_of(revision: str) -> bool:
     """Whether what the last migration adds is there, all of it or (False) none."""
     found = {name for name, *_ in asked(COLUMNS)}
-    added = {"stripe_events.took_ms", "sync_runs.full", "sync_runs.compared", "users.mail_refused_at"}
+    added = {
+        f"checkout_sessions.{name}"
+        for name in ("locale", "amount_total", "currency", "completed_at", "fetched_at")
+    }
     assert added & found in (added, set()), "half of it"
     assert schema.found(db.session()) == (revision if added <= found else REVISIONS[-2])
     db.session.rollback()
@@ -131,10 +134,10 @@ def columns_of(revision: str) -> bool:
 
 
 def test_a_migration_that_meets_a_lock_gives_up_soon_leaves_nothing_and_costs_no_event(before: Flask) -> None:
-    """Somebody reads ``users`` for a long time. What is added comes in one transaction, or not."""
+    """Somebody reads ``checkout_sessions`` for a long time. What is added comes in one transaction, or not."""
     taken: list[str] = []
     with psycopg.connect(address(before)) as reader, ThreadPoolExecutor(1) as pool:
-        reader.execute("lock table users in access share mode")
+        reader.execute("lock table checkout_sessions in access share mode")
         migration = pool.submit(upgrade_elsewhere, before)
         while not migration.done():
             event, status = delivered(before)
@@ -163,7 +166,7 @@ def test_a_migration_that_is_killed_half_way_can_be_run_again(before: Flask) -> 
         psycopg.connect(address(before)) as reader,
         psycopg.connect(address(before), autocommit=True) as watching,
     ):
-        reader.execute("lock table users in access share mode")
+        reader.execute("lock table checkout_sessions in access share mode")
         with running(UPGRADE, config_of(before)) as migration:
             wait_until(
                 lambda: watching.execute(waits).fetchone() or migration.poll() is not None,
