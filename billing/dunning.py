@@ -70,11 +70,20 @@ def invoice_written(
     if invoice.status == "paid" and invoice.amount_paid > 0:
         _paid(session, user, invoice, subscription, cause)
     elif (
-        invoice.status == "open"
-        and invoice.first_failed_at
-        and invoice.billing_reason != "subscription_create"
+        invoice.status == "open" and invoice.first_failed_at and not _was_told_at_once(invoice, subscription)
     ):
         _failed(session, user, invoice, subscription, cause)
+
+
+def _was_told_at_once(invoice: Invoice, subscription: Subscription | None) -> bool:
+    """Whether the page where they paid said so: a first payment that fails there begins nothing. A bank debit that
+    comes back days later does so to a subscription that has begun."""
+    begun = subscription is not None and subscription.status in (*LIVE, "past_due", "unpaid")
+    return _is_first(invoice) and not begun
+
+
+def _is_first(invoice: Invoice) -> bool:
+    return invoice.billing_reason == "subscription_create"
 
 
 def _paid(
@@ -108,7 +117,8 @@ def _failed(
     kind = "action_required" if invoice.needs_action else STAGES[number]
     end = grace_end(invoice, subscription)
     stripe_now = (subscription.clock_time if subscription else None) or cause.now
-    access = end is None or stripe_now < end
+    # Of a plan that was never paid there are no days of grace.
+    access = not _is_first(invoice) and (end is None or stripe_now < end)
     facts = _invoice_facts(invoice, subscription)
     facts |= {
         "due_date": day(invoice.first_failed_at),

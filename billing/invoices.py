@@ -53,7 +53,9 @@ def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscrip
     if row.status != "open":
         # Whether we heard of its failed tries depends on delivery; it must not show on what is settled.
         row.first_failed_at = None
-    elif row.attempt_count or row.needs_action:
+    elif (
+        row.attempt_count or row.needs_action or row.decline_code
+    ):  # a debit that comes back counts as no attempt
         row.first_failed_at = (
             _first_try(found)
             or row.first_failed_at

@@ -22,7 +22,8 @@ KEYS: dict[Any, str] = {Payment: "payment_intent"}
 OURS = {"id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"}
 # Of a Checkout Session, what Stripe says became of it.
 STRIPES = {
-    "status", "payment_status", "async_failed", "subscription", "payment_intent", "expires_at", "amount_total", "currency",
+    "status", "payment_status", "async_failed", "subscription", "payment_intent", "expires_at", "amount_total",
+    "currency",
 }  # fmt: skip
 
 
