@@ -80,10 +80,10 @@ def _state(row: CheckoutSession, known: Known, product: Action, contact: str, it
 def _subscribed(
     row: CheckoutSession, known: Known, standing: Standing, product: Action, contact: str
 ) -> State:
-    if standing.code == "first_processing":
+    if standing.facts.processing:
         return _on_its_way(row)
     billing = Action(_("Go to billing"), "/billing")
-    if standing.facts.first_unpaid and standing.facts.owed:
+    if standing.facts.never_paid:
         return _failed(billing)
     said = voice.speak(standing, product=product, contact=contact)
     action = product if standing.access else billing

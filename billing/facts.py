@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from billing import declines, dunning, plan_change
 from billing.clock import from_stripe
 from billing.config import Config
-from billing.invoices import begun_unpaid, open_failed
+from billing.invoices import begun_unpaid, open_bills
 from billing.models import Dispute, Invoice, Subscription
 from billing.models.subscriptions import speaking_rank
 from billing.money import format_money
@@ -39,9 +39,10 @@ def gather(session: Session, user_id: int, row: Subscription | None, *, unreacha
     """Everything that ``standing`` may ask, from rows that were written by applied events."""
     if row is None:
         return Facts()
-    owed, dispute = open_failed(session, row.stripe_id), _open_dispute(session, user_id)
-    begun = row.stripe_id in begun_unpaid(session, [row])
-    return of_rows(row, owed, dispute, _last_paid(session, row), unreachable=unreachable, first_unpaid=begun)
+    bills, dispute = open_bills(session, row.stripe_id), _open_dispute(session, user_id)
+    owed = next((one for one in bills if one.first_failed_at), None)
+    paid, never_paid = _last_paid(session, row), begun_unpaid(row, bills)
+    return of_rows(row, owed, dispute, paid, unreachable=unreachable, never_paid=never_paid)
 
 
 def of_rows(
@@ -51,7 +52,7 @@ def of_rows(
     paid: Invoice | None,
     *,
     unreachable: bool = False,
-    first_unpaid: bool = False,
+    never_paid: bool = False,
 ) -> Facts:
     """The facts of a subscription with what is owed, disputed and was last paid."""
     pause, coming = row.pause_collection or {}, row.coming or {}
@@ -88,7 +89,8 @@ def of_rows(
         disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
         fetched_at=row.fetched_at,
         unreachable=unreachable,
-        first_unpaid=first_unpaid,
+        processing=never_paid and owed is None,
+        never_paid=never_paid,
     )
 
 

@@ -26,7 +26,7 @@ def already() -> ResponseReturnValue:
     """They have a plan; or one whose first payment is not made, which is no plan yet."""
     standing = my_standing()
     billing = Action(_("Go to billing"), "/billing")
-    if standing.code in UNPAID or standing.facts.first_unpaid:
+    if standing.code in UNPAID or standing.facts.never_paid:
         body = _("Billing shows what comes next. Nothing was charged now.")
         return page(_("Your last order isn’t paid yet."), body, billing)
     return page(

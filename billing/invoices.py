@@ -15,6 +15,8 @@ from billing.payloads import Object, invoice_subscription, ref
 from billing.people import owner
 from billing.syncing import Cause, Outcome
 
+BEGUN = ("active", "past_due", "unpaid")
+
 
 def fetch(stripe_id: str, hints: list[str]) -> Object:
     return stripe_client.get_invoice(stripe_id)
@@ -121,17 +123,17 @@ def open_failed(session: Session, subscription: str) -> Invoice | None:
     return session.execute(found.limit(1)).scalar()
 
 
-def begun_unpaid(session: Session, rows: Sequence[Subscription]) -> frozenset[str]:
-    """Those of the subscriptions that began before their first payment arrived, as with a bank debit: Stripe calls them
-    active, and their first invoice is open. What is sent to be paid later is sold on trust, and none of them."""
-    charged = [row.stripe_id for row in rows if row.collection_method == "charge_automatically"]
-    found = select(Invoice.subscription).where(
-        Invoice.subscription.in_(charged),
-        Invoice.billing_reason == "subscription_create",
-        Invoice.status == "open",
-        Invoice.amount_remaining > 0,
-    )
-    return frozenset(one for one in session.execute(found).scalars() if one) if charged else frozenset()
+def open_bills(session: Session, subscription: str) -> Sequence[Invoice]:
+    """The open invoices of a subscription, the oldest first."""
+    found = select(Invoice).where(Invoice.subscription == subscription, Invoice.status == "open")
+    return session.execute(found.order_by(Invoice.created)).scalars().all()
+
+
+def begun_unpaid(row: Subscription, bills: Sequence[Invoice]) -> bool:
+    """Whether the subscription began before its first payment arrived, as with a bank debit: Stripe calls it active,
+    and its first invoice is open. What is sent to be paid later is sold on trust."""
+    first = any(one.billing_reason == "subscription_create" and one.amount_remaining > 0 for one in bills)
+    return first and row.collection_method == "charge_automatically" and row.status in BEGUN
 
 
 def open_ids(session: Session, subscription: str) -> list[str]:

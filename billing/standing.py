@@ -27,7 +27,8 @@ class Facts:
     """What our rows say, with nothing of the database in it. Amounts are formatted; times aware UTC.
 
     ``change``: another plan is coming, ``scheduled`` for ``change_at``, or ``pending`` until its payment is made.
-    ``first_unpaid``: the subscription began before its first payment arrived, as with a bank debit.
+    ``processing``: the first payment is a bank debit that is under way; ``never_paid``: it is not there, be it on its
+    way or failed, though Stripe has begun the subscription.
     ``status`` None: no subscription ever. ``confirming``: a Session is paid and its event not yet applied.
     ``fetched_at``: when Stripe was last asked; ``clock_time``: Stripe's time then, on a test clock.
     """
@@ -64,7 +65,8 @@ class Facts:
     disputed: str | None = None
     fetched_at: datetime | None = None
     unreachable: bool = False
-    first_unpaid: bool = False
+    processing: bool = False
+    never_paid: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,6 @@ def _code(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | Non
         return ends.get(facts.cancellation_reason or "", "ended")
     if facts.plan is None or status not in (*LIVE, "past_due", "unpaid", "paused"):
         return "unknown"
-    if facts.first_unpaid and status in ("active", "past_due", "unpaid"):
-        return "past_due_hold" if facts.owed else "first_processing"
     if facts.disputed and policy.hold_while_disputed:
         return "disputed_hold"
     if status == "unpaid":
@@ -158,8 +158,12 @@ def _paused(facts: Facts) -> str:
 
 
 def _running(facts: Facts, now: datetime, grace_end: datetime | None) -> str:
+    if facts.processing:
+        return "first_confirming"  # Stripe may call it active; nothing has been paid yet
     if facts.needs_action:
         return "action_required"
+    if facts.status == "past_due" and facts.never_paid:
+        return "past_due_hold"  # days of grace are for those who have paid before
     if facts.status == "past_due":
         return "past_due" if grace_end is None or now < grace_end else "past_due_hold"
     if facts.status == "trialing":

@@ -71,7 +71,6 @@ def speak(s: Standing, *, product: Action, contact: str) -> Voice:
 TAGS = {
     "none": ("No plan", "○", "rest"),
     "first_confirming": ("Confirming", "◌", "wait"),
-    "first_processing": ("Processing", "◌", "wait"),
     "first_action": ("Confirm payment", "▲", "look"),
     "first_failed": ("Not paid", "▲", "look"),
     "first_lapsed": ("Lapsed", "○", "rest"),
@@ -107,14 +106,13 @@ def _none(s: Standing) -> tuple[str, str]:
 
 
 def _first_confirming(s: Standing) -> tuple[str, str]:
+    if s.facts.processing:
+        return (
+            "Your bank payment is on its way.",
+            "Bank payments can take up to 14 working days. We’ll email you. Your access begins when the payment "
+            "arrives.",
+        )
     return "We’re confirming your payment.", "This usually takes a few seconds. You don’t need to pay again."
-
-
-def _first_processing(s: Standing) -> tuple[str, str]:
-    return (
-        "Your bank payment is on its way.",
-        "Bank payments can take up to 14 working days. We’ll email you. Your access begins when the payment arrives.",
-    )
 
 
 def _first_action(s: Standing) -> tuple[str, str]:
@@ -291,7 +289,6 @@ def _unknown(s: Standing) -> tuple[str, str]:
 _TEXTS: dict[str, Text] = {
     "none": _none,
     "first_confirming": _first_confirming,
-    "first_processing": _first_processing,
     "first_action": _first_action,
     "first_failed": _first_failed,
     "first_lapsed": _first_lapsed,
@@ -324,7 +321,7 @@ def _primary(s: Standing, product: Action, contact: Action) -> Action | None:
     method = "post" if s.facts.owed_invoice else "get"
     if s.code in ("none", "first_lapsed", "ended", "ended_unpaid"):
         return CHOOSE
-    if s.code in ("first_confirming", "first_processing", "unknown"):
+    if s.code in ("first_confirming", "unknown"):
         return CHECK
     if s.code in ("first_action", "action_required"):
         return Action("Confirm payment", pay, method)
@@ -367,7 +364,7 @@ def _links(s: Standing) -> tuple[Action, ...]:
         "disputed",
         "past_due",
     )
-    if s.code in (*running, "first_processing", "past_due_hold", "action_required", "unpaid"):
+    if s.code in (*running, "past_due_hold", "action_required", "unpaid"):
         links.append(CANCEL)
     if s.facts.status and s.code not in ("first_lapsed",):
         links.append(PORTAL)

@@ -130,8 +130,8 @@ def test_no_walk_through_the_pages_lets_anybody_in_before_the_event_is_applied_o
     alice.sandbox.control("trouble", api="normal")
     assert (count(Subscription), charges(alice)) == (0, [29000, 1500])
     news = history.news()
-    alice.sandbox.control("trouble", api="error_500")
     assert set(delivered(desk, news, apply=False)) == {200}
+    alice.sandbox.control("trouble", api="error_500")
     shut(walk(alice, sessions, chance)[:5], False)  # we have the events; nothing of them is applied
     alice.sandbox.control("trouble", api="normal")
     apply_all()

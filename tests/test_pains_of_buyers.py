@@ -311,7 +311,7 @@ def test_nobody_is_let_in_before_their_bank_has_paid_or_sold_the_plan_twice_whil
         said = told(alice, session_id)
         assert (said["code"], said["final"]) == ("processing", False)
         assert "Your access begins when the payment arrives." in said["body"]
-        assert (may_enter(alice), alice.standing.code) == (False, "first_processing")
+        assert (may_enter(alice), alice.standing.code) == (False, "first_confirming")
         assert ON_ITS_WAY in reads(alice)
         assert "Your last order isn’t paid yet." in press(alice, plan="basic", interval="year")
         assert "Your last order isn’t paid yet." in reads(alice, "/subscribe/pro")

@@ -65,10 +65,6 @@ TABLE = [
         replace(PRO, status="incomplete", decline_text="The card has expired.")),
     Row("first_lapsed", "Lapsed", "Your order wasn’t completed, so it has lapsed.", "Choose a plan", False,
         replace(PRO, status="incomplete_expired")),
-    Row("first_processing", "Processing", "Your bank payment is on its way.", "Check again", False,
-        replace(PRO, first_unpaid=True)),
-    Row("past_due_hold", "On hold", "Your access is on hold until €29.00 is paid.", "Pay €29.00 now", False,
-        replace(OWING, status="past_due", first_unpaid=True)),
     Row("disputed_hold", "On hold, disputed", "Your plan is on hold while a payment is disputed.",
         "Contact us", False, replace(PRO, disputed="€29.00"), Policy(hold_while_disputed=True)),
     Row("unpaid", "On hold", "Your plan is on hold because €29.00 is unpaid.", "Pay €29.00 now", False,
@@ -298,6 +294,17 @@ def test_a_row_too_old_to_stand_on_closes_and_says_so() -> None:
     assert [rule.rule for rule in found.why if rule.deciding] == ["Stripe was asked lately enough"]
     assert standing.standing(replace(facts, fetched_at=NOW - timedelta(hours=71)), Policy(), NOW).access
     assert standing.standing(replace(facts, unreachable=False), Policy(), NOW).access
+
+
+def test_whose_bank_has_not_paid_the_first_time_has_no_access_and_no_days_of_grace() -> None:
+    debit = replace(PRO, never_paid=True, processing=True)
+    for status in ("active", "past_due"):
+        found = standing.standing(replace(debit, status=status), Policy(), NOW)
+        assert (found.code, found.access) == ("first_confirming", False)
+        assert said_of(found).sentence == "Your bank payment is on its way."
+    failed = replace(OWING, status="past_due", never_paid=True)
+    found = standing.standing(failed, Policy(), NOW)
+    assert (found.code, found.access) == ("past_due_hold", False)
 
 
 def test_one_word_never_has_two_tones() -> None:

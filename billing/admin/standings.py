@@ -1,7 +1,8 @@
-"""The standings of many people at once: three queries for a page, whatever its size."""
+"""The standings of many people at once: two queries for a page, whatever its size."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from billing import facts
 from billing.config import Config
 from billing.invoices import begun_unpaid
 from billing.models import Dispute, Invoice, Subscription
-from billing.standing import OPEN_DISPUTES, Policy, Standing, standing
+from billing.standing import OPEN_DISPUTES, Facts, Policy, Standing, standing
 
 
 def standings(
@@ -24,19 +25,12 @@ def standings(
     What was last paid decides nothing and is left out; a page that says it asks ``facts.standing_of``.
     """
     ids = [row.user_id for row in rows]
-    owed = {one.subscription: one for one in _oldest_owed(session, rows)} if ids else {}
+    bills = _open_bills(session, rows) if ids else {}
     disputed = {one.user_id: one for one in _newest_dispute(session, ids)} if ids else {}
-    begun = begun_unpaid(session, rows)
     policy = Policy(grace_days=config.grace_days)
     return {
         row.user_id: standing(
-            facts.of_rows(
-                row,
-                owed.get(row.stripe_id),
-                disputed.get(row.user_id),
-                None,
-                first_unpaid=row.stripe_id in begun,
-            ),
+            _facts(row, bills.get(row.stripe_id, []), disputed.get(row.user_id)),
             policy,
             row.clock_time or now,
         )
@@ -44,19 +38,20 @@ def standings(
     }
 
 
-def _oldest_owed(session: Session, rows: Sequence[Subscription]) -> Sequence[Invoice]:
-    """What ``invoices.open_failed`` finds for each one."""
-    found = (
-        select(Invoice)
-        .where(
-            Invoice.subscription.in_([row.stripe_id for row in rows]),
-            Invoice.status == "open",
-            Invoice.first_failed_at.is_not(None),
-        )
-        .ext(distinct_on(Invoice.subscription))
-        .order_by(Invoice.subscription, Invoice.created)
+def _facts(row: Subscription, bills: list[Invoice], dispute: Dispute | None) -> Facts:
+    owed = next((one for one in bills if one.first_failed_at), None)
+    return facts.of_rows(row, owed, dispute, None, never_paid=begun_unpaid(row, bills))
+
+
+def _open_bills(session: Session, rows: Sequence[Subscription]) -> dict[str | None, list[Invoice]]:
+    """What ``invoices.open_bills`` finds for each one."""
+    found = select(Invoice).where(
+        Invoice.subscription.in_([row.stripe_id for row in rows]), Invoice.status == "open"
     )
-    return session.execute(found).scalars().all()
+    bills: dict[str | None, list[Invoice]] = defaultdict(list)
+    for one in session.execute(found.order_by(Invoice.created)).scalars():
+        bills[one.subscription].append(one)
+    return bills
 
 
 def _newest_dispute(session: Session, ids: list[int]) -> Sequence[Dispute]:
