@@ -309,8 +309,15 @@ def title(item: str | None) -> str:
 
 
 def price(row: Subscription) -> str | None:
-    """What one period costs, formatted; None where the price has no fixed amount."""
-    return format_money(row.amount * row.quantity, row.currency) if row.amount is not None else None
+    """What the next period costs, less what is taken off it, formatted; None where the price has no fixed amount."""
+    if row.amount is None:
+        return None
+    due = row.amount * row.quantity
+    begins = int(row.current_period_end.timestamp()) if row.current_period_end else 0
+    for one in row.discounts or []:
+        if one["end"] is None or one["end"] > begins:
+            due -= round(due * (one["percent_off"] or 0) / 100) + (one["amount_off"] or 0)
+    return format_money(max(due, 0), row.currency)
 
 
 def card(row: Subscription) -> str | None:

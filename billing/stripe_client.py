@@ -38,8 +38,14 @@ WAIT_FOR_A_PLACE = 1.0
 PAUSES = (0.5, 1.0)
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
-# What a subscription is seen with: its card, its schedule, and last, since a deleted one has none, its customer's card.
-SHOWN = ["default_payment_method", "schedule", "customer.invoice_settings.default_payment_method"]
+# What a subscription is seen with: its card, its schedule, what its discounts take off, and last, since a deleted one
+# has none, its customer's card.
+SHOWN = [
+    "default_payment_method",
+    "schedule",
+    "discounts.source.coupon",
+    "customer.invoice_settings.default_payment_method",
+]
 
 Object = dict[str, Any]
 # The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.

@@ -135,6 +135,7 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.pause_collection = found.get("pause_collection")
     row.schedule, row.collection_method = ref(found.get("schedule")), found["collection_method"]
     row.coming = plan_change.coming(session, found)
+    row.discounts = lasting(found)
     row.card_brand, row.card_last4 = _card(found)
     row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
     row.test_clock = ref(found.get("test_clock"))
@@ -143,6 +144,24 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.clock_time = fetched.clock_time if cause.actor == "reconciler" else max(times, default=None)
     row.fetched_at = cause.now
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+
+
+def lasting(found: Object) -> list[dict[str, Any]] | None:
+    """What the subscription's discounts take off its coming periods; None where they take nothing. A coupon that is for
+    one bill was taken off that one (Stripe: ``duration`` of a Coupon)."""
+    kept = []
+    for one in found.get("discounts") or []:
+        source = one.get("source") if isinstance(one, dict) else None
+        coupon = (source or {}).get("coupon")
+        if isinstance(coupon, dict) and coupon.get("duration") != "once":
+            kept.append(
+                {
+                    "percent_off": coupon.get("percent_off"),
+                    "amount_off": coupon.get("amount_off"),
+                    "end": one.get("end"),
+                }
+            )
+    return kept or None
 
 
 def _card(found: Object) -> tuple[str | None, str | None]:

@@ -21,7 +21,8 @@ class Subscription(Model):
     ``fetch_no`` is the fence: the number of the lease under which the row was written. It only grows.
     ``cause_event_id`` names the applied event that the row stands on. ``plan`` is None for a price that
     is not in our catalogue. ``coming``: the change that a schedule or a payment will bring (``plan_change``).
-    ``clock_time`` is the test clock's time at the fetch, None in live mode.
+    ``clock_time`` is the test clock's time at the fetch, None in live mode. ``discounts``: what is taken off each
+    period's price: percent_off, amount_off and until when (Unix seconds, None for ever).
     """
 
     __tablename__ = "subscriptions"
@@ -53,6 +54,7 @@ class Subscription(Model):
     pause_collection: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     schedule: Mapped[Str | None]
     coming: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    discounts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     collection_method: Mapped[Str]
     card_brand: Mapped[Str | None]
     card_last4: Mapped[Str | None]

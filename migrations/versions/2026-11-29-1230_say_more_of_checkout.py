@@ -1,13 +1,15 @@
 """say more of checkout
 
 Revision: 0006. 2026-11-29. What a Checkout Session was asked for with, so that it is the same at every try, and what
-Stripe says of it. Each column may be empty: the code before neither knows nor needs them.
+Stripe says of it; and what is taken off a subscription's price. Each column may be empty: the code before neither
+knows nor needs them.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0006"
 down_revision = "0003"
@@ -26,6 +28,7 @@ def upgrade() -> None:
         sa.Column("fetched_at", sa.DateTime(timezone=True), nullable=True),
     ):
         op.add_column("checkout_sessions", column)
+    op.add_column("subscriptions", sa.Column("discounts", postgresql.JSONB(), nullable=True))
 
 
 def downgrade() -> None:
