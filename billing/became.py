@@ -68,13 +68,18 @@ def _state(row: CheckoutSession, known: Known, product: Action, contact: str, it
         return _subscribed(row, known, known.standing, product, contact)
     if known.payment is not None and known.payment.fulfilled_at is not None:
         return _bought(known.payment, known.email, item)
-    if row.async_failed:
+    if row.async_failed or (row.status == "complete" and _came_back(known.payment)):
         return _failed(_choose(row))
     if row.status == "complete" and row.payment_status == "unpaid":
         return _on_its_way(row)
     if row.status == "open" and known.asked_since is None and row.fetched_at is not None:
         return _open(row)
     return _confirming(row, known)
+
+
+def _came_back(payment: Payment | None) -> bool:
+    """Whether the bank refused the debit of a purchase, be it that the event which says so is late or lost."""
+    return payment is not None and payment.status in ("requires_payment_method", "canceled")
 
 
 def _subscribed(

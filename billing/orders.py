@@ -48,6 +48,9 @@ def start_subscription() -> ResponseReturnValue:
     plan = running.catalogue().plan(name)
     if plan is None:
         return _gone(name)
+    stop = checkout.stopped(db.session(), person().id)
+    if stop is not None:
+        return guards.stopped(stop)
     price = _price(plan, interval, _currency(request.form))
     if not isinstance(price, Price):
         return price or abort(404)
