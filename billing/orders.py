@@ -48,16 +48,15 @@ def start_subscription() -> ResponseReturnValue:
     plan = running.catalogue().plan(name)
     if plan is None:
         return _gone(name)
-    stop = checkout.stopped(db.session(), person().id)
-    if stop is not None:
-        return guards.stopped(stop)
     price = _price(plan, interval, _currency(request.form))
     if not isinstance(price, Price):
         return price or abort(404)
     offer = offers.of(db.session(), person().id, plan, price)
     back = f"/subscribe/{plan.name}?interval={interval}&currency={price.currency}"
     if request.form.get("offer") not in (None, offer.seal):
-        return _check_page(offer, _("The offer has changed since you opened this page. Check it again."), 409)
+        stop = checkout.stopped(db.session(), person().id)
+        changed = _("The offer has changed since you opened this page. Check it again.")
+        return guards.stopped(stop) if stop else _check_page(offer, changed, 409)
     if offer.price_id is None:
         return guards.not_on_sale_yet()
     order = checkout.Order(

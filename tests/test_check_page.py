@@ -229,6 +229,10 @@ def test_a_form_that_promised_something_else_is_shown_again_and_not_obeyed(visit
     assert "You’ve had your free trial, so Team is paid from today." in said
     assert "€79.00 today, then €79.00 every month" in said
     assert count(CheckoutSession) == 0
+    admin_rows.subscription(db.session(), visitor.user, stripe_id="sub_2")
+    assert "You already have Pro." in words(visitor.post("/checkout", **form).text), (
+        "bought in another window"
+    )
 
 
 def test_terms_are_linked_and_codes_are_named_only_where_the_operator_says_so(
