@@ -17,7 +17,7 @@ from billing.clock import now
 from billing.extensions import db
 from billing.models import CheckoutSession, StripeEvent, Subscription
 from billing.words import moment_text
-from tests.story import DECLINED, Shopper, apply_all, catch_up, count, shopper
+from tests.story import DECLINED, Shopper, apply_all, catch_up, count, events, shopper
 from tests.support import PASSWORD, csrf_of, deliver
 from tests.watching import Bell, all_rows
 
@@ -247,4 +247,18 @@ def test_coming_back_is_looked_at_so_often_and_then_by_the_worker(
     assert state(alice, session_id)["h1"] == "We’re confirming your payment.", "its plan is not on record"
     alice.sandbox.calm()
     catch_up(desk)
+    assert state(alice, session_id)["h1"].startswith("You’re on Pro.")
+
+
+def test_nobody_waits_for_a_slow_stripe_and_the_look_goes_on_without_them(
+    desk: Flask, alice: Shopper
+) -> None:
+    session_id = alice.order("pro")
+    alice.sandbox.control("trouble", delivery="drop", api="slow", slow_seconds=3)
+    assert alice.pay(session_id).status == 303
+    bell = Bell(desk)
+    assert page(alice, session_id)["h1"] == "We’re confirming your payment.", "three seconds are too many"
+    [asked] = events(type="dunlin.refresh.checkout_session")
+    assert (asked.state, bell.rung) == (StripeEvent.PENDING, 1)
+    alice.sandbox.calm()
     assert state(alice, session_id)["h1"].startswith("You’re on Pro.")
