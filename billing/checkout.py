@@ -1,23 +1,21 @@
-"""Checkout Sessions: who may open one, what it carries, and what Stripe says became of it."""
+"""Checkout Sessions: who may open one, and what Stripe says became of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing import audit, payments, stripe_client
 from billing.clock import database_now, from_stripe
-from billing.config import Config
 from billing.models import CheckoutSession, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object, ref
 from billing.people import owner
 from billing.syncing import Cause, Outcome
-from billing.write_request import WriteRequest
 
 Mode = Literal["subscription", "payment"]
 MOST_SESSIONS = 10
@@ -28,7 +26,8 @@ HOUR = timedelta(hours=1)
 class Order:
     """What somebody wants to buy: a catalogue name, Stripe's price for it, and the days of trial.
 
-    ``once``: the token of the form, one for each time the check page was opened; None where it had none.
+    ``trial_end_behavior``: what the trial's end brings without a card, None where a card is asked for. ``locale``: the
+    one they read. ``once``: the token of the form, one for each time the check page was opened; None where it had none.
     """
 
     mode: Mode
@@ -37,14 +36,17 @@ class Order:
     price_id: str
     trial_days: int = 0
     once: str | None = None
+    trial_end_behavior: str | None = None
+    promotion_codes: bool = False
+    locale: str | None = None
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Why no new Session is opened: ``subscribed``, ``confirming``, or ``sent`` where this very form was paid.
-    ``session_id``: the one to look at."""
+    """Why no new Session is opened: ``subscribed``, ``confirming``, ``tried`` where the trial that is asked for was
+    had, or ``sent`` where this very form was paid. ``session_id``: the one to look at."""
 
-    code: Literal["subscribed", "confirming", "sent"]
+    code: Literal["subscribed", "confirming", "tried", "sent"]
     session_id: str | None = None
 
 
@@ -63,9 +65,11 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
     """
     session.execute(select(User.id).where(User.id == user.id).with_for_update())
     if order.mode == "subscription":
-        guard = _guard(session, user.id)
+        guard = stopped(session, user.id)
         if guard:
             return guard
+        if order.trial_days and not may_try(session, user.id):
+            return Guard("tried")
     paid = _paid_by_this_form(session, user.id, order.once)
     if paid is not None:
         return Guard("sent", paid)
@@ -83,12 +87,21 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
             item=order.item,
             price_id=order.price_id,
             trial_days=order.trial_days,
+            trial_end_behavior=order.trial_end_behavior,
+            promotion_codes=order.promotion_codes,
+            locale=order.locale,
             once=order.once,
             status=CheckoutSession.CREATING,
         )
         session.add(row)
         session.flush()
     return row
+
+
+def fits(row: CheckoutSession, order: Order) -> bool:
+    """Whether the row is open for just what is ordered; in another language it still is."""
+    asked = (order.price_id, order.trial_days, order.trial_end_behavior, order.promotion_codes)
+    return (row.price_id, row.trial_days, row.trial_end_behavior, bool(row.promotion_codes)) == asked
 
 
 def _minutes_to_wait(session: Session, user_id: int) -> int:
@@ -101,79 +114,20 @@ def _minutes_to_wait(session: Session, user_id: int) -> int:
 
 
 def may_try(session: Session, user_id: int) -> bool:
-    """Whether a trial may be offered: one for each person, whatever the plan."""
-    return session.execute(select(Subscription.id).where(Subscription.user_id == user_id)).first() is None
+    """Whether a trial may be offered: one for each person, whatever the plan, and be it known by its Session alone."""
+    begun = select(CheckoutSession.id).where(
+        CheckoutSession.user_id == user_id,
+        CheckoutSession.mode == "subscription",
+        CheckoutSession.status == "complete",
+    )
+    had = select(Subscription.id).where(Subscription.user_id == user_id)
+    return session.execute(had).first() is None and session.execute(begun).first() is None
 
 
 def has_live(session: Session, user_id: int) -> bool:
     """Whether the person has a subscription that is not over, in whatever state: a second one is never sold."""
     live = select(Subscription.id).where(Subscription.user_id == user_id, Subscription.status.not_in(FINAL))
     return session.execute(live).first() is not None
-
-
-def create_request(
-    row: CheckoutSession, user: User, title: str, config: Config, installation: str
-) -> WriteRequest:
-    """The write that opens the Session. Metadata goes on the Session and on what the Session creates,
-    since Stripe does not copy it from one to the other."""
-    metadata = {
-        "user_id": str(user.id),
-        "plan": row.item,
-        "installation": installation,
-        "checkout": str(row.id),
-    }
-    if user.referral_code:
-        metadata["referral_code"] = user.referral_code
-    back = f"subscribe/{row.item}" if row.mode == "subscription" else f"buy/{row.item}"
-    params: dict[str, Any] = {
-        "mode": row.mode,
-        "customer": user.stripe_customer_id,
-        "client_reference_id": str(user.id),
-        "line_items": [{"price": row.price_id, "quantity": 1}],
-        "metadata": metadata,
-        "success_url": f"{config.public_url}/checkout/return?session_id={{CHECKOUT_SESSION_ID}}",
-        "cancel_url": f"{config.public_url}/{back}?canceled={row.id}",
-    }
-    if row.mode == "subscription":
-        params["subscription_data"] = {"metadata": metadata}
-        if row.trial_days:
-            params["subscription_data"]["trial_period_days"] = row.trial_days
-    else:
-        params["payment_intent_data"] = {"metadata": metadata, "description": title}
-    return WriteRequest("checkout.session.create", f"checkout:{row.id}", params, user_id=user.id)
-
-
-def expire_request(row: CheckoutSession) -> WriteRequest:
-    """The write that closes a Session nobody paid, so that another may be opened."""
-    return WriteRequest(
-        "checkout.session.expire", f"checkout-expire:{row.id}", target=row.stripe_id, user_id=row.user_id
-    )
-
-
-def opened(session: Session, write_name: str, answer: Object) -> WriteRequest | None:
-    """Keep the id, address and end of the Session that Stripe opened. Returns the write that closes it where the
-    person's place was freed before we heard of it: they may have another one by now, and could pay both."""
-    row = session.get_one(CheckoutSession, int(write_name.partition(":")[2]), with_for_update=True)
-    if row.status == CheckoutSession.CREATING:
-        row.stripe_id, row.url, row.status = answer["id"], answer["url"], answer["status"]
-        row.expires_at = from_stripe(answer["expires_at"])
-        audit.changed(session, row, {}, actor="dunlin")
-    return expire_request(row) if row.superseded_at is not None and row.status == "open" else None
-
-
-def expired_by_us(session: Session, answer: Object) -> None:
-    """Make room for another Session; what this one came to is still told by its event."""
-    found = select(CheckoutSession).where(CheckoutSession.stripe_id == answer["id"])
-    row = session.execute(found.with_for_update()).scalar_one()
-    row.superseded_at = row.superseded_at or func.now()
-
-
-def refused(session: Session, write_name: str) -> None:
-    """Stripe would not open the Session: free the person's place."""
-    kind, _, number = write_name.partition(":")
-    if kind == "checkout":
-        row = session.get_one(CheckoutSession, int(number), with_for_update=True)
-        row.superseded_at = row.superseded_at or func.now()
 
 
 def own(session: Session, user_id: int, stripe_id: str) -> CheckoutSession | None:
@@ -208,11 +162,15 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     before = audit.picture(row) if row.stripe_id else {}
     row.stripe_id, row.status, row.url = found["id"], found["status"], found["url"]
     row.payment_status = found["payment_status"]
+    row.amount_total, row.currency = found.get("amount_total"), found.get("currency")
+    if row.status == "complete" and row.completed_at is None:
+        row.completed_at = cause.now
     row.async_failed = found["payment_status"] == "unpaid" and (
         row.async_failed or cause.saw("checkout.session.async_payment_failed")
     )
     row.subscription, row.payment_intent = ref(found.get("subscription")), ref(found.get("payment_intent"))
     row.expires_at, row.fetch_no = from_stripe(found["expires_at"]), cause.fence
+    row.fetched_at = cause.now
     audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     if fetched.payment_intent is not None:
         payments.write_intent(session, fetched.payment_intent, cause)
@@ -228,7 +186,8 @@ def _by_metadata(session: Session, found: Object, user: User | None) -> Checkout
     return row if row is not None and row.stripe_id is None else None
 
 
-def _guard(session: Session, user_id: int) -> Guard | None:
+def stopped(session: Session, user_id: int) -> Guard | None:
+    """Why the person can't subscribe now: they have a plan, or one that was paid is not on record yet."""
     if has_live(session, user_id):
         return Guard("subscribed")
     known = select(Subscription.stripe_id).where(Subscription.user_id == user_id)

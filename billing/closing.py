@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from billing import audit, checkout, people, registry
+from billing import audit, opening, people, registry
 from billing.errors import StripeDeclined, StripeError, StripeKeyRefused, StripeRefused
 from billing.models import StripeWrite
 from billing.stripe_client import KEY_MISUSED, Object
@@ -18,7 +18,7 @@ from billing.stripe_client import KEY_MISUSED, Object
 COMPLETIONS: dict[str, Callable[[Session, StripeWrite, Object], None]] = {
     "customer.create": lambda s, write, answer: people.bind_customer(s, write.user_id or 0, answer["id"]),
     "checkout.session.create": lambda s, write, answer: _opened(s, write, answer),
-    "checkout.session.expire": lambda s, write, answer: checkout.expired_by_us(s, answer),
+    "checkout.session.expire": lambda s, write, answer: opening.expired_by_us(s, answer),
 }
 
 
@@ -37,7 +37,7 @@ def answered(session: Session, row: StripeWrite, answer: Object) -> None:
 
 def _opened(session: Session, write: StripeWrite, answer: Object) -> None:
     """A Session whose place was freed before we heard of it is closed: another one may be open beside it."""
-    unwanted = checkout.opened(session, write.name, answer)
+    unwanted = opening.opened(session, write.name, answer)
     if unwanted is not None:
         registry.record(session, unwanted)
 
@@ -54,7 +54,7 @@ def refused(session: Session, row: StripeWrite, problem: StripeError) -> None:
         state = {StripeDeclined: "declined", StripeRefused: "failed"}.get(type(problem))
         if state or (row.operation == "checkout.session.create" and (problem.status or 0) >= 500):
             # Stripe would repeat its 500. Nobody has seen that Session, so nobody can pay it: another may be opened.
-            checkout.refused(session, row.name)
+            opening.refused(session, row.name)
         if state:
             # A key that was used with other parameters is a bug of ours: an admin is told.
             _tell(session, row, f"write.{state}", alert=problem.code == KEY_MISUSED)
@@ -64,7 +64,7 @@ def refused(session: Session, row: StripeWrite, problem: StripeError) -> None:
 
 def gave_up(session: Session, row: StripeWrite, *, alert: bool) -> None:
     """Stripe didn't do it, and it is not wanted any more."""
-    checkout.refused(session, row.name)
+    opening.refused(session, row.name)
     _tell(session, row, "write.failed", alert=alert)
     row.state, row.error = "failed", "not done, and not wanted any more"
     registry.release(session, row)
@@ -75,7 +75,7 @@ def not_found_out(session: Session, row: StripeWrite, problem: StripeError, *, o
     registry.nothing_was_sent(row)
     row.error = problem.code or str(problem)
     if overdue and row.state != "unknown":
-        checkout.refused(session, row.name)
+        opening.refused(session, row.name)
         _tell(session, row, "write.unknown", alert=True)
         row.state = "unknown"
     registry.release(session, row)

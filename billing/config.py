@@ -55,6 +55,8 @@ class Config:
     stripe_account: str | None
     default_locale: str
     display_tz: str
+    terms_url: str | None
+    promotion_codes: bool
 
     def __repr__(self) -> str:
         return f"Config(app_env={self.app_env!r}, livemode={self.livemode}, public_url={self.public_url!r})"
@@ -108,6 +110,8 @@ def load(environ: Mapping[str, str]) -> Config:
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
         default_locale=read("DEFAULT_LOCALE", "en"),
         display_tz=read("DISPLAY_TZ", "UTC"),
+        terms_url=_terms_url(read("TERMS_URL", "")),
+        promotion_codes=read.yes("PROMOTION_CODES", "no"),
     )
     _check_environment(config)
     _check_stripe_keys(config, allow_test=read("ALLOW_TEST_KEY_IN_PRODUCTION", "") == "yes")
@@ -136,6 +140,13 @@ def _optional_database(url: str) -> str | None:
 def is_live(key: str) -> bool:
     """Whether a Stripe key (secret, restricted or publishable) belongs to live mode."""
     return key.startswith(("sk_live_", "rk_live_", "pk_live_"))
+
+
+def _terms_url(url: str) -> str | None:
+    parts = _parts("TERMS_URL", url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ConfigError("TERMS_URL must be the address of your terms, like https://example.com/terms.")
+    return url or None
 
 
 def _bare(address: str) -> str:

@@ -79,11 +79,20 @@ def invoice_written(
     if invoice.status == "paid" and invoice.amount_paid > 0:
         _paid(session, user, invoice, subscription, cause)
     elif (
-        invoice.status == "open"
-        and invoice.first_failed_at
-        and invoice.billing_reason != "subscription_create"
+        invoice.status == "open" and invoice.first_failed_at and not _was_told_at_once(invoice, subscription)
     ):
         _failed(session, user, invoice, subscription, cause)
+
+
+def _was_told_at_once(invoice: Invoice, subscription: Subscription | None) -> bool:
+    """Whether the page where they paid said so: a first payment that fails there begins nothing. A bank debit that
+    comes back days later does so to a subscription that has begun."""
+    begun = subscription is not None and subscription.status in (*LIVE, "past_due", "unpaid")
+    return _is_first(invoice) and not begun
+
+
+def _is_first(invoice: Invoice) -> bool:
+    return invoice.billing_reason == "subscription_create"
 
 
 def _paid(
@@ -121,7 +130,8 @@ def _failed(
     kind = "action_required" if invoice.needs_action else STAGES[number]
     end = grace_end(invoice, subscription)
     stripe_now = (subscription.clock_time if subscription else None) or cause.now
-    access = end is None or stripe_now < end
+    # Of a plan that was never paid there are no days of grace.
+    access = not _is_first(invoice) and (end is None or stripe_now < end)
     facts = {"invoice": invoice.stripe_id, "stage": number, "access": access}
     words = _invoice_words(invoice, subscription) | {
         "due_date": day(invoice.first_failed_at),
@@ -287,8 +297,15 @@ def title(item: str | None) -> str:
 
 
 def price(row: Subscription) -> str | None:
-    """What one period costs, formatted; None where the price has no fixed amount."""
-    return format_money(row.amount * row.quantity, row.currency) if row.amount is not None else None
+    """What the next period costs, less what is taken off it, formatted; None where the price has no fixed amount."""
+    if row.amount is None:
+        return None
+    due = row.amount * row.quantity
+    begins = int(row.current_period_end.timestamp()) if row.current_period_end else 0
+    for one in row.discounts or []:
+        if one["end"] is None or one["end"] > begins:
+            due -= round(due * (one["percent_off"] or 0) / 100) + (one["amount_off"] or 0)
+    return format_money(max(due, 0), row.currency)
 
 
 def card(row: Subscription) -> str | None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from billing import comps, declines, dunning, plan_change
 from billing.clock import from_stripe
 from billing.config import Config
+from billing.invoices import begun_unpaid
 from billing.language import _
 from billing.models import Comp, Dispute, Invoice, Payment, Subscription
 from billing.models.subscriptions import speaking_rank
@@ -118,14 +119,17 @@ def _given(comp: Comp) -> dict[str, Any]:
 
 def _owing(row: Subscription, bills: Sequence[Invoice]) -> dict[str, Any]:
     """The oldest open invoice that failed; of a plan that is paid by invoice or has ended, the oldest open one."""
-    first = any(bill.processing and bill.billing_reason == "subscription_create" for bill in bills)
     failed = next((bill for bill in bills if bill.first_failed_at), None)
+    never_paid = begun_unpaid(row, bills)
+    first = any(bill.processing and bill.billing_reason == "subscription_create" for bill in bills)
+    first = first or (never_paid and failed is None)
     sent = next(iter(bills), None) if row.collection_method == "send_invoice" or row.final else None
     owed = failed or sent
     if owed is None:
-        return {"processing": first, "first_failed_at": row.first_failed_at}
+        return {"processing": first, "never_paid": never_paid, "first_failed_at": row.first_failed_at}
     return {
         "processing": first,
+        "never_paid": never_paid,
         "first_failed_at": row.first_failed_at or _waiting_since(row, owed),
         "owed": format_money(owed.amount_remaining, owed.currency),
         "owed_invoice": owed.stripe_id,

@@ -23,6 +23,7 @@ REFRESHES = {
     "invoice": "dunlin.refresh.invoice",
     "payment_intent": "dunlin.refresh.payment_intent",
     "dispute": "dunlin.refresh.dispute",
+    "checkout.session": "dunlin.refresh.checkout_session",
 }
 
 

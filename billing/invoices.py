@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -13,6 +14,8 @@ from billing.models import Invoice, Subscription, User
 from billing.payloads import Object, invoice_subscription, ref
 from billing.people import owner
 from billing.syncing import Cause, Outcome
+
+BEGUN = ("active", "past_due", "unpaid")
 
 
 def fetch(stripe_id: str, hints: list[str]) -> Object:
@@ -52,7 +55,9 @@ def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscrip
     if row.status != "open":
         # Whether we heard of its failed tries depends on delivery; it must not show on what is settled.
         row.first_failed_at = None
-    elif row.attempt_count or row.needs_action:
+    elif (
+        row.attempt_count or row.needs_action or row.decline_code
+    ):  # a debit that comes back counts as no attempt
         row.first_failed_at = (
             _first_try(found)
             or row.first_failed_at
@@ -118,6 +123,19 @@ def open_failed(session: Session, subscription: str) -> Invoice | None:
         .order_by(Invoice.created)
     )
     return session.execute(found.limit(1)).scalar()
+
+
+def open_bills(session: Session, subscription: str) -> Sequence[Invoice]:
+    """The open invoices of a subscription, the oldest first."""
+    found = select(Invoice).where(Invoice.subscription == subscription, Invoice.status == "open")
+    return session.execute(found.order_by(Invoice.created)).scalars().all()
+
+
+def begun_unpaid(row: Subscription, bills: Sequence[Invoice]) -> bool:
+    """Whether the subscription began before its first payment arrived, as with a bank debit: Stripe calls it active,
+    and its first invoice is open. What is sent to be paid later is sold on trust."""
+    first = any(one.billing_reason == "subscription_create" and one.amount_remaining > 0 for one in bills)
+    return first and row.collection_method == "charge_automatically" and row.status in BEGUN
 
 
 def open_ids(session: Session, subscription: str) -> list[str]:

@@ -125,6 +125,7 @@ HANDLERS: dict[str, Sync] = {
     "dunlin.refresh.invoice": INVOICE,
     "dunlin.refresh.payment_intent": PAYMENT,
     "dunlin.refresh.dispute": DISPUTE,
+    "dunlin.refresh.checkout_session": SESSION,
 }
 # A look of ours may find that there is nothing to look at: then our row goes.
 NOTHING = Sync(lambda stripe_id, hints: stripe_id, mirrors.forget, lambda found: None)

@@ -1,117 +1,133 @@
-"""What one plan offers one reader: what it costs, what is said of its trial, and what they can do."""
+"""What is offered to one person on a check page: the price, the trial, and the one sentence that says it all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
+from datetime import datetime, timedelta
 
-from billing.language import _, _n, later
-from billing.models import Subscription
-from billing.money import format_money, share
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing import checkout
+from billing.language import _, later
+from billing.models import PastPrice, PlanPrice
+from billing.money import format_money
 from billing.plans import Plan, Price
+from billing.words import day
 
-INTERVALS = ("month", "year")
-MONTHS = 12
-# By ``missing_payment_method``, where a trial begins without a card.
-WITHOUT_CARD = {
-    "cancel": later("No card needed. {plan} stops when the trial ends unless you add a card."),
-    "pause": later("No card needed. {plan} pauses when the trial ends until you add a card."),
-    "create_invoice": later("No card needed. The first invoice comes when the trial ends."),
+PAID = {
+    "month": later(
+        "{amount} today, then {amount} every month until you cancel. Cancel any time in Billing; you keep access "
+        "until the end of the period you paid for."
+    ),
+    "year": later(
+        "{amount} today, then {amount} every year until you cancel. Cancel any time in Billing; you keep access "
+        "until the end of the period you paid for."
+    ),
+}
+TRIAL = {
+    "month": later("Nothing to pay today. {amount} on {day}, then every month until you cancel."),
+    "year": later("Nothing to pay today. {amount} on {day}, then every year until you cancel."),
+}
+NO_CARD = later("Nothing to pay and no card needed. {plan} stops on {day} unless you add a card.")
+# Where the trial's end brings an invoice, nothing stops, and saying so would be a surprise with a bill.
+NO_CARD_BUT_A_BILL = {
+    "month": later(
+        "Nothing to pay and no card needed today. {amount} is due on {day}, then every month until you cancel."
+    ),
+    "year": later(
+        "Nothing to pay and no card needed today. {amount} is due on {day}, then every year until you cancel."
+    ),
+}
+EVERY = {
+    "month": later("Every month, until you cancel"),
+    "year": later("Every year, until you cancel"),
 }
 
 
 @dataclass(frozen=True)
-class Reader:
-    """Whoever reads the plans. ``mine``: their subscription, if it may still run; ``lock``: the one currency that
-    Stripe bills them in; ``may_try``: whether a trial is theirs to have."""
+class Offer:
+    """A plan at a price for one person. ``amount``: what Stripe's price asks, in minor units; ``price_id`` None: it is
+    not at Stripe yet. ``trial_days``: 0 where there is no trial, or (``tried``) the person had theirs."""
 
-    mine: Subscription | None = None
-    lock: str | None = None
-    may_try: bool = True
+    plan: Plan
+    price: Price
+    amount: int
+    price_id: str | None
+    trial_days: int = 0
+    tried: bool = False
 
+    @property
+    def currency(self) -> str:
+        return self.price.currency
 
-def offer(plan: Plan, interval: str, currency: str, reader: Reader) -> dict[str, Any]:
-    """A card of the plans page; ``plan`` must be sold at this interval in this currency.
+    @property
+    def interval(self) -> str:
+        return self.price.interval or "month"
 
-    ``amount`` is what is charged, ``notes`` are small lines below it, ``action`` is one of choose, change, current.
-    """
-    price, mine = plan.price(interval, currency), reader.mine
-    if price is None:
-        raise ValueError(f"{plan.name} is not sold by the {interval} in {currency}")
-    card: dict[str, Any] = {
-        "name": plan.name,
-        "title": plan.title,
-        "sentence": plan.sentence,
-        "features": plan.features,
-        "amount": price.amount,
-        "currency": currency,
-        "interval": interval,
-        "by_seat": plan.seats is not None,
-        "notes": _notes(plan, price),
-        "trial": [],
-        "mine": mine is not None and mine.plan == plan.name,
-    }
-    if mine is None:
-        where = urlencode({"interval": interval, "currency": currency})
-        card |= {"action": "choose", "href": f"/subscribe/{plan.name}?{where}"}
-        card["label"] = _("Choose {plan}", plan=plan.title)
-        card["trial"] = _trial(plan) if reader.may_try else []
-        return card
-    card |= {"action": "change", "href": f"/billing/change/{plan.name}?interval={interval}"}
-    if mine.plan != plan.name:
-        return card | {"label": _("Change to {plan}", plan=plan.title)}
-    if mine.interval != interval:
-        return card | {"label": _("Change to yearly") if interval == "year" else _("Change to monthly")}
-    return card | _own(mine, price)
+    @property
+    def trial_end_behavior(self) -> str | None:
+        """What the trial's end brings without a card; None where there is no trial, or it needs a card."""
+        without = self.plan.payment_method_collection == "if_required"
+        return self.plan.missing_payment_method if self.trial_days and without else None
+
+    @property
+    def seal(self) -> str:
+        """What the check page promised, so that a form which promised something else is shown again, not obeyed."""
+        return f"{self.price.lookup_key}:{self.amount}:{self.trial_days}:{self.trial_end_behavior or 'card'}"
 
 
-def _own(mine: Subscription, price: Price) -> dict[str, Any]:
-    """The plan that they have: at what they are charged, which an old price keeps."""
-    own: dict[str, Any] = {"action": "current", "href": "/billing", "label": _("See it in Billing")}
-    if mine.amount is None or (mine.amount, mine.quantity) == (price.amount, 1):
-        return own
-    each, new = (format_money(sum_, price.currency) for sum_ in (mine.amount, price.amount))
-    own |= {"amount": mine.amount * mine.quantity, "by_seat": False, "notes": []}
-    if mine.quantity != 1:
-        own["notes"].append(_n("{count} seat at {each}", "{count} seats at {each}", mine.quantity, each=each))
-    if mine.amount < price.amount:
-        own["notes"].append(_("You keep your price. It costs others {amount} now.", amount=new))
-    elif mine.amount > price.amount:
-        href = f"/billing/change/{price.item}?interval={price.interval}"
-        own["notes"].append(_("The price is {amount} now.", amount=new))
-        own |= {"action": "change", "href": href, "label": _("Change to the new price")}
-    return own
+def of(session: Session, user_id: int, plan: Plan, price: Price) -> Offer:
+    """What this person is offered now."""
+    known = session.get(PlanPrice, price.lookup_key)
+    tried = bool(plan.trial_days) and not checkout.may_try(session, user_id)
+    return Offer(
+        plan,
+        price,
+        known.amount if known else price.amount,
+        known.price_id if known else None,
+        0 if tried else plan.trial_days,
+        tried,
+    )
 
 
-def _notes(plan: Plan, price: Price) -> list[str]:
-    """What a year's price is by the month, and how many months it saves, where those are whole."""
-    if price.interval != "year":
-        return []
-    each = format_money(share(price.amount, MONTHS, price.currency), price.currency)
-    by_month = plan.price("month", price.currency)
-    paid, rest = divmod(price.amount, by_month.amount) if by_month else (MONTHS, 0)
-    free = 0 if rest else MONTHS - paid
-    if free < 1:
-        return [_("works out at {amount} a month", amount=each)]
-    return [
-        _n(
-            "works out at {amount} a month; {count} month free",
-            "works out at {amount} a month; {count} months free",
-            free,
-            amount=each,
-        )
-    ]
+def price_of(plan: Plan, interval: str, currency: str | None) -> Price | None:
+    """The plan's price at this interval and in this currency; in the first one that it has where none is named."""
+    fitting = (price for price in plan.prices if price.interval == interval)
+    return next((price for price in fitting if currency in (None, price.currency)), None)
 
 
-def _trial(plan: Plan) -> list[str]:
-    """The terms of the trial, in sentences."""
-    if not plan.trial_days:
-        return []
-    free = _n("The first day is free.", "The first {count} days are free.", plan.trial_days)
-    if plan.payment_method_collection == "always":
-        return [
-            free,
-            _("Your card is asked for at the start and charged when the trial ends, unless you cancel."),
-        ]
-    return [free, _(WITHOUT_CARD[plan.missing_payment_method], plan=plan.title)]
+def was_sold(session: Session, item: str, interval: str | None = None, currency: str | None = None) -> bool:
+    """Whether this was for sale once: Stripe has or had a price for it, whatever the catalogue says."""
+    for kept in (PlanPrice, PastPrice):
+        sold = select(kept.lookup_key).where(kept.item == item)
+        if interval is not None:
+            sold = sold.where(kept.interval == interval)
+        if currency is not None:
+            sold = sold.where(kept.currency == currency)
+        if session.execute(sold.limit(1)).first() is not None:
+            return True
+    return False
+
+
+def terms(offer: Offer, now: datetime) -> str:
+    """The one sentence beside the button: what is taken today, what later, and until when."""
+    amount = format_money(offer.amount, offer.currency)
+    if not offer.trial_days:
+        return _(PAID[offer.interval], amount=amount)
+    first = day(now + timedelta(days=offer.trial_days))
+    if offer.trial_end_behavior is None:
+        return _(TRIAL[offer.interval], amount=amount, day=first)
+    if offer.trial_end_behavior == "create_invoice":
+        return _(NO_CARD_BUT_A_BILL[offer.interval], amount=amount, day=first)
+    return _(NO_CARD, plan=offer.plan.title, day=first)
+
+
+def first_charge(offer: Offer, now: datetime) -> datetime | None:
+    """When money is taken first, where that is not today and will be taken without another word of theirs."""
+    return now + timedelta(days=offer.trial_days) if offer.trial_days else None
+
+
+def every(offer: Offer) -> str:
+    """How often the price is paid."""
+    return _(EVERY[offer.interval])

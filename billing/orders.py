@@ -1,28 +1,25 @@
-"""Choosing, checking, and going to pay on Stripe's page."""
+"""Choosing and checking: what somebody reads before they go to pay on Stripe's page, and the way there."""
 
 from __future__ import annotations
 
 import re
 import secrets
 from collections.abc import Mapping
-from datetime import timedelta
-from urllib.parse import urlencode
+from dataclasses import replace
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
+from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import checkout, currencies, people, prices, refresh, running, voice, writes
-from billing.access import my_standing, person
-from billing.clock import now
-from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
+from billing import checkout, currencies, guards, leaving, offers, running
+from billing.access import person
+from billing.clock import database_now
 from billing.extensions import db
-from billing.installation import public_id
-from billing.models import CheckoutSession, PlanPrice, User
+from billing.language import _, locale
+from billing.models import CheckoutSession, PlanPrice
 from billing.money import format_money
-from billing.plans import Plan, Price, Product
-from billing.voice import Action
-from billing.words import day
+from billing.offers import Offer
+from billing.plans import Plan, Price
 
 bp = Blueprint("orders", __name__)
 ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -31,47 +28,50 @@ ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 @bp.get("/subscribe/<name>")
 def check(name: str) -> ResponseReturnValue:
     """The check page of a plan: what is charged today and later, in one sentence beside the button."""
-    plan = running.catalogue().plan(name) or abort(404)
-    if checkout.has_live(db.session(), person().id):
-        return _has_one_already()
-    interval = request.args.get("interval") or _left_interval() or "month"
-    languages = request.accept_languages.values()
-    lock = currencies.locked(db.session(), person().id)
-    currency = currencies.chosen(running.catalogue(), lock, request.args.get("currency"), languages)
-    price = plan.price(interval, currency) or plan.price(interval) or plan.prices[0]
-    price = prices.at_stripe(db.session(), price)
-    trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
-    return render_template(
-        "subscribe/check.html",
-        plan=plan,
-        price=price,
-        terms=_terms(price, trial),
-        email=person().email,
-        once=once_token(),
-        today=0 if trial else price.amount,
-        first_charge=now() + timedelta(days=trial) if trial else None,
-        notice=_came_back(),
-    )
+    plan = running.catalogue().plan(name)
+    if plan is None:
+        return _gone(name)
+    left = _left()  # it may look at Stripe, so it comes before what is read here
+    stop = checkout.stopped(db.session(), person().id)
+    if stop is not None:
+        return guards.stopped(stop)
+    chosen = _chosen(left, name)
+    interval = request.args.get("interval") or (chosen.interval if chosen else None) or "month"
+    currency = _currency(request.args) or (chosen.currency if chosen else None) or _usual_currency()
+    return _offered(plan, interval, currency, _kept(left))
 
 
-@bp.get("/buy/<name>")
-def check_product(name: str) -> ResponseReturnValue:
-    """The check page of a one-off product."""
-    product = running.catalogue().product(name) or abort(404)
-    amount = format_money(product.price.amount, product.price.currency)
-    return render_template(
-        "billing/buy.html",
-        product=product,
-        price=product.price,
-        terms=f"{amount} today, once. Nothing renews.",
-        email=person().email,
-        once=once_token(),
-        notice=_came_back(),
-    )
+@bp.post("/checkout")
+def start_subscription() -> ResponseReturnValue:
+    """To Stripe's page for a plan. Only the names come from the form; the price is the catalogue's."""
+    name, interval = request.form.get("plan", ""), request.form.get("interval", "")
+    plan = running.catalogue().plan(name)
+    if plan is None:
+        return _gone(name)
+    price = _price(plan, interval, _currency(request.form))
+    if not isinstance(price, Price):
+        return price or abort(404)
+    offer = offers.of(db.session(), person().id, plan, price)
+    back = f"/subscribe/{plan.name}?interval={interval}&currency={price.currency}"
+    if request.form.get("offer") not in (None, offer.seal):
+        stop = checkout.stopped(db.session(), person().id)
+        changed = _("The offer has changed since you opened this page. Check it again.")
+        return guards.stopped(stop) if stop else _check_page(offer, changed, 409)
+    if offer.price_id is None:
+        return guards.not_on_sale_yet()
+    order = checkout.Order(
+        "subscription", plan.name, plan.title, offer.price_id, offer.trial_days, once(request.form),
+        offer.trial_end_behavior, running.config().promotion_codes, locale(),
+    )  # fmt: skip
+    answer = leaving.to_stripe(person(), order, price, back)
+    if answer is None:  # a trial that our rows did not know of yet
+        return _check_page(replace(offer, trial_days=0, tried=True), None, 409)
+    return answer
 
 
 @bp.get("/shop")
 def shop() -> ResponseReturnValue:
+    """The one-off products."""
     products = [
         {
             "name": one.name,
@@ -85,129 +85,100 @@ def shop() -> ResponseReturnValue:
     return render_template("billing/shop.html", products=products)
 
 
-@bp.post("/checkout")
-def start_subscription() -> ResponseReturnValue:
-    """To Stripe's page for a plan. Only the names come from the form; the price is the catalogue's."""
-    plan = running.catalogue().plan(request.form.get("plan", "")) or abort(404)
-    currency = currencies.locked(db.session(), person().id) or request.form.get("currency") or None
-    price = plan.price(request.form.get("interval", ""), currency) or abort(404)
-    trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
-    return _go_to_stripe("subscription", plan, price, trial)
+@bp.get("/buy/<name>")
+def check_product(name: str) -> ResponseReturnValue:
+    """The check page of a one-off product."""
+    product = running.catalogue().product(name)
+    if product is None:
+        return _gone(name)
+    known = db.session.get(PlanPrice, product.price.lookup_key)
+    amount, currency = known.amount if known else product.price.amount, product.price.currency
+    return render_template(
+        "billing/buy.html",
+        product=product,
+        amount=amount,
+        currency=currency,
+        terms=_("{amount} today, once. Nothing renews.", amount=format_money(amount, currency)),
+        terms_url=running.config().terms_url,
+        email=person().email,
+        once=once_token(),
+        notice=_kept(_left()),
+    )
 
 
 @bp.post("/buy/<name>")
 def start_payment(name: str) -> ResponseReturnValue:
     """To Stripe's page for a one-off product."""
-    product = running.catalogue().product(name) or abort(404)
-    return _go_to_stripe("payment", product, product.price, 0)
-
-
-def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial: int) -> ResponseReturnValue:
-    known = prices.sold(db.session(), price)
+    product = running.catalogue().product(name)
+    if product is None:
+        return _gone(name)
+    known = db.session.get(PlanPrice, product.price.lookup_key)
     if known is None:
-        return _guard(
-            "This price is not on sale yet.", "Choose another one, or come back later.", voice.CHOOSE
-        )
-    order = checkout.Order(mode, item.name, item.title, known.price_id, trial, once(request.form))
-    back = f"/buy/{item.name}" if mode == "payment" else _check_page(price)
-    try:
-        return _open(person(), order, back)
-    except (WriteConflict, WriteUnknown) as problem:
-        current_app.logger.warning("checkout not opened", extra={"reason": str(problem)})
-        return render_template("errors/stripe_unreachable.html", again=back), 503
-    except StripeRefused:
-        return _guard("This can’t be bought right now.", "Nothing was charged.", voice.CHOOSE)
-    except StripeError:
-        return render_template("errors/stripe_unreachable.html", again=back), 503
-
-
-def _check_page(price: Price) -> str:
-    return f"/subscribe/{price.item}?{urlencode({'interval': price.interval, 'currency': price.currency})}"
-
-
-def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue:
-    """To the person's one open Session of this kind: made first, or replaced where it is for another item.
-
-    ``back``: the check page that they came from.
-    """
-    session, user_id = db.session(), user.id
-    if order.mode == "subscription" and refresh.person(
-        session, user, running.config(), "checkout", running_only=True
-    ):
-        return _has_one_already()  # at Stripe, be it that its event is late or lost
-    for _ in range(3):
-        row = checkout.begin(session, session.get_one(User, user_id), order)
-        session.commit()
-        if isinstance(row, checkout.Guard):
-            return _guarded(row)
-        if isinstance(row, checkout.TooMany):
-            page = render_template("errors/429.html", minutes=row.minutes, back=back)
-            return page, 429, {"Retry-After": str(row.minutes * 60)}
-        if row.status == CheckoutSession.CREATING:
-            _create(row.id, user_id)
-        session.refresh(row)
-        if row.superseded_at is not None:  # freed while we waited: it is being closed, and must not be paid
-            continue
-        if (row.price_id, row.trial_days) == (order.price_id, order.trial_days):
-            return redirect(row.url or "/billing", 303)
-        if not _make_room(row):
-            return _guarded(checkout.Guard("confirming", row.stripe_id))
-    raise WriteUnknown("the person's other browser keeps choosing something else")
-
-
-def _create(row_id: int, user_id: int) -> None:
-    """Make the customer, once, and the Session that the row stands for, whatever is asked for now."""
-    session, config, installation = db.session(), running.config(), public_id(db.session())
-    user = session.get_one(User, user_id)
-    if user.stripe_customer_id is None:
-        writes.perform(session, people.create_customer(user, installation))
-    row, user = session.get_one(CheckoutSession, row_id), session.get_one(User, user_id)
-    title = running.catalogue().title(row.item)
-    writes.perform(session, checkout.create_request(row, user, title, config, installation))
-
-
-def _make_room(row: CheckoutSession) -> bool:
-    """Close the Session that is open for something else; False where it was paid meanwhile."""
-    try:
-        writes.perform(db.session(), checkout.expire_request(row))
-    except StripeRefused:
-        return False
-    return True
-
-
-def _guarded(guard: checkout.Guard) -> ResponseReturnValue:
-    if guard.code == "subscribed":
-        return _has_one_already()
-    if guard.code == "sent":
-        return redirect(f"/checkout/return?session_id={guard.session_id}", 303)
-    return _guard(
-        "Your last payment is still being confirmed.",
-        "You don’t need to pay again.",
-        Action("See the payment", f"/checkout/return?session_id={guard.session_id}"),
+        return guards.not_on_sale_yet()
+    order = checkout.Order(
+        "payment", product.name, product.title, known.price_id, once=once(request.form), locale=locale()
     )
+    return leaving.to_stripe(person(), order, product.price, f"/buy/{name}") or abort(404)
 
 
-def _has_one_already() -> ResponseReturnValue:
-    """To the billing page, where the plan that they have can be changed or canceled."""
-    flash(
-        f"You already have {my_standing().facts.plan_title}. Change or cancel it here; nothing was charged now."
+def _offered(plan: Plan, interval: str, currency: str | None, notice: str | None) -> ResponseReturnValue:
+    price = _price(plan, interval, currency)
+    if price is None:  # no price at such an interval: the page of the one that there is
+        price = _price(plan, plan.prices[0].interval or "", None)
+    if not isinstance(price, Price):
+        return price or abort(404)
+    return _check_page(offers.of(db.session(), person().id, plan, price), notice)
+
+
+def _check_page(offer: Offer, notice: str | None, status: int = 200) -> ResponseReturnValue:
+    moment = database_now(db.session())
+    page = render_template(
+        "subscribe/check.html",
+        offer=offer,
+        terms=offers.terms(offer, moment),
+        every=offers.every(offer),
+        first_charge=offers.first_charge(offer, moment),
+        terms_url=running.config().terms_url,
+        promotion_codes=running.config().promotion_codes,
+        email=person().email,
+        once=once_token(),
+        notice=notice,
     )
-    return redirect("/billing", 303)
+    return page, status
 
 
-def _guard(h1: str, body: str, action: Action) -> ResponseReturnValue:
-    return render_template("subscribe/guard.html", h1=h1, body=body, action=action), 409
-
-
-def _terms(price: Price, trial: int) -> str:
-    amount = format_money(price.amount, price.currency)
-    if trial:
-        first = day(now() + timedelta(days=trial))
-        return f"Nothing to pay today. {amount} on {first}, then every {price.interval} until you cancel."
-    return (
-        f"{amount} today, then {amount} every {price.interval} until you cancel. Cancel any time in Billing; you "
-        "keep access until the end of the period you paid for."
+def _price(plan: Plan, interval: str, currency: str | None) -> Price | ResponseReturnValue | None:
+    """The price that is asked for, in the currency that the person is billed in; the page that says why not; or None
+    where there never was one."""
+    locked = currencies.locked(db.session(), person().id)
+    price = offers.price_of(plan, interval, currency or locked) or (
+        offers.price_of(plan, interval, None) if currency is None else None
     )
+    if price is None:
+        sold = interval.isprintable() and offers.was_sold(db.session(), plan.name, interval, currency)
+        return guards.not_sold() if sold else None
+    if locked not in (None, price.currency):
+        return guards.other_currency(locked or "", plan, interval)
+    return price
+
+
+def _gone(name: str) -> ResponseReturnValue:
+    """What was sold once and is not any more has its page; what never was, or is something else, is not found."""
+    still_there = running.catalogue().plan(name) or running.catalogue().product(name)
+    gone = not still_there and name.isprintable() and offers.was_sold(db.session(), name)
+    return guards.not_sold() if gone else abort(404)
+
+
+def _usual_currency() -> str | None:
+    """The one that the plans page shows to whoever chose none."""
+    lock = currencies.locked(db.session(), person().id)
+    return currencies.chosen(running.catalogue(), lock, None, request.accept_languages.values())
+
+
+def _currency(given: Mapping[str, str]) -> str | None:
+    """The currency that is asked for; what can be none is asked of nobody."""
+    named = given.get("currency", "").lower()
+    return (named if named.isascii() and named.isalpha() else "none") if named else None
 
 
 def once_token() -> str:
@@ -221,19 +192,26 @@ def once(form: Mapping[str, str]) -> str | None:
     return token if ONCE.fullmatch(token) else None
 
 
-def _came_back() -> str | None:
-    """The words for somebody who left Stripe's page: chosen here, not taken from the address."""
-    return "You left the payment page. Your choice is saved." if "canceled" in request.args else None
-
-
-def _left_interval() -> str | None:
-    """The interval of the person's own Session that they left on Stripe's page, so that it is really kept."""
+def _left() -> CheckoutSession | None:
+    """The person's own Session that they left on Stripe's page (its ``cancel_url``), so that their choice is kept."""
     number = request.args.get("canceled", "")
     if not (number.isascii() and number.isdecimal() and len(number) < 19):
         return None
-    chosen = (
-        select(PlanPrice.interval)
-        .join(CheckoutSession, CheckoutSession.price_id == PlanPrice.price_id)
-        .where(CheckoutSession.id == int(number), CheckoutSession.user_id == person().id)
-    )
-    return db.session.execute(chosen).scalar()
+    return leaving.left(person(), int(number))
+
+
+def _chosen(left: CheckoutSession | None, item: str) -> PlanPrice | None:
+    """The price of this plan that they had chosen."""
+    if left is None:
+        return None
+    found = select(PlanPrice).where(PlanPrice.price_id == left.price_id, PlanPrice.item == item)
+    return db.session.execute(found).scalar()
+
+
+def _kept(left: CheckoutSession | None) -> str | None:
+    """What may be said to somebody who left: that nothing was charged only where Stripe has just said so."""
+    if left is None or left.status == "complete":
+        return None
+    if leaving.is_unpaid(left):
+        return _("You haven’t been charged. Your choice is saved.")
+    return _("You left the payment page. Your choice is saved.")

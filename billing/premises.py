@@ -16,7 +16,8 @@ class Facts:
     ``status`` None: no subscription ever. Where Stripe uses a word that we don't know, ``known`` and ``known_plan``
     are the last status and plan that we knew, until ``known_at``. ``comp_until``: an admin gave access until then,
     and by the database's clock it is not over. ``change``: another plan is coming, ``scheduled`` for ``change_at``,
-    or ``pending`` until its payment is made. ``processing``: the first payment is a bank debit that is under way.
+    or ``pending`` until its payment is made. ``processing``: the first payment is a bank debit that is under way;
+    ``never_paid``: it is not there, be it on its way or failed, though Stripe has begun the subscription.
     ``resumes_at``: when a pause that was asked for ends by itself. ``fetched_at``: when Stripe was last asked.
     """
 
@@ -49,6 +50,7 @@ class Facts:
     due_at: datetime | None = None
     needs_action: bool = False
     processing: bool = False
+    never_paid: bool = False
     decline_text: str | None = None
     retry_text: str | None = None
     will_retry: bool = False

@@ -10,11 +10,11 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy.exc import OperationalError
 
-from billing import checkout, currencies, facts, offers, prices, running
+from billing import checkout, currencies, facts, plan_cards, prices, running
 from billing.access import person, public
 from billing.extensions import db
 from billing.money import currency_name
-from billing.offers import INTERVALS, Reader
+from billing.plan_cards import INTERVALS, Reader
 from billing.plans import Catalogue
 
 bp = Blueprint("pricing", __name__)
@@ -43,7 +43,7 @@ def _plans(*, landing: bool) -> ResponseReturnValue:
     interval = wanted if wanted in intervals else next(iter(intervals), INTERVALS[0])
     return render_template(
         "plans/index.html",
-        plans=[offers.offer(plan, interval, currency, reader) for plan in sold[interval]],
+        plans=[plan_cards.card(plan, interval, currency, reader) for plan in sold[interval]],
         others=[plan.title for plan in catalogue.plans if plan not in sold[interval]],
         intervals=[_choice(one, currency, now=one == interval) for one in intervals],
         currencies=[] if reader.lock else [

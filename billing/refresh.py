@@ -8,18 +8,21 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import inbox, jobs, pace, reconcile, stripe_client, sweep
+from billing import deadline, inbox, jobs, pace, reconcile, stripe_client, sweep
 from billing.clock import database_now, now
 from billing.config import Config
 from billing.installation import current
-from billing.models import Installation, StripeEvent, User
+from billing.models import CheckoutSession, Installation, StripeEvent, Subscription, User
 from billing.payloads import Object
 
 BATCH = 100
 # What is left of old rows after this long is taken up, oldest first, by the next pass.
 PASS_SECONDS = 40 * 60.0
+# Somebody who comes back from Stripe's page waits for a look so long; then the worker goes on with it.
+ARRIVAL_SECONDS = 2.0
 
 
 class Pass(NamedTuple):
@@ -38,6 +41,42 @@ def subscription(
     session.commit()
     jobs.apply_one(session, event_id)
     return session.get_one(StripeEvent, event_id, populate_existing=True)
+
+
+class Asked(NamedTuple):
+    """A question about a Checkout Session that is in the inbox: its event, our row, and whose it is."""
+
+    event_id: str
+    row_id: int
+    customer: str | None
+
+
+def ask_of_session(session: Session, row: CheckoutSession, customer: str | None, config: Config) -> Asked:
+    """Put it into the inbox that somebody came back from this Checkout Session; commits."""
+    event_id = inbox.ask_for_refresh(
+        session, row.stripe_id or "", customer, livemode=config.livemode, actor="arrival", kind="checkout.session"
+    )  # fmt: skip
+    session.commit()
+    return Asked(event_id, row.id, customer)
+
+
+def answer_of_session(session: Session, asked: Asked, config: Config) -> bool:
+    """Look at the Session, and at the subscription that it made where we don't know that it has begun.
+
+    Whether all of it was written within ``ARRIVAL_SECONDS``; what was not stays in the inbox for the worker.
+    """
+    with deadline.within(ARRIVAL_SECONDS):
+        jobs.apply_one(session, asked.event_id)
+        event = session.get_one(StripeEvent, asked.event_id, populate_existing=True)
+        made = session.get_one(CheckoutSession, asked.row_id, populate_existing=True).subscription
+        if event.state == StripeEvent.APPLIED and made and not _has_begun(session, made):
+            event = subscription(session, made, asked.customer, config, "arrival")
+    return event.state == StripeEvent.APPLIED
+
+
+def _has_begun(session: Session, subscription: str) -> bool:
+    known = select(Subscription.status).where(Subscription.stripe_id == subscription)
+    return session.execute(known).scalar() not in (None, "incomplete")
 
 
 def person(session: Session, user: User, config: Config, actor: str, *, running_only: bool = False) -> int:

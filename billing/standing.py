@@ -120,6 +120,8 @@ def _running(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | 
         return "first_confirming"  # Stripe may call it active; nothing has been paid yet
     if facts.needs_action:
         return "action_required"
+    if facts.status == "past_due" and facts.never_paid:
+        return "past_due_hold"  # days of grace are for those who have paid before
     if facts.status == "past_due":
         return "past_due" if grace_end is None or now < grace_end else "past_due_hold"
     if facts.status == "trialing":

@@ -38,9 +38,9 @@ WAIT_FOR_A_PLACE = 1.0
 PAUSES = (0.5, 1.0)
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
-# What a subscription is seen with: what it is paid with, its schedule, and its customer's means of payment, which a
-# deleted customer has none of.
-OWN = ["default_payment_method", "default_source", "schedule"]
+# What a subscription is seen with: what it is paid with, its schedule, what its discounts take off, and its customer's
+# means of payment, which a deleted customer has none of.
+OWN = ["default_payment_method", "default_source", "schedule", "discounts.source.coupon"]
 SHOWN = [*OWN, "customer.invoice_settings.default_payment_method", "customer.default_source"]
 
 Object = dict[str, Any]

@@ -133,6 +133,7 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.schedule, row.collection_method = ref(found.get("schedule")), found["collection_method"]
     row.coming = plan_change.coming(session, found)
     row.card_brand, row.card_last4 = means.charged(found)
+    row.discounts = lasting(found)
     row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
     row.test_clock = ref(found.get("test_clock"))
     times = [time for time in (row.clock_time, fetched.clock_time) if time]
@@ -148,6 +149,24 @@ def _without_card(found: Object) -> str | None:
         return None
     ending = (found.get("trial_settings") or {}).get("end_behavior") or {}
     return ending.get("missing_payment_method")
+
+
+def lasting(found: Object) -> list[dict[str, Any]] | None:
+    """What the subscription's discounts take off its coming periods; None where they take nothing. A coupon that is for
+    one bill was taken off that one (Stripe: ``duration`` of a Coupon)."""
+    kept = []
+    for one in found.get("discounts") or []:
+        source = one.get("source") if isinstance(one, dict) else None
+        coupon = (source or {}).get("coupon")
+        if isinstance(coupon, dict) and coupon.get("duration") != "once":
+            kept.append(
+                {
+                    "percent_off": coupon.get("percent_off"),
+                    "amount_off": coupon.get("amount_off"),
+                    "end": one.get("end"),
+                }
+            )
+    return kept or None
 
 
 def _plan_of(session: Session, price: Object) -> str | None:

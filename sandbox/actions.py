@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import clock
-from sandbox.engine import customers, portal, time
+from sandbox.engine import customers, debits, portal, time
 from sandbox.house import SETTINGS, TROUBLE, db, house
 from sandbox.outcomes import Card, NotFound, Outcome
 from sandbox.running import deliverer
@@ -70,6 +70,16 @@ def use_card(customer_id: str, number: str) -> None:
     """Replace the card that renewals are charged to; ValueError when it is no card number."""
     with db().transaction():
         portal.replace_card(customer_id, number)
+
+
+def settle_debits(customer_id: str) -> int:
+    """The bank answers this person's debits now; how many there were."""
+    waiting = [
+        each["id"] for each in db().all("charge", customer=customer_id) if each.get("_settles_at") is not None
+    ]
+    for charge in waiting:
+        debits.settle(charge)
+    return len(waiting)
 
 
 def deliveries(limit: int) -> list[Json]:

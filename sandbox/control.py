@@ -74,6 +74,12 @@ def card(customer: str) -> Response:
     return jsonify(ok=True)
 
 
+@bp.post("/customers/<customer>/settle")
+def settle(customer: str) -> Response:
+    """The bank answers every debit of theirs that is under way, however long it meant to take."""
+    return jsonify(settled=actions.settle_debits(customer))
+
+
 @bp.get("/deliveries")
 def deliveries() -> Response:
     event = request.args.get("event")

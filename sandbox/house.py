@@ -41,6 +41,7 @@ SETTINGS: Json = {
     "portal_default": "saved",  # none: the portal's settings were never saved, so no configuration is the default
     "rate_limit": 0,  # requests per second and key, 0 for none; Stripe's own sandboxes: 25
     "endpoint_rate_limit": 0,  # the same for each operation
+    "payment_methods": ["card"],  # what Checkout offers where a session names none: the dashboard's choice
     "bank_debit_seconds": 180,  # how long the bank takes over a slow debit, by the wall clock
     "card_updater": "off",  # on: an expired card is renewed by its bank before it is charged
     "dispute_cancels": "off",  # on: a dispute ends the subscription that it is about
@@ -80,6 +81,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     ),
     "api_method": ("", "GET", "POST", "DELETE"),
 }  # fmt: skip
+PAYMENT_METHODS = ("card", "sepa_debit", "us_bank_account")
 NAME = re.compile(r"[a-z0-9-]{1,60}\Z")
 
 
@@ -108,6 +110,8 @@ class House:
                 raise ValueError(f"{key} is a number of 0 or more.")
             if key == "retry_days" and not _are_days(value):
                 raise ValueError("retry_days is a list of whole numbers of 1 or more.")
+            if key == "payment_methods" and not _are_methods(value):
+                raise ValueError(f"payment_methods is a list of some of {', '.join(PAYMENT_METHODS)}.")
             if key == "times" and value is not None and (not isinstance(value, int) or value < 0):
                 raise ValueError("times is a whole number, or null for no limit.")
         with self.store.transaction():
@@ -148,6 +152,10 @@ class House:
                 self.store.set_fact("account_id", known)
                 self.store.set_fact("account_created", int(time.time()))
             return known
+
+
+def _are_methods(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(each in PAYMENT_METHODS for each in value)
 
 
 def _are_days(value: Any) -> bool:

@@ -25,7 +25,16 @@ from tests.support import Sandbox, deliver, make_event, wait_until
 
 ROOT = Path(__file__).parent.parent
 # What a row says of our own doing: when and by which event it was written, not what Stripe holds.
-OURS = {"id", "user_id", "fetch_no", "fetched_at", "cause_event_id", "created_at", "superseded_at"}
+OURS = {
+    "id",
+    "user_id",
+    "fetch_no",
+    "fetched_at",
+    "cause_event_id",
+    "created_at",
+    "superseded_at",
+    "completed_at",
+}
 # What the reconciler writes down of itself: how far it came, and whose turn it was.
 ITS_OWN = ("events_cursor", "reconciled_at", "token", "until", "fence")
 MIRRORS: tuple[Any, ...] = (Subscription, Invoice, Payment, CheckoutSession)

@@ -21,7 +21,10 @@ KEYS: dict[Any, str] = {Payment: "payment_intent"}
 # Not told by an entry: which it is says the entry itself, the rest is when and why it was written.
 OURS = {"id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"}
 # Of a Checkout Session, what Stripe says became of it.
-STRIPES = {"status", "payment_status", "async_failed", "subscription", "payment_intent", "expires_at"}
+STRIPES = {
+    "status", "payment_status", "async_failed", "subscription", "payment_intent", "expires_at", "amount_total",
+    "currency",
+}  # fmt: skip
 
 
 def written_down() -> list[AuditEntry]:

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from billing import checkout, writes
+from billing import checkout, opening, writes
 from billing.clock import now
 from billing.errors import StripeUnavailable
 from billing.extensions import db
@@ -234,7 +234,7 @@ def test_a_500_frees_the_place_since_stripe_may_repeat_it_but_not_the_place_of_a
 def request_of(person: Shopper, row: CheckoutSession) -> WriteRequest:
     """What a second press sends that came while the first was being answered."""
     title, config = "100 credits", config_of(person.desk)
-    return checkout.create_request(row, person.user, title, config, public_id(db.session()))
+    return opening.create_request(row, person.user, title, config, public_id(db.session()))
 
 
 def test_a_session_that_stripe_refused_to_open_frees_the_place(desk: Flask, alice: Shopper) -> None:
@@ -246,7 +246,7 @@ def test_a_session_that_stripe_refused_to_open_frees_the_place(desk: Flask, alic
     finally:
         prices.update(price, {"active": True})
     assert refused.status_code == 409
-    assert "This can’t be bought right now." in refused.text
+    assert "This price is no longer sold." in refused.text
     assert alice.order("pro") in open_here(alice)
 
 

@@ -233,8 +233,19 @@ def test_a_trial_that_is_set_to_end_hears_of_no_first_payment(db_session: Sessio
 def test_a_first_payment_that_fails_is_the_pages_matter_not_a_mails(
     db_session: Session, subscription: Object
 ) -> None:
-    tell(db_session, subscription, owing(subscription, 1, billing_reason="subscription_create"))
+    first = {**subscription, "id": "sub_first", "status": "incomplete"}
+    tell(db_session, first, owing(first, 1, billing_reason="subscription_create"))
     assert owed(db_session) == []
+
+
+def test_a_bank_debit_that_comes_back_is_told_by_mail_without_days_of_grace(
+    db_session: Session, subscription: Object
+) -> None:
+    behind = {**subscription, "status": "past_due"}
+    tell(db_session, behind, owing(behind, 1, billing_reason="subscription_create"))
+    assert owed(db_session) == [("dun1", "queued")]
+    [notice] = db_session.query(Notice)
+    assert (notice.facts["access"], notice.facts["access_until"]) == (False, None)
 
 
 def test_nobody_gets_a_receipt_for_nothing_or_for_last_year(

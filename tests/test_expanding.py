@@ -53,6 +53,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     ),
     "0005": (),
     "0009": (),
+    "0006": (),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"
@@ -134,7 +135,10 @@ def delivered(app: Flask) -> tuple[str, int]:
 def columns_of(revision: str) -> bool:
     """Whether what the migration after ``BEFORE`` adds is there, all of it or (False) none."""
     found = {name for name, *_ in asked(COLUMNS)}
-    added = {"stripe_events.took_ms", "sync_runs.full", "sync_runs.compared", "users.mail_refused_at"}
+    added = {
+        f"checkout_sessions.{name}"
+        for name in ("locale", "amount_total", "currency", "completed_at", "fetched_at")
+    }
     assert added & found in (added, set()), "half of it"
     assert schema.found(db.session()) == (revision if added <= found else BEFORE)
     db.session.rollback()
@@ -146,6 +150,10 @@ def test_a_migration_that_meets_a_lock_gives_up_soon_leaves_nothing_and_costs_no
     taken: list[str] = []
     with psycopg.connect(address(before)) as reader, ThreadPoolExecutor(1) as pool:
         reader.execute(f"lock table {', '.join(tables())} in access share mode")
+    """Somebody reads ``checkout_sessions`` for a long time. What is added comes in one transaction, or not."""
+    taken: list[str] = []
+    with psycopg.connect(address(before)) as reader, ThreadPoolExecutor(1) as pool:
+        reader.execute("lock table checkout_sessions in access share mode")
         migration = pool.submit(upgrade_elsewhere, before)
         while not migration.done():
             event, status = delivered(before)
@@ -175,6 +183,7 @@ def test_a_migration_that_is_killed_half_way_can_be_run_again(before: Flask) -> 
         psycopg.connect(address(before), autocommit=True) as watching,
     ):
         reader.execute(f"lock table {', '.join(tables())} in access share mode")
+        reader.execute("lock table checkout_sessions in access share mode")
         with running(UPGRADE, config_of(before)) as migration:
             wait_until(
                 lambda: watching.execute(waits).fetchone() or migration.poll() is not None,

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from billing import language, offers, prices
+from billing import language, plan_cards, prices
 from billing.models import PlanPrice, User
 from billing.plans import Catalogue, Plan, Price, Seats
 from tests.admin_rows import invoice, queries, subscription
@@ -277,7 +277,7 @@ def test_the_page_asks_the_database_eight_times_at_most(
 def test_a_card_of_the_page_is_said_in_german_as_a_whole(terms: dict[str, str], said: str) -> None:
     one = plan("one", ("month", "eur", 2900), ("year", "eur", 29_000), trial_days=14, **terms)
     with language.speaking("de"):
-        card = offers.offer(one, "year", "eur", offers.Reader())
+        card = plan_cards.card(one, "year", "eur", plan_cards.Reader())
     assert card["notes"] == [f"das sind 24,17{NBSP}€ im Monat; 2 Monate geschenkt"]
     assert card["trial"][0] == "Die ersten 14 Tage sind kostenlos."
     assert card["trial"][1] not in said
@@ -292,8 +292,8 @@ def test_no_sentence_of_the_plans_page_uses_a_word_to_avoid_and_each_has_a_germa
     template = (FOLDER / "templates/plans/index.html").read_text() + (
         FOLDER / "templates/plans/none.html"
     ).read_text()
-    said = re.findall(r"""_n?\((["'])(.+?)\1""", template + (FOLDER / "billing/offers.py").read_text())
-    sentences = {words for _, words in said} | set(offers.WITHOUT_CARD.values())
+    said = re.findall(r"""_n?\((["'])(.+?)\1""", template + (FOLDER / "billing/plan_cards.py").read_text())
+    sentences = {words for _, words in said} | set(plan_cards.WITHOUT_CARD.values())
     assert len(sentences) > 25
     with language.speaking("de"):
         same = [words for words in sentences if language._(words) == words and "{count}" not in words]

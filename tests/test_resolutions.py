@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from billing import checkout, registry, writes
+from billing import opening, registry, writes
 from billing.errors import StripeUnavailable
 from billing.extensions import db
 from billing.installation import public_id
@@ -122,7 +122,7 @@ def test_a_session_that_was_paid_before_it_could_be_closed_stays_the_persons_own
 ) -> None:
     session_id = alice.buy()
     row = db.session.query(CheckoutSession).filter_by(stripe_id=session_id).one()
-    request = checkout.expire_request(row)
+    request = opening.expire_request(row)
     wire.answer = lambda sent: error(500)
     with pytest.raises(StripeUnavailable):
         perform(request)

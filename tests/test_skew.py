@@ -25,13 +25,11 @@ HALF_AN_HOUR = timedelta(minutes=30)
 # Who reads this machine's clock, and why an hour more or less does no harm there.
 BY_THIS_MACHINE = {
     "admin/runs.py": "whether a pass is shown as cut off",
-    "arrival.py": "the words of a page that waits for Stripe",
     "auth.py": "how often a visit is written down, by the database's time",
     "comparing.py": "how many days back a list is asked for; what is compared in memory and never kept",
     "inbox.py": "what our own request for a look says of itself, which nobody reads",
     "lights.py": "to be compared with the database's",
     "mailer.py": "the Date of a message",
-    "orders.py": "the day on a page; Stripe counts the trial",
     "plan_change.py": "the second of a quote, which the person reads and agrees to",
     "refresh.py": "which rows are a day old, to look at them anew",
     "rehearsal.py": "in a transaction that is rolled back",

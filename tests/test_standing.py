@@ -13,7 +13,7 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing import arrival, declines, particulars, sentences, standing, tags, voice
+from billing import became, declines, particulars, sentences, standing, tags, voice
 from billing.models import Invoice
 from billing.standing import Facts, Policy, Standing
 
@@ -325,14 +325,25 @@ def test_a_row_too_old_to_stand_on_closes_and_says_so() -> None:
     assert standing.standing(replace(facts, unreachable=False), Policy(), NOW).access
 
 
+def test_whose_bank_has_not_paid_the_first_time_has_no_access_and_no_days_of_grace() -> None:
+    debit = replace(PRO, never_paid=True, processing=True)
+    for status in ("active", "past_due"):
+        found = standing.standing(replace(debit, status=status), Policy(), NOW)
+        assert (found.code, found.access) == ("first_confirming", False)
+        assert said_of(found).sentence == "Your bank payment is on its way."
+    failed = replace(OWING, status="past_due", never_paid=True)
+    found = standing.standing(failed, Policy(), NOW)
+    assert (found.code, found.access) == ("past_due_hold", False)
+
+
 def test_one_word_never_has_two_tones() -> None:
     tones: dict[str, set[str]] = {}
     for tag, _, tone in voice.TAGS.values():
         tones.setdefault(tag, set()).add(tone)
     for tag, tone, _ in (*tags.INVOICES.values(), *tags.PAYMENTS.values()):
         tones.setdefault(tag, set()).add(tone)
-    said = inspect.getsource(arrival)
-    for tag, tone in re.findall(r'"([A-Z][^"]*)", "[○●▲◌■]", "(\w+)"', said):
+    said = inspect.getsource(became)
+    for tag, tone in re.findall(r'_\("([A-Z][^"]*)"\), "[○●▲◌■]", "(\w+)"', said):
         tones.setdefault(tag, set()).add(tone)
     assert {"Confirming", "Processing", "Expired", "Paid"} <= set(tones)
     assert {tag: found for tag, found in tones.items() if len(found) > 1} == {}

@@ -87,8 +87,9 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     rows.dispute(session, alice)
     rows.mail(session, alice)
     order = CheckoutSession(
-        stripe_id="cs_alice", user_id=alice.id, mode="subscription", item="pro", price_id="p", status="open"
-    )
+        stripe_id="cs_alice", user_id=alice.id, mode="subscription", item="pro", price_id="p", status="complete",
+        subscription=row.stripe_id,
+    )  # fmt: skip
     rows.add(session, order)
     token = accounts.start_sign_up(
         session, "newcomer@example.com", "four cold clear words", None, config.secret_key

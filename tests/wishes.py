@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Flask
 
-from billing import checkout, people, plan_change, second
+from billing import checkout, opening, people, plan_change, second
 from billing.extensions import db
 from billing.installation import public_id
 from billing.models import CheckoutSession, User
@@ -114,7 +114,7 @@ class Wishes:
     def session(self, number: int) -> Wanted:
         user = self._person(number)
         row, config = self._row(user), config_of(self._app)
-        request = checkout.create_request(row, user, "100 credits", config, self._installation)
+        request = opening.create_request(row, user, "100 credits", config, self._installation)
         listed = {"customer": user.stripe_customer_id, "limit": 100}
         db.session.rollback()
         return Wanted(request, lambda: len(self._api.checkout.sessions.list(listed)["data"]))
@@ -132,7 +132,7 @@ class Wishes:
         )["id"]
         row.stripe_id, row.status = made, "open"
         db.session.commit()
-        request = checkout.expire_request(row)
+        request = opening.expire_request(row)
         db.session.rollback()
         return Wanted(request, lambda: int(self._api.checkout.sessions.retrieve(made)["status"] == "expired"))
 

@@ -23,7 +23,8 @@ class Subscription(Model):
     is not in our catalogue. ``coming``: the change that a schedule or a payment will bring (``plan_change``).
     ``known``: while status or price is none that we know, the last ones that we knew: ``status``, ``plan``, and
     ``at``, when that ended. ``trial_end_behavior``: what becomes of a trial that ends without a card.
-    ``clock_time`` is the test clock's time at the fetch, None in live mode.
+    ``clock_time`` is the test clock's time at the fetch, None in live mode. ``discounts``: what is taken off each
+    period's price: percent_off, amount_off and until when (Unix seconds, None for ever).
     """
 
     __tablename__ = "subscriptions"
@@ -56,6 +57,7 @@ class Subscription(Model):
     pause_collection: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     schedule: Mapped[Str | None]
     coming: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    discounts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     collection_method: Mapped[Str]
     known: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     card_brand: Mapped[Str | None]
@@ -101,6 +103,11 @@ class CheckoutSession(Model):
 
     At most one per person and mode is open: the partial unique index is what stops two. ``once`` is the token of the
     form that it was asked for with, so that a form which is sent again never opens another one.
+
+    ``trial_end_behavior``: what the trial's end brings where there is no card; None where a card is asked for.
+    With ``locale`` and ``promotion_codes`` it is kept so that every try asks Stripe for the same. The amount is
+    Stripe's, after discounts; ``completed_at``: when we heard that it was completed; ``fetched_at``: when Stripe was
+    last asked.
     """
 
     __tablename__ = "checkout_sessions"
@@ -132,4 +139,11 @@ class CheckoutSession(Model):
     expires_at: Mapped[Moment | None]
     superseded_at: Mapped[Moment | None]
     once: Mapped[Str | None]
+    trial_end_behavior: Mapped[Str | None]
+    promotion_codes: Mapped[bool | None]
+    locale: Mapped[Str | None]
+    amount_total: Mapped[Big | None]
+    currency: Mapped[Str | None]
+    completed_at: Mapped[Moment | None]
+    fetched_at: Mapped[Moment | None]
     fetch_no: Mapped[Big] = mapped_column(default=0, server_default="0")

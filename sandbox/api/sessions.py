@@ -11,7 +11,7 @@ from sandbox.api.operation import CREATED, LISTED, Call, Operation
 from sandbox.engine import checkout, discounts
 from sandbox.errors import not_built, request_error, required
 from sandbox.events import change
-from sandbox.house import db
+from sandbox.house import db, house
 from sandbox.objects import session as shapes
 
 Json = dict[str, Any]
@@ -53,8 +53,8 @@ def _setup_currency(params: Params) -> str | None:
 
 
 def _types(given: Json) -> list[str]:
-    """Cards, and those bank debits that the session allows by name and that its currency permits."""
-    asked = given["allowed_payment_method_types"] or ["card"]
+    """What the session allows by name, else what the account offers, as far as its currency permits."""
+    asked = given["allowed_payment_method_types"] or house().settings()["payment_methods"]
     excluded = given["excluded_payment_method_types"] or []
     types = [
         each for each in checkout.payable_by(given["currency"]) if each in asked and each not in excluded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox import cards
@@ -37,6 +37,7 @@ IBANS = {
     "AT611904300234573201": TestAccount(),
     "AT321904300235473204": TestAccount(slow=True),
     "AT861904300235473202": _ATTEMPT_FAILED,
+    "AT051904300235473205": replace(_ATTEMPT_FAILED, slow=True),
     "IT60X0542811101000000123456": _ATTEMPT_FAILED,
 }
 ACCOUNTS = {
