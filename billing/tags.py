@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from billing.language import _, later
 from billing.models import Invoice, Notice, Payment, StripeEvent, StripeWrite
 
 Tag = tuple[str, str, str]
@@ -33,19 +34,19 @@ WRITES: dict[str, Tag] = {
 }
 
 INVOICES: dict[str, Tag] = {
-    "draft": ("Draft", "wait", "◌"),
-    "open": ("Open", "look", "▲"),
-    "paid": ("Paid", "good", "●"),
-    "void": ("Void", "rest", "○"),
-    "uncollectible": ("Uncollectible", "stop", "■"),
+    "draft": (later("Draft"), "wait", "◌"),
+    "open": (later("Open"), "look", "▲"),
+    "paid": (later("Paid"), "good", "●"),
+    "void": (later("Void"), "rest", "○"),
+    "uncollectible": (later("Uncollectible"), "stop", "■"),
 }
 
 PAYMENTS: dict[str, Tag] = {
-    "succeeded": ("Paid", "good", "●"),
-    "processing": ("Processing", "wait", "◌"),
-    "requires_action": ("Needs confirming", "look", "▲"),
-    "requires_payment_method": ("Not paid", "look", "▲"),
-    "canceled": ("Canceled", "rest", "○"),
+    "succeeded": (later("Paid"), "good", "●"),
+    "processing": (later("Processing"), "wait", "◌"),
+    "requires_action": (later("Needs confirming"), "look", "▲"),
+    "requires_payment_method": (later("Not paid"), "look", "▲"),
+    "canceled": (later("Canceled"), "rest", "○"),
 }
 
 DISPUTES: dict[str, Tag] = {
@@ -74,17 +75,22 @@ def write(row: StripeWrite) -> Tag:
 def invoice(row: Invoice) -> Tag:
     if row.amount_refunded:
         return _refunded(row.amount_refunded, row.amount_paid)
-    return INVOICES.get(row.status, (row.status, "wait", "◌"))
+    return _said(INVOICES.get(row.status, (row.status, "wait", "◌")))
 
 
 def payment(row: Payment) -> Tag:
     if row.amount_refunded:
         return _refunded(row.amount_refunded, row.amount)
-    return PAYMENTS.get(row.status, (row.status, "wait", "◌"))
+    return _said(PAYMENTS.get(row.status, (row.status, "wait", "◌")))
 
 
 def _refunded(part: int, whole: int) -> Tag:
-    return ("Refunded" if part >= whole else "Partly refunded", "rest", "↺")
+    return (_("Refunded") if part >= whole else _("Partly refunded"), "rest", "↺")
+
+
+def _said(tag: Tag) -> Tag:
+    """What people see is said in their language; the rest is for admins."""
+    return (_(tag[0]), tag[1], tag[2])
 
 
 def dispute(status: str) -> Tag:
