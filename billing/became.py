@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from billing import voice
+from billing import sentences, voice
 from billing.language import _
 from billing.models import CheckoutSession, Invoice, Payment
 from billing.money import format_money
+from billing.sentences.beginnings import WORKING_DAYS
 from billing.standing import Standing
 from billing.voice import Action
 from billing.words import day, moment_text
 
 LONG = timedelta(seconds=60)
 # A SEPA debit may be refused this late, and no other delayed method takes longer (Stripe: SEPA Direct Debit, timing).
-WORKING_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,11 @@ def _state(row: CheckoutSession, known: Known, product: Action, contact: str, it
     if row.async_failed or (row.status == "complete" and _came_back(known.payment)):
         return _failed(_choose(row))
     if row.status == "complete" and row.payment_status == "unpaid":
-        return _on_its_way(row)
+        slow = _(
+            "Bank payments can take up to {days} working days. We’ll email you when it arrives.",
+            days=WORKING_DAYS,
+        )
+        return _on_its_way(slow)
     if row.status == "open" and known.asked_since is None and row.fetched_at is not None:
         return _open(row)
     return _confirming(row, known)
@@ -86,7 +90,7 @@ def _subscribed(
     row: CheckoutSession, known: Known, standing: Standing, product: Action, contact: str
 ) -> State:
     if standing.facts.processing:
-        return _on_its_way(row)
+        return _on_its_way(sentences.of(standing)[1])
     billing = Action(_("Go to billing"), "/billing")
     if standing.facts.never_paid:
         return _failed(billing)
@@ -164,18 +168,7 @@ def _still_waiting(row: CheckoutSession, email: str, again: Action) -> State:
     return State("waiting", h1, body, _("Confirming"), "◌", "wait", billing)
 
 
-def _on_its_way(row: CheckoutSession) -> State:
-    if row.mode == "subscription":
-        body = _(
-            "Bank payments can take up to {days} working days. We’ll email you. Your access begins when the payment "
-            "arrives.",
-            days=WORKING_DAYS,
-        )
-    else:
-        body = _(
-            "Bank payments can take up to {days} working days. We’ll email you when it arrives.",
-            days=WORKING_DAYS,
-        )
+def _on_its_way(body: str) -> State:
     return State(
         "processing", _("Your bank payment is on its way."), body, _("Processing"), "◌", "wait",
         Action(_("Go to billing"), "/billing"),

@@ -128,7 +128,7 @@ def test_a_first_bank_debit_opens_nothing_before_it_has_arrived_unless_the_opera
     found = standing_of(db_session, alice, config)
     assert (found.code, found.access) == ("first_confirming", allowed)
     body = said(found).body
-    assert "Bank payments can take several working days." in body
+    assert "Bank payments can take up to 14 working days. We’ll email you." in body
     assert ("You have access meanwhile." in body) is allowed
     tell(db_session, {**plan, "status": "active"}, {**an_invoice(plan), "id": first["id"]})
     assert standing_of(db_session, alice, config).code == "active"

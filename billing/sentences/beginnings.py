@@ -8,6 +8,8 @@ from billing.sentences.parts import join, plan_of
 from billing.standing import Standing
 from billing.words import day, moment_text
 
+WORKING_DAYS = 14  # a bank debit’s: Stripe says so of SEPA and of ACH
+
 
 def none(s: Standing) -> tuple[str, str]:
     return (
@@ -17,12 +19,14 @@ def none(s: Standing) -> tuple[str, str]:
 
 
 def first_confirming(s: Standing) -> tuple[str, str]:
-    first = _("We’re confirming your payment.")
     if not s.facts.processing:
-        return first, _("This usually takes a few seconds. You don’t need to pay again.")
-    slow = _("Bank payments can take several working days. You don’t need to pay again.")
-    access = _("You have access meanwhile.") if s.access else _("Your access begins when it has arrived.")
-    return first, join(slow, access)
+        usual = _("This usually takes a few seconds. You don’t need to pay again.")
+        return _("We’re confirming your payment."), usual
+    slow = _("Bank payments can take up to {days} working days. We’ll email you.", days=WORKING_DAYS)
+    access = (
+        _("You have access meanwhile.") if s.access else _("Your access begins when the payment arrives.")
+    )
+    return _("Your bank payment is on its way."), join(slow, access)
 
 
 def first_action(s: Standing) -> tuple[str, str]:
