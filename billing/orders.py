@@ -58,11 +58,12 @@ def check(name: str) -> ResponseReturnValue:
 def check_product(name: str) -> ResponseReturnValue:
     """The check page of a one-off product."""
     product = running.catalogue().product(name) or abort(404)
-    amount = format_money(product.price.amount, product.price.currency)
+    price = prices.at_stripe(db.session(), product.price)
+    amount = format_money(price.amount, price.currency)
     return render_template(
         "billing/buy.html",
         product=product,
-        price=product.price,
+        price=price,
         terms=f"{amount} today, once. Nothing renews.",
         email=person().email,
         once=once_token(),
