@@ -12,7 +12,7 @@ from billing import checkout
 from billing.language import _, later
 from billing.models import PastPrice, PlanPrice
 from billing.money import format_money
-from billing.plans import Plan, Price
+from billing.plans import Plan, Price, Product
 from billing.words import day
 
 PAID = {
@@ -89,6 +89,17 @@ def of(session: Session, user_id: int, plan: Plan, price: Price) -> Offer:
         0 if tried else plan.trial_days,
         tried,
     )
+
+
+def product_amount(session: Session, product: Product) -> int:
+    """What Stripe's price of a one-off product asks, in minor units; the catalogue may be ahead of it."""
+    known = session.get(PlanPrice, product.price.lookup_key)
+    return known.amount if known else product.price.amount
+
+
+def product_seal(session: Session, product: Product) -> str:
+    """What its check page promises; see ``Offer.seal``."""
+    return f"{product.price.lookup_key}:{product_amount(session, product)}"
 
 
 def price_of(plan: Plan, interval: str, currency: str | None) -> Price | None:

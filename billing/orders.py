@@ -19,7 +19,7 @@ from billing.language import _, locale
 from billing.models import CheckoutSession, PlanPrice
 from billing.money import format_money
 from billing.offers import Offer
-from billing.plans import Plan, Price
+from billing.plans import Plan, Price, Product
 
 bp = Blueprint("orders", __name__)
 ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -109,19 +109,7 @@ def check_product(name: str) -> ResponseReturnValue:
     product = running.catalogue().product(name)
     if product is None:
         return _gone(name)
-    known = db.session.get(PlanPrice, product.price.lookup_key)
-    amount, currency = known.amount if known else product.price.amount, product.price.currency
-    return render_template(
-        "billing/buy.html",
-        product=product,
-        amount=amount,
-        currency=currency,
-        terms=_("{amount} today, once. Nothing renews.", amount=format_money(amount, currency)),
-        terms_url=running.config().terms_url,
-        email=person().email,
-        once=once_token(),
-        notice=_kept(_left()),
-    )
+    return _product_page(product, _kept(_left()))
 
 
 @bp.post("/buy/<name>")
@@ -131,12 +119,33 @@ def start_payment(name: str) -> ResponseReturnValue:
     if product is None:
         return _gone(name)
     known = db.session.get(PlanPrice, product.price.lookup_key)
+    if request.form.get("offer") not in (None, offers.product_seal(db.session(), product)):
+        return _product_page(
+            product, _("The offer has changed since you opened this page. Check it again."), 409
+        )
     if known is None:
         return guards.not_on_sale_yet()
     order = checkout.Order(
         "payment", product.name, product.title, known.price_id, once=once(request.form), locale=locale()
     )
     return leaving.to_stripe(person(), order, product.price, f"/buy/{name}") or abort(404)
+
+
+def _product_page(product: Product, notice: str | None, status: int = 200) -> ResponseReturnValue:
+    amount, currency = offers.product_amount(db.session(), product), product.price.currency
+    page = render_template(
+        "billing/buy.html",
+        product=product,
+        amount=amount,
+        currency=currency,
+        seal=offers.product_seal(db.session(), product),
+        terms=_("{amount} today, once. Nothing renews.", amount=format_money(amount, currency)),
+        terms_url=running.config().terms_url,
+        email=person().email,
+        once=once_token(),
+        notice=notice,
+    )
+    return page, status
 
 
 def _offered(plan: Plan, interval: str, currency: str | None, notice: str | None) -> ResponseReturnValue:

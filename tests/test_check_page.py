@@ -232,6 +232,18 @@ def test_a_form_that_promised_something_else_is_shown_again_and_not_obeyed(visit
     )
 
 
+def test_a_purchase_at_an_older_price_is_shown_again_too(visitor: Shopper) -> None:
+    [seal] = re.findall(r'name="offer" value="([^"]+)"', visitor.get("/buy/credits-100").text)
+    dearer = {"lookup_key": "credits-100_eur", "price_id": "p", "product_id": "x", "item": "credits-100"}
+    db.session.add(PlanPrice(**dearer, amount=1900, currency="eur"))
+    db.session.commit()
+    again = visitor.post("/buy/credits-100", offer=seal)
+    assert again.status_code == 409
+    assert "The offer has changed since you opened this page." in words(again.text)
+    assert "€19.00 today, once." in words(again.text)
+    assert count(CheckoutSession) == 0
+
+
 def test_terms_are_linked_and_codes_are_named_only_where_the_operator_says_so(
     app: Flask, visitor: Shopper
 ) -> None:
