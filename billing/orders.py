@@ -41,7 +41,6 @@ def check(name: str) -> ResponseReturnValue:
     return _offered(plan, interval, currency, _kept(left))
 
 
-<<<<<<< HEAD
 @bp.post("/checkout")
 def start_subscription() -> ResponseReturnValue:
     """To Stripe's page for a plan. Only the names come from the form; the price is the catalogue's."""
@@ -68,23 +67,6 @@ def start_subscription() -> ResponseReturnValue:
     if answer is None:  # a trial that our rows did not know of yet
         return _check_page(replace(offer, trial_days=0, tried=True), None, 409)
     return answer
-=======
-@bp.get("/buy/<name>")
-def check_product(name: str) -> ResponseReturnValue:
-    """The check page of a one-off product."""
-    product = running.catalogue().product(name) or abort(404)
-    price = prices.at_stripe(db.session(), product.price)
-    amount = format_money(price.amount, price.currency)
-    return render_template(
-        "billing/buy.html",
-        product=product,
-        price=price,
-        terms=f"{amount} today, once. Nothing renews.",
-        email=person().email,
-        once=once_token(),
-        notice=_came_back(),
-    )
->>>>>>> w-catalogue
 
 
 @bp.get("/shop")
