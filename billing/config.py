@@ -42,8 +42,14 @@ class Config:
     mail_from: str
     brand_name: str
     support_email: str
+    seller_name: str
+    seller_address: tuple[str, ...]
+    seller_tax_id: str
     proxy_hops: int
     grace_days: int
+    keep_data_days: int
+    access_while_paused: bool
+    pause_months: int
     second_subscription: str
     password_min_length: int
     stripe_account: str | None
@@ -86,8 +92,14 @@ def load(environ: Mapping[str, str]) -> Config:
         mail_from=read("MAIL_FROM", required=True),
         brand_name=read("BRAND_NAME", "Dunlin"),
         support_email=_bare(read("SUPPORT_EMAIL", "") or read("MAIL_FROM", required=True)),
+        seller_name=read("SELLER_NAME", "") or read("BRAND_NAME", "Dunlin"),
+        seller_address=tuple(_split(read("SELLER_ADDRESS", ""), "|")),
+        seller_tax_id=read("SELLER_TAX_ID", ""),
         proxy_hops=read.number("PROXY_HOPS", 0, 0, 5),
         grace_days=read.number("GRACE_DAYS", 14, 0, 90),
+        keep_data_days=read.number("KEEP_DATA_DAYS", 90, 0, 3650),
+        access_while_paused=read.switch("ACCESS_WHILE_PAUSED", "no"),
+        pause_months=read.number("PAUSE_MONTHS", 3, 0, 12),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
@@ -138,6 +150,12 @@ class _Reader:
             raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
         return int(value)
 
+    def switch(self, name: str, default: str) -> bool:
+        value = self(name, default)
+        if value not in ("yes", "no"):
+            raise ConfigError(f"{name} must be yes or no.")
+        return value == "yes"
+
     def _from_file(self, name: str) -> str:
         path = self._environ[f"{name}_FILE"]
         try:
@@ -153,8 +171,8 @@ def _bare(address: str) -> str:
     return parseaddr(address)[1] or address
 
 
-def _split(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
+def _split(value: str, by: str = ",") -> list[str]:
+    return [part.strip() for part in value.split(by) if part.strip()]
 
 
 def _check_environment(config: Config) -> None:

@@ -305,4 +305,9 @@ def price(row: Subscription) -> str | None:
 
 def card(row: Subscription) -> str | None:
     """“Visa ending 4242”, or None."""
-    return f"{(row.card_brand or 'card').capitalize()} ending {row.card_last4}" if row.card_last4 else None
+    return means(row.card_brand, row.card_last4)
+
+
+def means(brand: str | None, last4: str | None) -> str | None:
+    """The same of any card."""
+    return f"{(brand or 'card').capitalize()} ending {last4}" if last4 else None

@@ -32,7 +32,9 @@ def standing_of(
     row = subscription_of(session, user_id)
     facts = gather(session, user_id, row, unreachable=unreachable)
     moment = row.clock_time if row is not None and row.clock_time else now
-    return standing(facts, Policy(grace_days=config.grace_days), moment)
+    return standing(
+        facts, Policy(grace_days=config.grace_days, access_while_paused=config.access_while_paused), moment
+    )
 
 
 def gather(session: Session, user_id: int, row: Subscription | None, *, unreachable: bool = False) -> Facts:
@@ -67,7 +69,7 @@ def of_rows(
         created=row.created,
         cancellation_reason=row.cancellation_reason,
         pause_behavior=pause.get("behavior"),
-        pause_resumes_at=from_stripe(pause.get("resumes_at")),
+        pause_resumes_at=from_stripe(pause.get("resumes_at")) or row.resumes_at,
         card=dunning.card(row),
         change=coming.get("kind"),
         change_to=dunning.title(coming["plan"]) if coming.get("plan") else None,

@@ -38,8 +38,10 @@ WAIT_FOR_A_PLACE = 1.0
 PAUSES = (0.5, 1.0)
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
-# What a subscription is seen with: its card, its schedule, and last, since a deleted one has none, its customer's card.
-SHOWN = ["default_payment_method", "schedule", "customer.invoice_settings.default_payment_method"]
+# What a subscription is seen with: what it is paid with, its schedule, and its customer's means of payment, which a
+# deleted customer has none of.
+OWN = ["default_payment_method", "default_source", "schedule"]
+SHOWN = [*OWN, "customer.invoice_settings.default_payment_method", "customer.default_source"]
 
 Object = dict[str, Any]
 # The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.
@@ -56,9 +58,12 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "subscription.update": lambda v1, target, p, o: v1.subscriptions.update(target, p, o),
     # a DELETE, which heeds no key: see ``resolutions.HEEDS_NO_KEY``
     "subscription.cancel": lambda v1, target, p, o: v1.subscriptions.cancel(target, p, o),
+    "subscription.pause": lambda v1, target, p, o: v1.subscriptions.pause(target, p, o),
+    "subscription.resume": lambda v1, target, p, o: v1.subscriptions.resume(target, p, o),
     "subscription_schedule.create": lambda v1, _, p, o: v1.subscription_schedules.create(p, o),
     "subscription_schedule.update": lambda v1, target, p, o: v1.subscription_schedules.update(target, p, o),
     "subscription_schedule.release": lambda v1, target, p, o: v1.subscription_schedules.release(target, p, o),
+    "invoice.pay": lambda v1, target, p, o: v1.invoices.pay(target, p, o),
     "invoice.void": lambda v1, target, p, o: v1.invoices.void_invoice(target, p, o),
     "refund.create": lambda v1, _, p, o: v1.refunds.create(p, o),
 }
@@ -141,13 +146,18 @@ def get_subscription(stripe_id: str) -> Object:
     except StripeRefused as problem:
         if problem.status != 400:
             raise
-        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": SHOWN[:-1]}))
+        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": OWN}))
 
 
 def get_invoice(stripe_id: str) -> Object:
     """The invoice with its payments and the PaymentIntent of each (fields that need expanding since basil)."""
     expand = ["payments.data.payment.payment_intent"]
     return _ask(lambda v1: v1.invoices.retrieve(stripe_id, {"expand": expand}))
+
+
+def invoice_lines(stripe_id: str) -> list[Object]:
+    """Every line of an invoice; the invoice itself shows the first ten."""
+    return list(_pages(lambda v1, p: v1.invoices.line_items.list(stripe_id, p), {}))
 
 
 def preview_invoice(params: Object) -> Object:
@@ -235,9 +245,7 @@ def each_subscription(params: Object) -> Iterator[Object]:
 
     Where one customer of a page was deleted, that page is without its customers' cards.
     """
-    return _pages(
-        lambda v1, p: v1.subscriptions.list(p), {**params, **_expanded(SHOWN)}, _expanded(SHOWN[:-1])
-    )
+    return _pages(lambda v1, p: v1.subscriptions.list(p), {**params, **_expanded(SHOWN)}, _expanded(OWN))
 
 
 def each_invoice(params: Object) -> Iterator[Object]:

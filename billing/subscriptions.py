@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, invoices, plan_change, second, stripe_client
+from billing import audit, cards, dunning, invoices, means, pauses, plan_change, second, stripe_client
 from billing.clock import from_stripe
 from billing.models import PlanPrice, Subscription, User
 from billing.models.subscriptions import FINAL
@@ -95,12 +95,15 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
         invoices.apply(session, user, one, row, cause)
     _anchor_first_failure(session, row, cause)
     session.flush()
-    return Outcome(user.id, writes=_note_changes(session, user, row, before, cause))
+    told = _note_changes(session, user, row, before, cause)
+    follows = (*cards.follow(session, row, before, cause), *pauses.end_of_unpaid(session, row))
+    return Outcome(user.id, writes=(*told, *follows))
 
 
 def completed(found: Object) -> Object:
     """A listed subscription with what may be missing of it: its customer's card, and its test clock."""
-    if isinstance(found.get("customer"), str) and not found.get("default_payment_method"):
+    own = found.get("default_payment_method") or found.get("default_source")
+    if isinstance(found.get("customer"), str) and not own:
         found = stripe_client.get_subscription(found["id"])
     clock = ref(found.get("test_clock"))
     return {**found, "test_clock": stripe_client.get_test_clock(clock)} if clock else found
@@ -135,7 +138,9 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.pause_collection = found.get("pause_collection")
     row.schedule, row.collection_method = ref(found.get("schedule")), found["collection_method"]
     row.coming = plan_change.coming(session, found)
-    row.card_brand, row.card_last4 = _card(found)
+    row.card_brand, row.card_last4 = means.charged(found)
+    row.payment_methods = cards.methods(found) or row.payment_methods
+    row.resumes_at = pauses.agreed_end(found)
     row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
     row.test_clock = ref(found.get("test_clock"))
     times = [time for time in (row.clock_time, fetched.clock_time) if time]
@@ -143,17 +148,6 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.clock_time = fetched.clock_time if cause.actor == "reconciler" else max(times, default=None)
     row.fetched_at = cause.now
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
-
-
-def _card(found: Object) -> tuple[str | None, str | None]:
-    """The card that Stripe will charge: the subscription's own, else its customer's default."""
-    customer = found.get("customer")
-    settings = customer.get("invoice_settings") if isinstance(customer, dict) else None
-    for method in (found.get("default_payment_method"), (settings or {}).get("default_payment_method")):
-        if isinstance(method, dict):
-            card = method.get("card") or {}
-            return card.get("brand") or method.get("type"), card.get("last4")
-    return None, None
 
 
 def _plan_of(session: Session, price: Object) -> str | None:

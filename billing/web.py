@@ -34,7 +34,12 @@ from billing.config import Config
 from billing.extensions import db
 from billing.money import format_money
 
-STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
+STRIPE_PAGES = (
+    "https://checkout.stripe.com",
+    "https://billing.stripe.com",
+    "https://invoice.stripe.com",
+    "https://pay.stripe.com",  # an invoice's PDF
+)
 MOST_FIELDS = 12  # no form of ours has more; a stranger may send a hundred thousand
 # All talk with Stripe of one request; Heroku's router gives up at 30. What is left open then the clock finishes.
 STRIPE_SECONDS = 20.0
@@ -174,13 +179,17 @@ def _error_page(problem: HTTPException) -> ResponseReturnValue:
 
 def _stale_form(problem: CSRFError) -> ResponseReturnValue:
     """The form's token is too old: show what was entered, never a password, and let it be sent again."""
-    hidden = {"plan", "interval", "once", "again", "username"}
+    hidden = {"plan", "interval", "once", "again", "username", "how", "back", "amount"}
     fields = [
         {
             "name": name,
             "label": name.replace("_", " ").capitalize(),
             "value": "" if "password" in name else value,
-            "kind": "hidden" if name in hidden else "password" if "password" in name else "text",
+            "kind": "hidden"
+            if name in hidden or name.startswith("until_")
+            else "password"
+            if "password" in name
+            else "text",
         }
         for name, value in islice(request.form.items(), MOST_FIELDS)
         if name != "csrf_token"

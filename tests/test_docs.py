@@ -57,7 +57,7 @@ def read_settings() -> dict[str, tuple[bool, str]]:
     tree = ast.parse((ROOT / "billing" / "config.py").read_text())
     found: dict[str, tuple[bool, str]] = {}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in ("read", "read.number"):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in ("read", "read.number", "read.switch"):
             continue
         name, *rest = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
         required = any(word.arg == "required" for word in node.keywords)
@@ -70,6 +70,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     read = read_settings()
     shown = {name: "required" if required else (default or "–") for name, (required, default) in read.items()}
     shown["SUPPORT_EMAIL"] = "MAIL_FROM"  # empty means the other one
+    shown["SELLER_NAME"] = "BRAND_NAME"
     assert written == shown
 
 

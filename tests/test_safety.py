@@ -78,6 +78,7 @@ def test_people_find_every_page_open_that_is_theirs(answers: list[Answer]) -> No
         "/login",
         "/signup",
         "/subscribe/pro",
+        "/billing/unpause",
         "/signup/confirm",
     }
 
@@ -190,7 +191,7 @@ POLICY = {
     "frame-ancestors": "'none'",
     # a stand-in for Stripe is listed where the settings name one
     "form-action": "'self' https://checkout.stripe.com https://billing.stripe.com https://invoice.stripe.com "
-    "http://127.0.0.1:1",
+    "https://pay.stripe.com http://127.0.0.1:1",
 }
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",

@@ -21,7 +21,9 @@ class Subscription(Model):
     ``fetch_no`` is the fence: the number of the lease under which the row was written. It only grows.
     ``cause_event_id`` names the applied event that the row stands on. ``plan`` is None for a price that
     is not in our catalogue. ``coming``: the change that a schedule or a payment will bring (``plan_change``).
-    ``clock_time`` is the test clock's time at the fetch, None in live mode.
+    ``clock_time`` is the test clock's time at the fetch, None in live mode. ``payment_methods``: the ids of the
+    subscription's ``own`` method and of its ``customer``'s default, either None; the whole is None where nobody
+    has looked yet. ``resumes_at``: until when the person asked it to be paused (``pauses``).
     """
 
     __tablename__ = "subscriptions"
@@ -56,6 +58,8 @@ class Subscription(Model):
     collection_method: Mapped[Str]
     card_brand: Mapped[Str | None]
     card_last4: Mapped[Str | None]
+    payment_methods: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    resumes_at: Mapped[Moment | None]
     latest_invoice: Mapped[Str | None]
     livemode: Mapped[bool]
     test_clock: Mapped[Str | None] = mapped_column(index=True)
