@@ -57,7 +57,11 @@ def read_settings() -> dict[str, tuple[bool, str]]:
     tree = ast.parse((ROOT / "billing" / "config.py").read_text())
     found: dict[str, tuple[bool, str]] = {}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in ("read", "read.number", "read.switch"):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in (
+            "read",
+            "read.number",
+            "read.switch",
+        ):
             continue
         name, *rest = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
         required = any(word.arg == "required" for word in node.keywords)
