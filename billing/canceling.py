@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request
@@ -9,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from billing import ending, facts, invoices, running, stripe_client, writes
 from billing.access import person
+from billing.clock import now
 from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
 from billing.extensions import db
 from billing.language import _
@@ -151,16 +153,18 @@ def _page(row: Subscription, *, note: str | None = None, problem: str | None = N
 
 
 def _what_happens(row: Subscription, title: str) -> list[str]:
-    config, trial = running.config(), row.status == "trialing"
+    """The three facts: until when there is access, what is charged, how long the data are kept."""
+    trial, keep = row.status == "trialing", timedelta(days=running.config().keep_data_days)
+    end = row.trial_end if trial else row.current_period_end
     if ending.of_row(row) == "period_end":
-        until = day(row.trial_end if trial else row.current_period_end)
-        access = _("You keep access until {day}.", day=until)
+        access = _("You keep access until {day}.", day=day(end))
     else:
+        end = row.clock_time or now()
         access = _("{plan} ends at once, and with it your access.", plan=title)
     charged = _("You won’t be charged.") if trial else _("You won’t be charged again.")
     kept = _("Your account and your invoices stay here.")
-    if config.keep_data_days:
-        kept = _("We keep your data for {days} days after that.", days=config.keep_data_days)
+    if keep and end:
+        kept = _("We keep your data until {day}.", day=day(end + keep))
     return [access, charged, kept]
 
 

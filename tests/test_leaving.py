@@ -53,7 +53,9 @@ def at_stripe(person: Shopper) -> Any:
 
 def test_whoever_leaves_reads_what_happens_needs_no_reason_and_is_told_once(alice: Shopper) -> None:
     page = alice.get("/billing/cancel").text
-    until = day(alice.row.current_period_end)
+    end = alice.row.current_period_end
+    assert end is not None
+    until, kept = day(end), day(end + timedelta(days=90))
     read = words(page)
     assert "<h1>Cancel Pro</h1>" in page
     assert (
