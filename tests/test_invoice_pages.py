@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from playwright.sync_api import Page, sync_playwright
 from sqlalchemy.orm import Session
@@ -20,7 +19,8 @@ from billing.models import User
 from local import browser as browsers
 from tests import admin_rows as rows
 from tests.doors import COOKIE, cookie_of
-from tests.story import Shopper, catch_up, config_of, post_page, shopper
+from tests.story import Shopper, catch_up, config_of, post_page
+from tests.support import make_user
 from tests.test_leaving import words
 from tests.test_new_card import ASKS_THE_BANK, put_card, settle
 from tests.test_plan_change import a_quarter_off, charged, renew
@@ -28,8 +28,8 @@ from tests.test_portal_ways import kept_in
 
 
 @pytest.fixture
-def alice(desk: Flask) -> Shopper:
-    found = shopper(desk)
+def alice(newcomer: Callable[[], Shopper]) -> Shopper:
+    found = newcomer()
     found.subscribe()
     return found
 
@@ -39,8 +39,6 @@ def browser(
     client: FlaskClient, db_session: Session, sign_in: Callable[[FlaskClient, User], None]
 ) -> FlaskClient:
     """Somebody's, signed in, with no Stripe behind."""
-    from tests.support import make_user
-
     sign_in(client, make_user(db_session, "reader@example.com"))
     return client
 
@@ -96,7 +94,7 @@ def test_each_invoice_says_what_it_is_for_who_sold_who_bought_and_what_paid_it(a
         f"Invoice {bill.number}",
         "Paid",
         "Acme Ltd 1 High Street London N1 GB123456789",
-        "Alice Ahrens Hauptstr. 1 10115 Berlin alice@example.com",
+        f"Alice Ahrens Hauptstr. 1 10115 Berlin {alice.email}",
         "1 × Pro",
         "Subtotal €29.00 Discount -€7.25 Total €21.75 Paid from Visa ending 4242 €21.75",
     ):
@@ -105,8 +103,10 @@ def test_each_invoice_says_what_it_is_for_who_sold_who_bought_and_what_paid_it(a
     assert re.findall(r'class="btn[^"]*"', page.partition("<main")[2]) == []
 
 
-def test_the_addresses_of_stripes_pages_are_fresh_the_owners_alone_and_kept_nowhere(alice: Shopper) -> None:
-    bob = shopper(alice.desk, "bob@example.com")
+def test_the_addresses_of_stripes_pages_are_fresh_the_owners_alone_and_kept_nowhere(
+    alice: Shopper, newcomer: Callable[[], Shopper]
+) -> None:
+    bob = newcomer()
     mine = alice.invoices[0].stripe_id
     answer = alice.post(f"/invoices/{mine}/pdf")
     there = alice.sandbox.stripe.invoices.retrieve(mine)
@@ -247,7 +247,7 @@ def test_twelve_lines_are_one_page_of_paper_black_on_white_without_what_is_for_t
         chromium.close()
     for size, sheet in sheets.items():
         assert len(re.findall(rb"/Type\s*/Page\b", sheet)) == 1, size
-    for part in ("Line 1:", "Line 12:", "Total", "€12.00", "alice@example.com", "Dunlin"):
+    for part in ("Line 1:", "Line 12:", "Total", "€12.00", alice.email, "Dunlin"):
         assert part in shown
     for part in ("Billing", "All invoices", "PDF", "Test mode", "Help:"):
         assert part not in shown

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from werkzeug.test import TestResponse
 
 from billing import ending, registry, resolutions, writes
@@ -16,15 +16,15 @@ from billing.ending import FEEDBACK
 from billing.extensions import db
 from billing.models import Notice, StripeWrite
 from billing.words import day
-from tests.story import DAY, FAILS_LATER, Shopper, catch_up, count, shopper
+from tests.story import DAY, FAILS_LATER, Shopper, catch_up, count
 from tests.test_plan_change import charged, offer, renew
 
 UNKNOWN = "We don’t know yet whether that went through."
 
 
 @pytest.fixture
-def alice(desk: Flask) -> Shopper:
-    found = shopper(desk)
+def alice(newcomer: Callable[[], Shopper]) -> Shopper:
+    found = newcomer()
     found.subscribe()
     return found
 
@@ -59,8 +59,7 @@ def test_whoever_leaves_reads_what_happens_needs_no_reason_and_is_told_once(alic
     read = words(page)
     assert "<h1>Cancel Pro</h1>" in page
     assert (
-        f"You keep access until {until}. You won’t be charged again. We keep your data for 90 days after"
-        in read
+        f"You keep access until {until}. You won’t be charged again. We keep your data until {kept}." in read
     )
     assert "Why are you leaving? (optional)" in read
     assert re.findall(r'name="reason" value="(\w+)"', page) == list(FEEDBACK)
@@ -108,7 +107,7 @@ def test_a_form_that_is_sent_again_or_in_two_tabs_cancels_once(alice: Shopper) -
     for fields in (pages[0], pages[0], pages[1]):
         assert alice.post("/billing/cancel", **fields, reason="other").status_code == 303
     catch_up(alice.desk)
-    assert count(StripeWrite, operation="subscription.update") == 1
+    assert count(StripeWrite, operation="subscription.update", user_id=alice.id) == 1
     assert count(Notice, user_id=alice.id, kind="cancel_set") == 1
 
 
@@ -149,7 +148,7 @@ def test_who_was_canceled_elsewhere_meanwhile_sees_that_and_nothing_is_done_twic
     alice.sandbox.stripe.subscriptions.update(alice.row.stripe_id, {"cancel_at_period_end": True})
     assert alice.post("/billing/cancel", **fields).location == "/billing"
     assert alice.standing.code == "canceling"
-    assert count(StripeWrite, operation="subscription.update") == 0
+    assert count(StripeWrite, operation="subscription.update", user_id=alice.id) == 0
 
 
 def test_a_change_that_was_coming_is_dropped_and_then_the_plan_ends(alice: Shopper) -> None:
@@ -157,7 +156,10 @@ def test_a_change_that_was_coming_is_dropped_and_then_the_plan_ends(alice: Shopp
     assert alice.standing.code == "changing"
     leave(alice)
     assert (alice.standing.code, alice.row.coming, alice.row.schedule) == ("canceling", None, None)
-    kinds = [row.operation for row in db.session.query(StripeWrite).order_by(StripeWrite.id)][-2:]
+    kinds = [
+        row.operation
+        for row in db.session.query(StripeWrite).filter_by(user_id=alice.id).order_by(StripeWrite.id)
+    ][-2:]
     assert kinds == ["subscription_schedule.release", "subscription.update"]
 
 
@@ -173,21 +175,26 @@ def test_where_it_breaks_off_between_the_two_writes_the_end_still_comes(alice: S
     assert at_stripe(alice).cancel_at_period_end is False
     db.session.expire_all()
     assert kept.state == "pending"
-    assert writes.finish_open(db.session(), older_than=timedelta(0)) == 2
+    assert writes.finish_open(db.session(), older_than=timedelta(0)) >= 2
     catch_up(alice.desk)
     assert alice.standing.code == "canceling"
 
 
 def test_without_an_answer_it_is_called_unknown_and_comes_true_by_itself(alice: Shopper) -> None:
-    fields = hidden(alice.get("/billing/cancel").text)
-    alice.sandbox.control("trouble", api="applied_then_500", api_path="/v1/subscriptions", api_method="POST")
+    fields, path = hidden(alice.get("/billing/cancel").text), f"/v1/subscriptions/{alice.row.stripe_id}"
+    alice.sandbox.control("trouble", api="applied_then_500", api_path=path)
     answer = alice.post("/billing/cancel", **fields)
     alice.sandbox.calm()
     assert answer.status_code == 503
+    assert UNKNOWN in words(answer.text)
     writes.finish_open(db.session(), older_than=timedelta(hours=-1))
     catch_up(alice.desk)
-    assert alice.standing.code in ("canceling", "active")
-    assert resolutions.worth("subscription.update", "cancel:sub_1:once:0") is None, "however late"
+    assert alice.standing.code == "canceling"
+    assert count(Notice, user_id=alice.id, kind="cancel_set") == 1
+
+
+def test_a_wish_to_leave_never_grows_too_old() -> None:
+    assert resolutions.worth("subscription.update", "cancel:sub_1:once:0") is None
     assert resolutions.worth("subscription.update", "keep:sub_1:1") == timedelta(hours=1)
 
 
@@ -238,16 +245,12 @@ def test_when_leaving_takes_effect(status: str, ends: bool, how: str | None) -> 
     assert ending.how(status, ends=ends) == how
 
 
-def test_an_order_that_was_never_paid_is_given_up_with_its_invoice(desk: Flask) -> None:
-    alice = shopper(desk, "tim@example.com")
+def test_an_order_that_was_never_paid_is_given_up_with_its_invoice(newcomer: Callable[[], Shopper]) -> None:
+    alice = newcomer()
     alice.order()
     api = alice.sandbox.stripe
     api.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": alice.customer})
-    method = (
-        api.customers.list_payment_methods
-        if False
-        else api.payment_methods.list({"customer": alice.customer})
-    )
+    method = api.payment_methods.list({"customer": alice.customer})
     price = next(one for one in api.prices.list({"limit": 100})["data"] if one["unit_amount"] == 2900)
     api.subscriptions.create(
         {
@@ -256,7 +259,7 @@ def test_an_order_that_was_never_paid_is_given_up_with_its_invoice(desk: Flask) 
             "default_payment_method": method["data"][0]["id"],
         }
     )
-    catch_up(desk)
+    catch_up(alice.desk)
     assert alice.row.status == "incomplete"
     assert "Your order was never paid, so nothing is owed" in words(alice.get("/billing/cancel").text)
     leave(alice)
@@ -264,8 +267,10 @@ def test_an_order_that_was_never_paid_is_given_up_with_its_invoice(desk: Flask) 
     assert charged(alice) == 0
 
 
-def test_nobody_without_a_plan_has_anything_to_cancel_and_strangers_sign_in(desk: Flask) -> None:
-    bob = shopper(desk, "bob@example.com")
+def test_nobody_without_a_plan_has_anything_to_cancel_and_strangers_sign_in(
+    newcomer: Callable[[], Shopper],
+) -> None:
+    bob = newcomer()
     for answer in (bob.get("/billing/cancel"), bob.post("/billing/cancel"), bob.post("/billing/resume")):
         assert (answer.status_code, answer.location) == (303, "/billing")
-    assert desk.test_client().get("/billing/cancel").location.startswith("/login")
+    assert bob.desk.test_client().get("/billing/cancel").location.startswith("/login")

@@ -5,17 +5,17 @@ The portal sets the customer's default; Checkout gave the subscription one of it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select, update
 
 from billing import means, writes
 from billing.extensions import db
 from billing.models import Invoice, StripeWrite, Subscription
-from tests.story import DAY, FAILS_LATER, Shopper, apply_all, card_form, catch_up, count, post_page, shopper
+from tests.story import DAY, FAILS_LATER, Shopper, apply_all, card_form, catch_up, count, post_page
 from tests.support import deliver
 from tests.test_plan_change import charged, said
 from tests.test_portal_ways import asked, is_away
@@ -25,9 +25,9 @@ MASTERCARD = "5555555555554444"
 
 
 @pytest.fixture
-def alice(desk: Flask) -> Shopper:
+def alice(newcomer: Callable[[], Shopper]) -> Shopper:
     """Subscribed to Pro; Checkout made her card the subscription's own."""
-    found = shopper(desk)
+    found = newcomer()
     found.subscribe()
     assert own_card(found) is not None
     return found
@@ -197,8 +197,7 @@ def test_a_retry_of_stripes_own_at_the_same_moment_never_charges_twice(alice: Sh
     assert alice.standing.code == "active"
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_events_that_come_twice_late_or_in_reverse_point_and_pay_once(alice: Shopper, times: int) -> None:
+def test_events_that_come_twice_late_or_in_reverse_point_and_pay_once(alice: Shopper) -> None:
     owes(alice)
     before = charged(alice)
     alice.sandbox.control("trouble", delivery="drop")
@@ -207,7 +206,7 @@ def test_events_that_come_twice_late_or_in_reverse_point_and_pay_once(alice: Sho
     page = alice.sandbox.stripe.events.list({"created": {"gte": since}, "limit": 20})
     news = [one.to_dict(for_json=True) for one in page["data"]]  # newest first
     assert "customer.updated" in {one["type"] for one in news}
-    for _ in range(times):
+    for _ in range(2):
         for event in news:
             assert deliver(alice.desk, event).status_code == 200
             apply_all()
@@ -215,14 +214,17 @@ def test_events_that_come_twice_late_or_in_reverse_point_and_pay_once(alice: Sho
     settle(alice)
     alice.post("/billing/check")
     assert (own_card(alice), charged(alice) - before, len(payments_of(alice))) == (method, 2900, 1)
-    assert count(StripeWrite, operation="subscription.update") == 2  # the card that fails, and this one
+    assert (
+        count(StripeWrite, operation="subscription.update", user_id=alice.id) == 2
+    )  # the card that fails, and this one
 
 
 def test_killed_between_the_two_writes_the_rest_is_done_by_whoever_comes_next(alice: Shopper) -> None:
     bill, before = owes(alice), charged(alice)
     method = put_card(alice, "mastercard")
     catch_up(alice.desk)
-    kept = select(StripeWrite.name).where(StripeWrite.state == "pending").order_by(StripeWrite.id)
+    kept = select(StripeWrite.name).where(StripeWrite.state == "pending", StripeWrite.user_id == alice.id)
+    kept = kept.order_by(StripeWrite.id)
     names = list(db.session.execute(kept).scalars())
     assert [name.partition(":")[0] for name in names] == ["card", "pay"], (
         "both are kept before either is sent"
@@ -244,7 +246,7 @@ def test_a_card_that_somebody_chose_for_the_subscription_alone_stays(alice: Shop
     settle(alice)
     alice.post("/billing/check")
     assert own_card(alice) == method
-    assert count(StripeWrite, operation="subscription.update") == 0
+    assert count(StripeWrite, operation="subscription.update", user_id=alice.id) == 0
 
 
 def test_an_older_write_that_came_late_does_not_bring_the_older_card_back(alice: Shopper) -> None:
@@ -252,7 +254,9 @@ def test_an_older_write_that_came_late_does_not_bring_the_older_card_back(alice:
     catch_up(alice.desk)
     second = put_card(alice, "mastercard")
     catch_up(alice.desk)
-    [older, newer] = db.session.query(StripeWrite).filter_by(state="pending").order_by(StripeWrite.id)
+    [older, newer] = (
+        db.session.query(StripeWrite).filter_by(state="pending", user_id=alice.id).order_by(StripeWrite.id)
+    )
     for one in (newer.id, older.id):
         writes._finish(db.session(), one)
     assert own_card(alice) == first
@@ -283,7 +287,9 @@ def test_a_default_that_was_removed_a_plan_that_is_over_and_a_first_look_change_
     assert "You have no running plan" in alice.get("/billing/card/return").text
 
 
-def test_before_a_card_can_be_seen_to_be_new_the_old_one_is_looked_at(desk: Flask, alice: Shopper) -> None:
+def test_before_a_card_can_be_seen_to_be_new_the_old_one_is_looked_at(
+    alice: Shopper, newcomer: Callable[[], Shopper]
+) -> None:
     db.session.execute(update(Subscription).values(payment_methods=None))
     db.session.commit()
     press(alice)
@@ -292,12 +298,12 @@ def test_before_a_card_can_be_seen_to_be_new_the_old_one_is_looked_at(desk: Flas
     db.session.commit()
     alice.sandbox.control("trouble", api="error_500")
     assert is_away(alice.post("/billing/card"))
-    bob = shopper(desk, "bob@example.com")
+    bob = newcomer()
     assert bob.post("/billing/card").location == "/billing"
 
 
-def test_a_trial_that_was_paused_for_want_of_a_card_goes_on_with_one(desk: Flask) -> None:
-    alice = trial_without_card(desk)
+def test_a_trial_that_was_paused_for_want_of_a_card_goes_on_with_one(newcomer: Callable[[], Shopper]) -> None:
+    alice = trial_without_card(newcomer())
     assert (alice.standing.code, charged(alice)) == ("paused_trial", 0)
     put_card(alice, "visa")
     settle(alice)
@@ -306,9 +312,8 @@ def test_a_trial_that_was_paused_for_want_of_a_card_goes_on_with_one(desk: Flask
     assert charged(alice) == 7900
 
 
-def trial_without_card(desk: Flask) -> Shopper:
+def trial_without_card(alice: Shopper) -> Shopper:
     """Somebody whose trial has ended without a card, and who is paused for it."""
-    alice = shopper(desk, "tina@example.com")
     alice.order("team")
     price = alice.sandbox.stripe.prices.list({"limit": 100})["data"]
     team = next(one for one in price if one["unit_amount"] == 7900 and one["active"])
@@ -320,7 +325,7 @@ def trial_without_card(desk: Flask) -> Shopper:
             "trial_settings": {"end_behavior": {"missing_payment_method": "pause"}},
         }
     )
-    catch_up(desk)
+    catch_up(alice.desk)
     alice.advance_by(8 * DAY)
     return alice
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,15 +17,16 @@ from billing.extensions import db
 from billing.models import StripeWrite, User
 from billing.words import day
 from tests import admin_rows as rows
-from tests.story import DAY, FAILS_LATER, HOUR, Shopper, catch_up, count, shopper
+from tests.story import DAY, FAILS_LATER, HOUR, Shopper, catch_up, config_of, count
+from tests.support import make_user
 from tests.test_leaving import hidden, words
 from tests.test_new_card import put_card, settle
 from tests.test_plan_change import charged, offer, said
 
 
 @pytest.fixture
-def alice(desk: Flask) -> Shopper:
-    found = shopper(desk)
+def alice(newcomer: Callable[[], Shopper]) -> Shopper:
+    found = newcomer()
     found.subscribe()
     return found
 
@@ -71,7 +74,7 @@ def test_whoever_pauses_reads_the_day_and_the_sum_and_exactly_that_happens(alice
         the_clock_turns(alice)
     assert (alice.standing.code, alice.standing.access) == ("active", True)
     assert 0 < charged(alice) - before < 2900 / 2, "less what was left of the paid time"
-    assert count(StripeWrite, operation="subscription.resume") == 1
+    assert count(StripeWrite, operation="subscription.resume", user_id=alice.id) == 1
 
 
 def test_going_on_earlier_says_first_what_it_costs_and_is_charged_once(alice: Shopper) -> None:
@@ -87,7 +90,10 @@ def test_going_on_earlier_says_first_what_it_costs_and_is_charged_once(alice: Sh
     for _ in range(2):
         assert alice.post("/billing/unpause", **fields).location == "/billing"
     catch_up(alice.desk)
-    assert (alice.standing.code, count(StripeWrite, operation="subscription.resume")) == ("active", 1)
+    assert (alice.standing.code, count(StripeWrite, operation="subscription.resume", user_id=alice.id)) == (
+        "active",
+        1,
+    )
     assert 0 < charged(alice) - before < 2900 / 2
     assert alice.get("/billing/unpause").location == "/billing"
 
@@ -121,7 +127,7 @@ def test_a_length_that_is_none_and_an_old_page_pause_nothing(alice: Shopper) -> 
     answer = alice.post("/billing/pause", months="1", **fields)
     assert answer.status_code == 422
     assert "Something changed while this page was open." in words(answer.text)
-    assert count(StripeWrite, operation="subscription.pause") == 0
+    assert count(StripeWrite, operation="subscription.pause", user_id=alice.id) == 0
     assert alice.standing.code == "active"
 
 
@@ -236,8 +242,6 @@ def test_a_plan_that_stripe_paused_for_an_unpaid_invoice_goes_on_when_that_is_pa
 @pytest.fixture
 def alice_alone(app: Flask, db_session: Session) -> User:
     """With no Stripe behind."""
-    from tests.support import make_user
-
     return make_user(db_session, "alone@example.com")
 
 
@@ -256,11 +260,9 @@ def test_months_are_those_of_the_calendar(
     assert months_later(datetime(*start, 8, tzinfo=UTC), months) == datetime(*end, 8, tzinfo=UTC)
 
 
-def test_where_no_pause_is_offered_there_is_no_page_for_it(desk: Flask) -> None:
-    from dataclasses import replace
-
-    person = shopper(desk)
-    desk.extensions["config"] = replace(desk.extensions["config"], pause_months=0)
+def test_where_no_pause_is_offered_there_is_no_page_for_it(newcomer: Callable[[], Shopper]) -> None:
+    person = newcomer()
+    person.desk.extensions["config"] = replace(config_of(person.desk), pause_months=0)
     assert person.get("/billing/pause").status_code == 404
     assert person.post("/billing/pause").status_code == 404
     assert person.get("/billing/unpause").status_code == 303
