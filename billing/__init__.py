@@ -14,7 +14,7 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           arrival, access, account, webhooks, health, admin, forms, cli, cli_sync, web, server
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
           sweep, healing, rehearsal, catalogue
-* domain: subscriptions, plan_change, cards, means, customers, pauses, ending, bills, second, invoices,
+* domain: subscriptions, plan_change, cards, means, customers, pauses, breaks, ending, bills, second, invoices,
           payments, checkout, clocks, standing, voice, tags, facts, dunning, declines,
           mailer, bounces, people, accounts, reconcile, comparing, mirrors, syncing,
           write_request

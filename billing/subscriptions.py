@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, cards, dunning, invoices, means, pauses, plan_change, second, stripe_client
+from billing import audit, breaks, cards, dunning, invoices, means, pauses, plan_change, second, stripe_client
 from billing.clock import from_stripe
 from billing.models import PlanPrice, Subscription, User
 from billing.models.subscriptions import FINAL
@@ -186,6 +186,7 @@ def _note_changes(
 ) -> tuple[WriteRequest, ...]:
     """Write down what changed, and owe the notices that follow from it; what Stripe is to be told in turn."""
     dunning.subscription_written(session, user, row, before, cause)
+    breaks.began(session, user, row, before, cause)
     changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     if "status" in changed and row.status not in FINAL:
         return tuple(second.resolve(session, user, row, cause))

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from billing import (
     accounts,
+    breaks,
     healing,
     jobs,
     leases,
@@ -168,9 +169,10 @@ def _of(lane: str, plan: list[Duty]) -> list[Duty]:
 
 
 def _resume(session: Session) -> None:
-    """Keep the resumption of each plan whose pause is over, once, and send it."""
+    """Keep the resumption of each plan whose pause is over, once, and send it; a mail goes before each."""
     for request in pauses.due(session):
         registry.record(session, request)
+    breaks.owe_what_is_near(session)
     session.commit()
     writes.send_new(session)
 

@@ -20,7 +20,7 @@ edge: auth pricing portal canceling pausing new_card ledger receipts looking ord
   access account webhooks health admin forms cli cli_sync web server
 work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing
   rehearsal catalogue
-domain: subscriptions plan_change cards means customers pauses ending bills second invoices payments
+domain: subscriptions plan_change cards means customers pauses breaks ending bills second invoices payments
   checkout clocks standing voice tags facts dunning declines mailer bounces people accounts reconcile comparing
   mirrors syncing write_request
 nouns: models plans running money stripe_client queues payloads inbox leases installation schema roles audit

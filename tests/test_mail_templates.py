@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
+from billing import language
+
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 URL = "https://billing.acme.example/billing"
 ALWAYS = {"brand": "Acme", "url": URL, "to": "ana@example.com", "support_email": "help@acme.example"}
@@ -63,6 +65,10 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("action_required", DUNNING),
     ("action_required", {**DUNNING, **HELD}),
     ("cancel_set", PLAN),
+    ("paused", {**PLAN, "resumes_date": "3 December 2026", "card": "Visa ending 4242"}),
+    ("paused", {**PLAN, "resumes_date": None, "card": None}),
+    ("resuming", {**PLAN, "resumes_date": "3 December 2026", "card": "Visa ending 4242"}),
+    ("resuming", {**PLAN, "resumes_date": "3 December 2026", "card": None}),
     ("kept", PLAN),
     ("kept", {**PLAN, "amount": None, "next_date": None}),
     ("ended", ENDED),
@@ -81,6 +87,7 @@ each_mail = pytest.mark.parametrize(("kind", "facts"), SAMPLES, ids=[kind for ki
 JINJA = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), keep_trailing_newline=True
 )
+JINJA.globals["_"] = language._
 
 
 def render(kind: str, part: str, facts: dict[str, Any]) -> str:

@@ -69,6 +69,15 @@ def test_whoever_pauses_reads_the_day_and_the_sum_and_exactly_that_happens(alice
     alice.advance_by(40 * DAY)
     the_clock_turns(alice)
     assert (alice.standing.code, charged(alice)) == ("paused_asked", before), "not before its day"
+    assert (alice.mails()[-1], alice.mails().count("paused")) == ("paused", 1)
+    alice.advance(int(alice.row.resumes_at.timestamp()) - 3 * DAY)
+    for _ in range(2):
+        the_clock_turns(alice)
+    catch_up(alice.desk)
+    assert (alice.mails()[-1], alice.mails().count("resuming")) == ("resuming", 1), (
+        "told before it is charged"
+    )
+    assert charged(alice) == before
     alice.advance(int(alice.row.resumes_at.timestamp()) + HOUR)
     for _ in range(2):
         the_clock_turns(alice)
