@@ -117,6 +117,8 @@ def resume() -> ResponseReturnValue:
         return render_template("errors/stripe_unknown.html"), 503
     if row.ends_at is None and not row.final:
         flash(_("You’re keeping {plan}.", plan=running.catalogue().title(row.plan)))
+    elif not row.final:
+        flash(_("We’ve asked Stripe to keep your plan. This page shows it as soon as Stripe confirms."))
     return redirect("/billing", 303)
 
 

@@ -79,13 +79,17 @@ def open_portal(flow: str) -> ResponseReturnValue:
 def session_request(
     user: User, flow: str, subscription: str | None = None, path: str = "/billing"
 ) -> WriteRequest:
-    """The write that opens a session of Stripe's portal for this click; ``path`` is where the flow leads back to."""
-    back = running.config().public_url + path
+    """The write that opens a session of Stripe's portal for this click. ``path``: where the flow leads when it is done;
+    whoever leaves it comes back to the billing page."""
+    back = f"{running.config().public_url}/billing"
     params: dict[str, Any] = {"customer": user.stripe_customer_id, "return_url": back}
     if flow != "home":
         data: dict[str, Any] = {
             "type": flow,
-            "after_completion": {"type": "redirect", "redirect": {"return_url": back}},
+            "after_completion": {
+                "type": "redirect",
+                "redirect": {"return_url": running.config().public_url + path},
+            },
         }
         if flow == "subscription_cancel":
             data["subscription_cancel"] = {"subscription": subscription}

@@ -218,7 +218,7 @@ def test_the_card_is_the_one_that_stripe_will_charge(db_session: Session, alice:
         tell(db_session, {**told, "default_payment_method": own, "customer": customer})
         row = row_of(db_session, told)
         shown.append((row.card_brand, row.card_last4))
-    assert shown == [("visa", "4242"), ("amex", "0005"), (None, None), ("sepa_debit", None)]
+    assert shown == [("visa", "4242"), ("amex", "0005"), (None, None), ("sepa_debit", "3000")]
 
 
 def test_what_is_not_ours_changes_nothing_and_says_so(
