@@ -41,7 +41,7 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
         return Outcome(None, "not ours: no customer of this installation")
     if not fetched.running:
         return Outcome(user.id, "the customer has no running subscription")
-    told: list[WriteRequest] = []
-    for one in fetched.running:
-        told += subscriptions.write(session, one, cause).writes
-    return Outcome(user.id, writes=tuple(told))
+    outcomes = [subscriptions.write(session, one, cause) for one in fetched.running]
+    told: list[WriteRequest] = [request for one in outcomes for request in one.writes]
+    nothing = next((one.ignored for one in outcomes if all(each.ignored for each in outcomes)), None)
+    return Outcome(user.id, nothing, tuple(told))
