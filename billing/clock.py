@@ -6,6 +6,7 @@ that another process reads, goes by the database's clock. This machine's is for 
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select
@@ -26,3 +27,10 @@ def database_now(session: Session) -> datetime:
 def from_stripe(seconds: int | None) -> datetime | None:
     """Stripe's Unix seconds as an aware UTC datetime; None stays None."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def months_later(moment: datetime, months: int) -> datetime:
+    """So many calendar months later; in a month that is too short, its last day (as Stripe counts its periods)."""
+    years, month = divmod(moment.month - 1 + months, 12)
+    year = moment.year + years
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1]))

@@ -41,6 +41,9 @@ class Config:
     mail_from: str
     brand_name: str
     support_email: str
+    seller_name: str
+    seller_address: tuple[str, ...]
+    seller_tax_id: str
     proxy_hops: int
     grace_days: int
     access_while_disputed: bool
@@ -50,6 +53,7 @@ class Config:
     keep_data_days: int
     fresh_hours: int
     fail_open_hours: int
+    pause_months: int
     second_subscription: str
     password_min_length: int
     stripe_account: str | None
@@ -96,6 +100,9 @@ def load(environ: Mapping[str, str]) -> Config:
         mail_from=read("MAIL_FROM", required=True),
         brand_name=read("BRAND_NAME", "Dunlin"),
         support_email=_bare(read("SUPPORT_EMAIL", "") or read("MAIL_FROM", required=True)),
+        seller_name=read("SELLER_NAME", "") or read("BRAND_NAME", "Dunlin"),
+        seller_address=tuple(_split(read("SELLER_ADDRESS", ""), "|")),
+        seller_tax_id=read("SELLER_TAX_ID", ""),
         proxy_hops=read.number("PROXY_HOPS", 0, 0, 5),
         grace_days=read.number("GRACE_DAYS", 14, 0, 90),
         access_while_disputed=read.yes("ACCESS_WHILE_DISPUTED", "yes"),
@@ -105,6 +112,7 @@ def load(environ: Mapping[str, str]) -> Config:
         keep_data_days=read.number("KEEP_DATA_DAYS", 90, 0, 3650),
         fresh_hours=read.number("FRESH_HOURS", 24, 1, 168),
         fail_open_hours=read.number("FAIL_OPEN_HOURS", 72, 1, 720),
+        pause_months=read.number("PAUSE_MONTHS", 3, 0, 12),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
@@ -154,8 +162,8 @@ def _bare(address: str) -> str:
     return parseaddr(address)[1] or address
 
 
-def _split(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
+def _split(value: str, by: str = ",") -> list[str]:
+    return [part.strip() for part in value.split(by) if part.strip()]
 
 
 def _check_environment(config: Config) -> None:

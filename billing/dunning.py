@@ -33,6 +33,8 @@ STILL: dict[str, Callable[[Subscription], bool]] = {
     "cancel_set": lambda row: not row.final and row.ends_at is not None,
     "kept": lambda row: not row.final and row.ends_at is None,
     "trial_end": lambda row: row.status == "trialing" and row.ends_at is None,
+    "paused": lambda row: row.status == "paused",
+    "resuming": lambda row: row.status == "paused" and row.resumes_at is not None,
     "dun5": lambda row: row.final or row.status == "unpaid",
 }
 

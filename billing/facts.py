@@ -85,7 +85,7 @@ def of_rows(
         created=row.created,
         cancellation_reason=row.cancellation_reason,
         pause_behavior=pause.get("behavior"),
-        pause_resumes_at=from_stripe(pause.get("resumes_at")),
+        pause_resumes_at=from_stripe(pause.get("resumes_at")) or row.resumes_at,
         card=dunning.card(row),
         by_invoice=row.collection_method == "send_invoice",
         disputed=format_money(dispute.amount, dispute.currency) if dispute else None,

@@ -51,7 +51,7 @@ def apply(
 
 def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscription | None = None) -> None:
     """Bring a row, be it in a session or not, to Stripe's invoice."""
-    _copy(row, found, _intent(found), cause)
+    _copy(row, found, intent_of(found), cause)
     if row.status != "open":
         # Whether we heard of its failed tries depends on delivery; it must not show on what is settled.
         row.first_failed_at = None
@@ -94,7 +94,7 @@ def _first_try(found: Object) -> datetime | None:
     return from_stripe((found.get("status_transitions") or {}).get("finalized_at")) if automatic else None
 
 
-def _intent(found: Object) -> Object:
+def intent_of(found: Object) -> Object:
     """The PaymentIntent of the invoice's newest payment; since basil it hangs below ``payments``."""
     payments = (found.get("payments") or {}).get("data") or []
     newest: Object = max(payments, key=lambda one: one.get("created") or 0, default={})

@@ -1,71 +1,86 @@
-"""What somebody was charged: every invoice and one-off payment, newest first, each opened on Stripe's page."""
+"""What somebody was charged: every invoice and one-off payment, newest first."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template
-from flask.typing import ResponseReturnValue
+from flask import Blueprint, render_template
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import running, stripe_client, tags
+from billing import running, tags
 from billing.access import person
-from billing.errors import StripeError
+from billing.clock import now
 from billing.extensions import db
-from billing.models import Invoice, Payment
+from billing.language import _, later
+from billing.models import Invoice, Payment, Subscription
 
 bp = Blueprint("ledger", __name__)
 
 LENGTH = 100
+# Stripe tries an invoice about an hour after it made it; until then nobody owes anything
+# (docs.stripe.com/billing/invoices/subscription).
+YOUNG = timedelta(hours=2)
+COMING: tags.Tag = (later("Processing"), "wait", "◌")
 
 
 @bp.get("/invoices")
-def invoices() -> ResponseReturnValue:
+def invoices() -> str:
     """Every invoice and one-off payment, newest first."""
     rows = _rows(db.session(), person().id, LENGTH)
     return render_template("billing/invoices.html", invoices=rows, newer=None, older=None)
 
 
-@bp.post("/invoices/<stripe_id>/open")
-def open_invoice(stripe_id: str) -> ResponseReturnValue:
-    """To Stripe's page of the person's own invoice. Its address is asked for at each click and never kept."""
-    found = select(Invoice).where(Invoice.stripe_id == stripe_id, Invoice.user_id == person().id)
-    if db.session.execute(found).scalar() is None:
-        abort(404)
-    db.session.rollback()
-    try:
-        url = stripe_client.get_invoice(stripe_id).get("hosted_invoice_url")
-    except StripeError:
-        return render_template("errors/stripe_unreachable.html", again="/invoices"), 503
-    return redirect(url or "/invoices", 303)
-
-
 def entries(session: Session, user_id: int, limit: int) -> list[dict[str, Any]]:
     """The newest of them, as the billing page lists them."""
-    return [{**row, "text": row["what"], "href": "/invoices"} for row in _rows(session, user_id, limit)]
+    rows = _rows(session, user_id, limit)
+    return [
+        {**row, "text": row["what"], "href": f"/invoices/{row['id']}" if row["id"] else "/invoices"}
+        for row in rows
+    ]
+
+
+def tag(one: Invoice, subscription: Subscription | None) -> tags.Tag:
+    """The state of an invoice. What Stripe has not tried yet, and will, is not called unpaid."""
+    present = (subscription.clock_time if subscription else None) or now()
+    automatic = subscription is None or subscription.collection_method == "charge_automatically"
+    young = one.status == "open" and not one.attempted and automatic and present - one.created < YOUNG
+    word, tone, glyph = COMING if young else tags.invoice(one)
+    return _(word), tone, glyph
 
 
 def _rows(session: Session, user_id: int, limit: int) -> list[dict[str, Any]]:
     """Invoices that people may see (no drafts) and one-off payments that succeeded."""
-    shown = select(Invoice).where(Invoice.user_id == user_id, Invoice.status != "draft")
+    shown = (
+        select(Invoice, Subscription)
+        .outerjoin(Subscription, Subscription.stripe_id == Invoice.subscription)
+        .where(Invoice.user_id == user_id, Invoice.status != "draft")
+    )
     bought = select(Payment).where(Payment.user_id == user_id, Payment.fulfilled_at.is_not(None))
-    billed = session.execute(shown.order_by(Invoice.created.desc()).limit(limit)).scalars()
+    billed = session.execute(shown.order_by(Invoice.created.desc()).limit(limit))
     paid = session.execute(bought.order_by(Payment.created.desc()).limit(limit)).scalars()
-    rows = [_invoice(one) for one in billed] + [_payment(one) for one in paid]
+    rows = [_invoice(one, plan) for one, plan in billed] + [_payment(one) for one in paid]
     return sorted(rows, key=lambda row: row["date"], reverse=True)[:limit]
 
 
-def _invoice(one: Invoice) -> dict[str, Any]:
+def _invoice(one: Invoice, plan: Subscription | None) -> dict[str, Any]:
+    start, end = one.period_start, one.period_end
     kept = {"id": one.stripe_id, "number": one.number or "", "what": one.description, "amount": one.total}
-    return _row(one, tags.invoice(one), **kept)
+    period = {"start": start, "end": end} if _is_a_period(start, end) else {"start": None, "end": None}
+    return _row(one, tag(one, plan), **kept, **period)
+
+
+def _is_a_period(start: datetime | None, end: datetime | None) -> bool:
+    return start is not None and end is not None and end > start
 
 
 def _payment(one: Payment) -> dict[str, Any]:
-    title = running.catalogue().title(one.product)
-    return _row(one, tags.payment(one), id=None, number="", what=title, amount=one.amount)
+    title, (word, tone, glyph) = running.catalogue().title(one.product), tags.payment(one)
+    own = {"id": None, "number": "", "what": title, "amount": one.amount, "start": None, "end": None}
+    return _row(one, (_(word), tone, glyph), **own)
 
 
-def _row(one: Invoice | Payment, tag: tags.Tag, **own: Any) -> dict[str, Any]:
-    word, tone, glyph = tag
+def _row(one: Invoice | Payment, tag_: tags.Tag, **own: Any) -> dict[str, Any]:
+    word, tone, glyph = tag_
     return {"date": one.created, "currency": one.currency, "tag": word, "tone": tone, "glyph": glyph, **own}

@@ -6,7 +6,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template
+from flask import Blueprint, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from billing import facts, ledger, particulars, refresh, running, throttle, voice, writes
@@ -14,7 +14,8 @@ from billing.access import access_required, my_standing, person
 from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
 from billing.language import _
-from billing.models import StripeEvent, Subscription, User
+from billing.looking import look, refused
+from billing.models import StripeEvent, User
 from billing.voice import Action
 from billing.write_request import WriteRequest
 
@@ -23,6 +24,8 @@ bp = Blueprint("portal", __name__)
 RECENT = 5
 CHECKS = 10
 HOUR = timedelta(hours=1)
+# The pages beside billing home that offer to check again.
+BACK = {"card": "/billing/card/return"}
 # Deep links of Stripe's billing portal that the billing page offers; ``home`` is the portal's own front page.
 FLOWS = ("home", "payment_method_update", "subscription_cancel")
 
@@ -55,21 +58,28 @@ def open_portal(flow: str) -> ResponseReturnValue:
     if flow == "subscription_cancel" and (row is None or row.final):
         abort(404)
     try:
-        answer = writes.perform(db.session(), _portal_request(user, flow, row.stripe_id if row else None))
+        answer = writes.perform(db.session(), session_request(user, flow, row.stripe_id if row else None))
     except StripeRefused:
-        return _refused(user, row)
+        return refused(row)
     except (StripeError, WriteUnknown):
         return render_template("errors/stripe_unreachable.html", again="/billing"), 503
     return redirect(answer["url"], 303)
 
 
-def _portal_request(user: User, flow: str, subscription: str | None) -> WriteRequest:
+def session_request(
+    user: User, flow: str, subscription: str | None = None, path: str = "/billing"
+) -> WriteRequest:
+    """The write that opens a session of Stripe's portal for this click. ``path``: where the flow leads when it is done;
+    whoever leaves it comes back to the billing page."""
     back = f"{running.config().public_url}/billing"
     params: dict[str, Any] = {"customer": user.stripe_customer_id, "return_url": back}
     if flow != "home":
         data: dict[str, Any] = {
             "type": flow,
-            "after_completion": {"type": "redirect", "redirect": {"return_url": back}},
+            "after_completion": {
+                "type": "redirect",
+                "redirect": {"return_url": running.config().public_url + path},
+            },
         }
         if flow == "subscription_cancel":
             data["subscription_cancel"] = {"subscription": subscription}
@@ -89,39 +99,9 @@ def check_again() -> ResponseReturnValue:
         event = refresh.subscription(db.session(), row.stripe_id, user.stripe_customer_id, config, "customer")
         if event.state == StripeEvent.PENDING:
             return render_template("errors/stripe_unreachable.html", again="/billing"), 503
-    return redirect("/billing", 303)
-
-
-@bp.post("/billing/resume")
-def resume() -> ResponseReturnValue:
-    """Keep the plan: take back whichever of the two ways of ending was set."""
-    user = person()
-    row = facts.subscription_of(db.session(), user.id)
-    if row is None or row.final or row.ends_at is None:
-        return redirect("/billing", 303)
-    params: dict[str, Any] = (
-        {"cancel_at_period_end": False} if row.cancel_at_period_end else {"cancel_at": ""}
-    )
-    name = f"keep:{row.stripe_id}:{row.fetch_no}"
-    request_ = WriteRequest("subscription.update", name, params, target=row.stripe_id, user_id=user.id)
-    try:
-        writes.perform(db.session(), request_)
-    except StripeRefused:
-        return _refused(user, row)
-    except (StripeError, WriteUnknown):  # it may have happened, and the completer goes on with it
-        return render_template("errors/stripe_unknown.html"), 503
-    flash("We’ve asked Stripe to keep your plan. This page shows it as soon as Stripe confirms.")
-    return redirect("/billing", 303)
-
-
-def _refused(user: User, row: Subscription | None) -> ResponseReturnValue:
-    """Stripe knows something that we don’t: look at it, and show where the person stands."""
-    if row is not None:
-        refresh.subscription(
-            db.session(), row.stripe_id, user.stripe_customer_id, running.config(), "customer"
-        )
-    flash("Stripe didn’t take that. This page shows where your plan stands.")
-    return redirect("/billing", 303)
+        if writes.send_new(db.session(), user.id):  # what followed from it, such as a payment with a new card
+            look(row)
+    return redirect(BACK.get(request.form.get("back", ""), "/billing"), 303)
 
 
 @bp.get("/app")

@@ -58,6 +58,33 @@ def open_ones(session: Session, operations: tuple[str, ...]) -> list[int]:
     return list(ids)
 
 
+def never_sent(session: Session, user_id: int | None) -> list[int]:
+    """The writes that nobody has tried yet, in the order that they were asked for; commits."""
+    new = select(StripeWrite.id).where(StripeWrite.state == "pending", StripeWrite.attempts == 0)
+    if user_id is not None:
+        new = new.where(StripeWrite.user_id == user_id)
+    ids = session.execute(new.order_by(StripeWrite.id).limit(MOST)).scalars().all()
+    session.commit()
+    return list(ids)
+
+
+def must_wait(session: Session, write_id: int) -> bool:
+    """Whether an earlier write of the same person has to be done first; commits.
+
+    Stripe refuses to end a subscription that is still on a schedule, and a refusal would be the end of that wish.
+    """
+    row = session.get_one(StripeWrite, write_id)
+    first = select(StripeWrite.id).where(
+        StripeWrite.user_id == row.user_id,
+        StripeWrite.id < write_id,
+        StripeWrite.operation == "subscription_schedule.release",
+        StripeWrite.state.in_((*StripeWrite.OPEN, "unknown")),
+    )
+    waits = row.operation == "subscription.update" and session.execute(first.limit(1)).first() is not None
+    session.commit()
+    return waits
+
+
 def lease(session: Session, which: Any) -> StripeWrite | None:
     """Mark the row as being sent, and commit; None where somebody is sending it. Closed rows come as they are."""
     row = session.execute(select(StripeWrite).where(which).with_for_update()).scalar_one()

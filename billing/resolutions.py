@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from billing import people, second, stripe_client
 from billing.errors import StripeRefused
+from billing.models.subscriptions import FINAL
 from billing.payloads import first_item, ref
 from billing.stripe_client import Object
 
@@ -94,8 +96,17 @@ def _as_wished(wish: Wish) -> Object | None:
     """The subscription if it has all that was asked for; an empty text asks for nothing to be there."""
     found = stripe_client.get_subscription(wish.target)
     wanted = {name: value for name, value in wish.params.items() if name not in (*ON_THE_WAY, "items")}
-    same = all((found.get(name) or None) == (value or None) for name, value in wanted.items())
+    same = all(_same(found.get(name), value) for name, value in wanted.items())
     return found if same and all(_has(found, item) for item in wish.params.get("items", [])) else None
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """Whether a field holds what was asked for: of a hash each part that was named; a reference may be expanded."""
+    if isinstance(wanted, dict):
+        return all(_same((found or {}).get(name), value) for name, value in wanted.items())
+    if isinstance(found, dict) and isinstance(wanted, str):
+        found = ref(found)
+    return (found or None) == (wanted or None)
 
 
 def _has(found: Object, wanted: Object) -> bool:
@@ -126,6 +137,36 @@ def _released(wish: Wish) -> Object | None:
     return found if found["status"] in ("released", "completed", "canceled") else None
 
 
+def _paused(wish: Wish) -> Object | None:
+    found = _running(wish)
+    return found if found["status"] == "paused" else None
+
+
+def _resumed(wish: Wish) -> Object | None:
+    """The subscription if it goes on, or if what it goes on with is on its way: an open invoice."""
+    found = _running(wish)
+    latest = ref(found.get("latest_invoice"))
+    if found["status"] == "paused" and (
+        latest is None or stripe_client.get_invoice(latest)["status"] != "open"
+    ):
+        return None
+    return found
+
+
+def _running(wish: Wish) -> Object:
+    found = stripe_client.get_subscription(wish.target)
+    if found["status"] in FINAL:
+        raise StripeRefused("it is over", code="canceled")
+    return found
+
+
+def _paid(wish: Wish) -> Object | None:
+    found = stripe_client.get_invoice(wish.target)
+    if found["status"] in ("void", "uncollectible"):
+        raise StripeRefused("it is not to be paid any more", code=found["status"])
+    return found if found["status"] == "paid" else None
+
+
 def _voided(wish: Wish) -> Object | None:
     found = stripe_client.get_invoice(wish.target)
     if found["status"] == "paid":
@@ -149,10 +190,23 @@ RESOLUTIONS: dict[str, Resolution] = {
     "subscription_schedule.create": Resolution(_made_schedule, HOUR),
     "subscription_schedule.update": Resolution(_has_phases, HOUR),
     "subscription_schedule.release": Resolution(_released, HOUR),
+    "subscription.pause": Resolution(_paused, HOUR),
+    "subscription.resume": Resolution(_resumed, HOUR),
+    # An invoice has one payment: asked for again, Stripe takes it once at most.
+    "invoice.pay": Resolution(_paid, HOUR),
     "invoice.void": Resolution(_voided, DAY),
     "subscription.cancel": Resolution(lambda wish: second.ended_already(wish.target), DAY, alert=True),
     "refund.create": Resolution(lambda wish: second.find_refund(wish.params), None),
 }
+
+# Whoever asked to leave must not be charged because Stripe was away for a while: that is done however late.
+LEAVING = "cancel:"
+
+
+def worth(operation: str, name: str) -> timedelta | None:
+    """How long after it was asked for a write is sent; None: however long it takes."""
+    return None if name.startswith(LEAVING) else RESOLUTIONS[operation].worth
+
 
 # A DELETE heeds no key: that there is nothing to do may mean that an earlier try did it.
 HEEDS_NO_KEY = {"subscription.cancel"}

@@ -60,9 +60,12 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "subscription.update": lambda v1, target, p, o: v1.subscriptions.update(target, p, o),
     # a DELETE, which heeds no key: see ``resolutions.HEEDS_NO_KEY``
     "subscription.cancel": lambda v1, target, p, o: v1.subscriptions.cancel(target, p, o),
+    "subscription.pause": lambda v1, target, p, o: v1.subscriptions.pause(target, p, o),
+    "subscription.resume": lambda v1, target, p, o: v1.subscriptions.resume(target, p, o),
     "subscription_schedule.create": lambda v1, _, p, o: v1.subscription_schedules.create(p, o),
     "subscription_schedule.update": lambda v1, target, p, o: v1.subscription_schedules.update(target, p, o),
     "subscription_schedule.release": lambda v1, target, p, o: v1.subscription_schedules.release(target, p, o),
+    "invoice.pay": lambda v1, target, p, o: v1.invoices.pay(target, p, o),
     "invoice.void": lambda v1, target, p, o: v1.invoices.void_invoice(target, p, o),
     "refund.create": lambda v1, _, p, o: v1.refunds.create(p, o),
 }
@@ -152,6 +155,11 @@ def get_invoice(stripe_id: str) -> Object:
     """The invoice with its payments and the PaymentIntent of each (fields that need expanding since basil)."""
     expand = ["payments.data.payment.payment_intent"]
     return _ask(lambda v1: v1.invoices.retrieve(stripe_id, {"expand": expand}))
+
+
+def invoice_lines(stripe_id: str) -> list[Object]:
+    """Every line of an invoice; the invoice itself shows the first ten."""
+    return list(_pages(lambda v1, p: v1.invoices.line_items.list(stripe_id, p), {}))
 
 
 def preview_invoice(params: Object) -> Object:

@@ -14,7 +14,20 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, invoices, means, novelties, plan_change, prices, second, stripe_client
+from billing import (
+    audit,
+    breaks,
+    cards,
+    dunning,
+    invoices,
+    means,
+    novelties,
+    pauses,
+    plan_change,
+    prices,
+    second,
+    stripe_client,
+)
 from billing.clock import from_stripe
 from billing.models import Subscription, User
 from billing.models.subscriptions import FINAL
@@ -87,7 +100,9 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
         invoices.apply(session, user, one, row, cause)
     _anchor_first_failure(session, row, cause)
     session.flush()
-    return Outcome(user.id, writes=_note_changes(session, user, row, before, cause))
+    told = _note_changes(session, user, row, before, cause)
+    follows = (*cards.follow(session, row, before, cause), *pauses.end_of_unpaid(session, row))
+    return Outcome(user.id, writes=(*told, *follows))
 
 
 def completed(found: Object) -> Object:
@@ -134,6 +149,8 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.coming = plan_change.coming(session, found)
     row.card_brand, row.card_last4 = means.charged(found)
     row.discounts = lasting(found)
+    row.payment_methods = cards.methods(found) or row.payment_methods
+    row.resumes_at = pauses.agreed_end(found)
     row.latest_invoice, row.livemode = ref(found.get("latest_invoice")), bool(found["livemode"])
     row.test_clock = ref(found.get("test_clock"))
     times = [time for time in (row.clock_time, fetched.clock_time) if time]
@@ -205,6 +222,7 @@ def _note_changes(
 ) -> tuple[WriteRequest, ...]:
     """Write down what changed, and owe the notices that follow from it; what Stripe is to be told in turn."""
     dunning.subscription_written(session, user, row, before, cause)
+    breaks.began(session, user, row, before, cause)
     changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     novelties.tell(row, changed)
     if "status" in changed and row.status not in FINAL:

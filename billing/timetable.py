@@ -17,7 +17,22 @@ from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from billing import accounts, healing, jobs, leases, lights, outbox, pace, queues, running, throttle, writes
+from billing import (
+    accounts,
+    breaks,
+    healing,
+    jobs,
+    leases,
+    lights,
+    outbox,
+    pace,
+    pauses,
+    queues,
+    registry,
+    running,
+    throttle,
+    writes,
+)
 from billing.config import Config
 from billing.extensions import db
 from billing.installation import current
@@ -54,6 +69,7 @@ def duties() -> list[Duty]:
         Duty("sweep", 10, lambda session, config: jobs.apply_due(session), "sweep"),
         Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
         Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
+        Duty("resume", 60, lambda session, config: _resume(session), "send"),
         # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
         Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
         Duty("clean", 3600, lambda session, config: _clean(session), "look"),
@@ -150,6 +166,15 @@ def _is_due(duty: Duty) -> bool:
 
 def _of(lane: str, plan: list[Duty]) -> list[Duty]:
     return [duty for duty in plan if duty.lane == lane]
+
+
+def _resume(session: Session) -> None:
+    """Keep the resumption of each plan whose pause is over, once, and send it; a mail goes before each."""
+    for request in pauses.due(session):
+        registry.record(session, request)
+    breaks.owe_what_is_near(session)
+    session.commit()
+    writes.send_new(session)
 
 
 def _clean(session: Session) -> None:

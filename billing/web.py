@@ -28,7 +28,12 @@ from billing.clock import now
 from billing.config import Config
 from billing.money import format_money
 
-STRIPE_PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
+STRIPE_PAGES = (
+    "https://checkout.stripe.com",
+    "https://billing.stripe.com",
+    "https://invoice.stripe.com",
+    "https://pay.stripe.com",  # an invoice's PDF
+)
 # All talk with Stripe of one request; Heroku's router gives up at 30. What is left open then the clock finishes.
 STRIPE_SECONDS = 20.0
 

@@ -19,7 +19,7 @@ from billing import audit, closing, deadline, registry, stripe_client
 from billing.errors import StripeError, StripeRefused, StripeUnavailable, WriteConflict, WriteUnknown
 from billing.models import StripeWrite
 from billing.registry import record
-from billing.resolutions import HEEDS_NO_KEY, RESOLUTIONS, Wish
+from billing.resolutions import HEEDS_NO_KEY, RESOLUTIONS, Wish, worth
 from billing.stripe_client import Object
 from billing.write_request import WriteRequest
 
@@ -69,7 +69,23 @@ def settle(session: Session, operations: tuple[str, ...]) -> None:
             log.warning("write refused", extra={"write": write_id, "reason": str(problem)})
 
 
+def send_new(session: Session, user_id: int | None = None) -> int:
+    """Send what was kept as a consequence and never sent, in its order. Returns how many were tried.
+
+    ``user_id``: this person's only. What fails is left to the completer.
+    """
+    tried, stop = 0, time.monotonic() + SEND_SECONDS
+    for write_id in registry.never_sent(session, user_id):
+        if time.monotonic() > stop or deadline.left() <= 0:
+            break
+        _finish(session, write_id)
+        tried += 1
+    return tried
+
+
 def _finish(session: Session, write_id: int) -> None:
+    if registry.must_wait(session, write_id):
+        return
     row = registry.lease(session, StripeWrite.id == write_id)
     if row is None:
         return
@@ -156,8 +172,10 @@ def _is_overdue(row: StripeWrite) -> bool:
 
 def _is_stale(row: StripeWrite) -> bool:
     """Whether it was asked for so long ago that it is not simply sent."""
-    worth = RESOLUTIONS[row.operation].worth
-    return worth is not None and row.last_sent_at is not None and row.last_sent_at - row.created_at > worth
+    longest = worth(row.operation, row.name)
+    return (
+        longest is not None and row.last_sent_at is not None and row.last_sent_at - row.created_at > longest
+    )
 
 
 def _key_is_spent(row: StripeWrite) -> bool:

@@ -6,9 +6,11 @@ server that is already there (its user must be allowed to make databases).
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from local.ports import free_port
 from tests import scratch
 from tests.histories import sandbox_in
 from tests.sandbox import traffic as left_the_sandbox
+from tests.story import Shopper, shopper
 from tests.support import Databases, Sandbox, make_user
 from tests.support import sign_in as sign_in_as
 from tests.watching import Underway
@@ -37,6 +40,7 @@ from tests.watching import Underway
 scratch.in_memory()
 ROOT = Path(__file__).parent.parent
 WEBHOOK_SECRET = "whsec_tests_0123456789abcdef"
+_people = itertools.count(1)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -149,6 +153,29 @@ def sign_in() -> Callable[[FlaskClient, User], None]:
 @pytest.fixture
 def desk(databases: Databases, mails: MailSink, sandbox_process: Sandbox) -> Iterator[Flask]:
     """The application on a real port with the sandbox as its Stripe, which delivers signed events to it."""
+    with desk_of(databases, mails, sandbox_process) as application:
+        yield application
+
+
+@pytest.fixture(scope="module")
+def office(databases: Databases, mail_sink: MailSink, sandbox_process: Sandbox) -> Iterator[Flask]:
+    """A desk that the tests of a module share; each of them has people of its own (``newcomer``)."""
+    with desk_of(databases, mail_sink, sandbox_process) as application:
+        yield application
+
+
+@pytest.fixture
+def newcomer(office: Flask) -> Iterator[Callable[..., Shopper]]:
+    """``newcomer()``: somebody whom no other test knows, at the shared desk, which is as before afterwards."""
+    before = office.extensions["config"]
+    yield lambda **more: shopper(office, f"person{next(_people)}@example.com", **more)
+    office.extensions["config"] = before
+    office.extensions["sandbox"].calm()
+    db.session.rollback()
+
+
+@contextmanager
+def desk_of(databases: Databases, mails: MailSink, sandbox_process: Sandbox) -> Iterator[Flask]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     endpoint, secret = sandbox_process.register_endpoint(f"{url}/webhooks/stripe")

@@ -29,6 +29,7 @@ READS: dict[str, tuple[Callable[[str], Any], ...]] = {
     "in_": (stripe_client.get_invoice,),
     "cs_": (stripe_client.get_checkout_session,),
     "pi_": (stripe_client.get_payment_intent, stripe_client.invoice_of_payment),
+    "cus_": (stripe_client.get_customer,),
     "clock_": (stripe_client.get_test_clock,),
 }
 

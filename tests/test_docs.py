@@ -74,6 +74,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     read = read_settings()
     shown = {name: "required" if required else (default or "–") for name, (required, default) in read.items()}
     shown["SUPPORT_EMAIL"] = "MAIL_FROM"  # empty means the other one
+    shown["SELLER_NAME"] = "BRAND_NAME"
     assert written == shown
 
 

@@ -41,6 +41,7 @@ from tests.doors import COOKIE, code_in, cookie_of, subjects
 from tests.served import Answer, Served, served
 from tests.story import Shopper, config_of, count, shopper
 from tests.support import PASSWORD, Databases, Sandbox, csrf_of, make_event, make_user, sign_in
+from tests.test_leaving import hidden
 from tests.test_plan_change import charged, money, offer, today
 from tests.walk import reset_secret
 from tests.watching import all_rows
@@ -308,7 +309,7 @@ def _check(house: House) -> None:
     assert (count(Subscription, user_id=person.id), count(Notice, user_id=person.id)) == (1, mails)
 
 
-@of("portal.resume")
+@of("canceling.resume")
 def _resume(house: House) -> None:
     person = house.newcomer(subscribed=True)
     house.sandbox.stripe.subscriptions.update(person.row.stripe_id, {"cancel_at_period_end": True})
@@ -319,6 +320,52 @@ def _resume(house: House) -> None:
     assert count(StripeWrite, operation="subscription.update", user_id=person.id) == 1
     stripe_id = person.row.stripe_id
     assert house.sandbox.stripe.subscriptions.retrieve(stripe_id)["cancel_at_period_end"] is False
+
+
+@of("canceling.cancel")
+def _cancel(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    fields = hidden(person.get("/billing/cancel").text)
+    answers = press(house, "/billing/cancel", house.browsers(person), reason="unused", **fields)
+    assert statuses(answers) <= {303, SLOW}
+    writes.finish_open(db.session())
+    assert len(house.done_at_stripe("subscription.update", person.id)) == 1
+    stripe_id = person.row.stripe_id
+    assert house.sandbox.stripe.subscriptions.retrieve(stripe_id)["cancel_at_period_end"] is True
+
+
+@of("pausing.pause")
+def _pause(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    fields = hidden(person.get("/billing/pause").text)
+    answers = press(house, "/billing/pause", house.browsers(person), months="2", **fields)
+    assert statuses(answers) <= {303, 409, SLOW}
+    writes.finish_open(db.session())
+    assert len(house.done_at_stripe("subscription.pause", person.id)) == 1
+    assert subscription_at_stripe(house, person)["status"] == "paused"
+
+
+@of("pausing.unpause")
+def _unpause(house: House) -> None:
+    """What was left of the paid time pays a part of the new month; the difference is charged once."""
+    person = house.newcomer(subscribed=True)
+    person.post("/billing/pause", months="1", **hidden(person.get("/billing/pause").text))
+    paid, fields = charged(person), hidden(person.get("/billing/unpause").text)
+    answers = press(house, "/billing/unpause", house.browsers(person), **fields)
+    assert statuses(answers) <= {303, SLOW}
+    writes.finish_open(db.session())
+    assert len(house.done_at_stripe("subscription.resume", person.id)) == 1
+    assert subscription_at_stripe(house, person)["status"] == "active"
+    assert charged(person) - paid < 2900
+
+
+@of("new_card.change")
+def _card(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    answers = press(house, "/billing/card", house.browsers(person))
+    assert statuses(answers) <= {303, SLOW}
+    led = [answer for answer in answers if answer.status == 303]
+    assert len(led) == len(places(answers)) > 0
 
 
 def subscription_at_stripe(house: House, person: Shopper) -> Any:
@@ -350,15 +397,24 @@ def _stay(house: House) -> None:
     assert subscription_at_stripe(house, person)["schedule"] is None
 
 
-@of("ledger.open_invoice")
-def _invoice(house: House) -> None:
+def led_to_stripe(house: House, page: str) -> None:
     person = house.newcomer(subscribed=True)
     before = all_rows(db.session())
-    answers = press(house, f"/invoices/{person.invoices[0].stripe_id}/open", house.browsers(person))
+    answers = press(house, f"/invoices/{person.invoices[0].stripe_id}/{page}", house.browsers(person))
     assert statuses(answers) <= {303, SLOW}
     assert len(places(answers)) == 1
     after = all_rows(db.session())
     assert {name for name in after if after[name] != before[name]} <= {"login_sessions"}
+
+
+@of("receipts.open_invoice")
+def _invoice(house: House) -> None:
+    led_to_stripe(house, "open")
+
+
+@of("receipts.pdf")
+def _pdf(house: House) -> None:
+    led_to_stripe(house, "pdf")
 
 
 def newest_event(person: Shopper) -> str:

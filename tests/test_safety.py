@@ -78,6 +78,8 @@ def test_people_find_every_page_open_that_is_theirs(answers: list[Answer]) -> No
     assert {one.path for one in mine if one.status == 303} == {
         "/login",
         "/signup",
+        "/subscribe/pro",
+        "/billing/unpause",
         "/signup/confirm",
     }
 
@@ -190,7 +192,7 @@ POLICY = {
     "frame-ancestors": "'none'",
     # a stand-in for Stripe is listed where the settings name one
     "form-action": "'self' https://checkout.stripe.com https://billing.stripe.com https://invoice.stripe.com "
-    "http://127.0.0.1:1",
+    "https://pay.stripe.com http://127.0.0.1:1",
 }
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",

@@ -24,7 +24,10 @@ LIVE = {
     "STRIPE_API_BASE": "",  # nothing here asks Stripe anything
     "PROXY_HOPS": "1",
 }
-FORMS = "form-action 'self' https://checkout.stripe.com https://billing.stripe.com https://invoice.stripe.com"
+FORMS = (
+    "form-action 'self' https://checkout.stripe.com https://billing.stripe.com https://invoice.stripe.com "
+    "https://pay.stripe.com"
+)
 
 
 @pytest.fixture(scope="module")

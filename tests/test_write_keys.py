@@ -19,6 +19,8 @@ from billing.plans import Catalogue, Price, Product
 from tests.registry import over_a_wire, sweep
 from tests.story import DECLINED, FAILS_LATER, GOOD, HOUR, Shopper, catch_up, config_of, shopper
 from tests.support import Sandbox
+from tests.test_leaving import hidden
+from tests.test_new_card import put_card, settle
 from tests.test_plan_change import offer
 from tests.test_second import another
 from tests.wire import Wire, flat
@@ -66,6 +68,23 @@ def uses_the_portal_and_keeps_her_plan(alice: Shopper) -> None:
     assert not alice.row.cancel_at_period_end
 
 
+def owes_and_puts_another_card(alice: Shopper) -> None:
+    put_card(alice, FAILS_LATER)
+    settle(alice)
+    alice.advance(int(alice.row.current_period_end.timestamp()) + 2 * HOUR)  # type: ignore[union-attr]
+    put_card(alice, "mastercard")
+    settle(alice)
+    assert (alice.row.status, alice.row.card_brand) == ("active", "mastercard")
+
+
+def takes_a_break(alice: Shopper) -> None:
+    alice.post("/billing/pause", months="1", **hidden(alice.get("/billing/pause").text))
+    assert alice.standing.code == "paused_asked"
+    alice.post("/billing/unpause", **hidden(alice.get("/billing/unpause").text))
+    catch_up(alice.desk)
+    assert alice.standing.code == "active"
+
+
 def changes_her_plan(alice: Shopper) -> None:
     offer(alice, "basic").send()
     assert alice.standing.code == "changing"
@@ -97,6 +116,8 @@ def test_every_write_of_a_whole_story_carries_a_key_and_parameters_that_are_in_t
     buys_something(alice)
     uses_the_portal_and_keeps_her_plan(alice)
     changes_her_plan(alice)
+    owes_and_puts_another_card(alice)
+    takes_a_break(alice)
     is_paid_back_for_a_second_plan(alice)
     alice.advance_by(40 * 24 * HOUR)
     alice.post("/billing/check")

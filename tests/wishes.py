@@ -9,10 +9,10 @@ from typing import Any
 
 from flask import Flask
 
-from billing import checkout, opening, people, plan_change, second
+from billing import cards, checkout, opening, pauses, people, plan_change, second
 from billing.extensions import db
 from billing.installation import public_id
-from billing.models import CheckoutSession, User
+from billing.models import CheckoutSession, Invoice, Subscription, User
 from billing.plan_change import Quote
 from billing.write_request import WriteRequest
 from tests.story import config_of
@@ -181,6 +181,34 @@ class Wishes:
             request, lambda: int(self._api.subscriptions.retrieve(stripe_id)["status"] == "canceled")
         )
 
+    def pause(self, number: int) -> Wanted:
+        user = self._person(number)
+        stripe_id = self._subscription(user)
+        request = pauses.pause_request(stripe_id, f"once-{number}", user.id)
+        db.session.rollback()
+        return Wanted(request, lambda: int(self._api.subscriptions.retrieve(stripe_id)["status"] == "paused"))
+
+    def resume(self, number: int) -> Wanted:
+        user = self._person(number)
+        stripe_id = self._subscription(user)
+        self._api.subscriptions.pause(stripe_id)
+        row = Subscription(stripe_id=stripe_id, user_id=user.id)
+        request = pauses.resume_request(row, f"{number}")
+        db.session.rollback()
+        return Wanted(request, lambda: int(self._api.subscriptions.retrieve(stripe_id)["status"] == "active"))
+
+    def payment(self, number: int) -> Wanted:
+        user = self._person(number)
+        owner = {"customer": str(user.stripe_customer_id)}
+        made = self._api.invoices.create({**owner, "currency": "eur"})
+        self._api.invoice_items.create({**owner, "invoice": made["id"], "amount": 500, "currency": "eur"})
+        self._api.invoices.finalize_invoice(made["id"], {"auto_advance": False})
+        method = self._api.payment_methods.list(owner)["data"][0]["id"]
+        owed = Invoice(stripe_id=made["id"], user_id=user.id)
+        request = cards.pay_request(owed, method)
+        db.session.rollback()
+        return Wanted(request, lambda: int(self._api.invoices.retrieve(made["id"])["status"] == "paid"))
+
     def schedule(self, number: int) -> Wanted:
         user = self._person(number)
         params = {"from_subscription": self._subscription(user)}
@@ -260,9 +288,12 @@ BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
     "billing_portal.session.create": Wishes.portal,
     "subscription.update": Wishes.keep,
     "subscription.cancel": Wishes.cancel,
+    "subscription.pause": Wishes.pause,
+    "subscription.resume": Wishes.resume,
     "subscription_schedule.create": Wishes.schedule,
     "subscription_schedule.update": Wishes.phases,
     "subscription_schedule.release": Wishes.release,
+    "invoice.pay": Wishes.payment,
     "invoice.void": Wishes.voiding,
     "refund.create": Wishes.refund,
 }

@@ -25,6 +25,8 @@ class Subscription(Model):
     ``at``, when that ended. ``trial_end_behavior``: what becomes of a trial that ends without a card.
     ``clock_time`` is the test clock's time at the fetch, None in live mode. ``discounts``: what is taken off each
     period's price: percent_off, amount_off and until when (Unix seconds, None for ever).
+    ``payment_methods``: the ids of the subscription's ``own`` method and of its ``customer``'s default, either None;
+    the whole is None where nobody has looked yet. ``resumes_at``: until when the person asked it to be paused.
     """
 
     __tablename__ = "subscriptions"
@@ -62,6 +64,8 @@ class Subscription(Model):
     known: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     card_brand: Mapped[Str | None]
     card_last4: Mapped[Str | None]
+    payment_methods: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    resumes_at: Mapped[Moment | None]
     latest_invoice: Mapped[Str | None]
     livemode: Mapped[bool]
     test_clock: Mapped[Str | None] = mapped_column(index=True)

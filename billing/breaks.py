@@ -1,0 +1,52 @@
+"""The mails of a pause: that it began, and a week before it ends, what is charged then."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from billing import dunning
+from billing.models import Subscription, User
+from billing.syncing import Cause
+from billing.words import day
+
+AHEAD = timedelta(days=7)
+
+
+def began(session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause) -> None:
+    """Owe the mail of a pause that a person asked for, here or at Stripe."""
+    asked = row.status == "paused" and row.status_reason == "pause_requested"
+    if asked and before.get("status") not in (None, "paused"):
+        key = f"paused:{row.stripe_id}:{cause.fence}"
+        dunning.owe(session, "paused", key, user.email, _facts(row), user_id=user.id, cause=cause.event_id)
+
+
+def owe_what_is_near(session: Session) -> None:
+    """Owe the word before each end of a pause that charges somebody within a week. The caller commits."""
+    present = func.coalesce(Subscription.clock_time, func.now())
+    near = (
+        select(Subscription, User)
+        .join(User, User.id == Subscription.user_id)
+        .where(
+            Subscription.status == "paused",
+            Subscription.status_reason == "pause_requested",
+            Subscription.resumes_at > present,
+            Subscription.resumes_at <= present + AHEAD,
+        )
+    )
+    for row, user in session.execute(near.order_by(Subscription.id)).all():
+        key = f"resuming:{row.stripe_id}:{row.resumes_at:%Y%m%dT%H%M%SZ}"
+        dunning.owe(session, "resuming", key, user.email, _facts(row), user_id=user.id)
+
+
+def _facts(row: Subscription) -> dict[str, Any]:
+    return {
+        "subscription": row.stripe_id,
+        "plan": dunning.title(row.plan),
+        "amount": dunning.price(row),
+        "card": dunning.card(row),
+        "resumes_date": day(row.resumes_at),
+    }
