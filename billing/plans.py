@@ -11,6 +11,7 @@ from billing.errors import ConfigError
 from billing.money import check_amount
 
 INTERVALS = ("month", "year")
+MOST_SEATS = 9999
 LONGEST_TRIAL = 730  # days; Stripe takes two years at most
 
 
@@ -30,8 +31,16 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Seats:
+    """How many seats a plan may be had with."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A thing people subscribe to. ``gives`` are the features that access opens."""
+    """A thing people subscribe to. ``gives`` are the features that access opens; ``seats`` None: it has none."""
 
     name: str
     title: str
@@ -40,6 +49,7 @@ class Plan:
     gives: tuple[str, ...]
     trial_days: int
     prices: tuple[Price, ...]
+    seats: Seats | None = None
 
     def price(self, interval: str) -> Price | None:
         return next((price for price in self.prices if price.interval == interval), None)
@@ -114,7 +124,19 @@ def _plan(entry: dict[str, Any]) -> Plan:
         gives=_texts(name, entry, "gives"),
         trial_days=_trial_days(name, entry),
         prices=prices,
+        seats=_seats(name, entry),
     )
+
+
+def _seats(name: str, entry: dict[str, Any]) -> Seats | None:
+    found = entry.get("seats")
+    if found is None:
+        return None
+    numbers = [found.get(key) for key in ("least", "most")] if isinstance(found, dict) else []
+    least, most = [one if type(one) is int else 0 for one in numbers] or [0, 0]
+    if not 1 <= least <= most <= MOST_SEATS:
+        raise ConfigError(f"plans.toml: plan {name}: seats needs least and most, from 1 to {MOST_SEATS}.")
+    return Seats(least, most)
 
 
 def _product(entry: dict[str, Any]) -> Product:
