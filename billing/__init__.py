@@ -10,8 +10,8 @@ Follow one webhook from HTTP to a row and a mail in five files:
 
 Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
-* edge:   auth, pricing, portal, ledger, orders, agreements, switching, seats, arrival, access, account,
-          webhooks, health, admin, forms, cli, cli_sync, web, server
+* edge:   auth, pricing, portal, ledger, orders, agreements, switching, seats, seat_form, arrival, access,
+          account, webhooks, health, admin, forms, cli, cli_sync, web, server
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
           sweep, healing, rehearsal, catalogue
 * domain: subscriptions, plan_change, obstacles, previews, quoting, quote_words, next_steps, second, invoices,

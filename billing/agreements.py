@@ -49,6 +49,7 @@ WAIT_SECONDS, CHANGE_SECONDS = 10.0, 60
 OLD = later("This page was open for a while, so we asked Stripe again. This is what the change costs now.")
 OTHER = later("Something changed while this page was open. This is what the change costs now.")
 REFUSED = later("Stripe didn’t take that. This page shows where your plan stands.")
+Answer = Callable[[Subscription, "Wish"], ResponseReturnValue]
 # Writes that change what a subscription is or will be: while one is without an end, no other is begun.
 CHANGES = (
     "subscription.update",

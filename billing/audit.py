@@ -34,7 +34,18 @@ NOUNS: dict[str, tuple[str, str]] = {
 MARKS = frozenset({"id", "stripe_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"})
 # Of a Checkout Session: our own book-keeping, what the person chose before there was one, and the way to pay.
 OURS = frozenset(
-    {"user_id", "once", "created_at", "superseded_at", "mode", "item", "price_id", "trial_days", "url"}
+    {
+        "user_id",
+        "once",
+        "created_at",
+        "superseded_at",
+        "mode",
+        "item",
+        "price_id",
+        "trial_days",
+        "quantity",
+        "url",
+    }
 )
 
 

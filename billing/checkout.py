@@ -29,6 +29,7 @@ class Order:
     """What somebody wants to buy: a catalogue name, Stripe's price for it, and the days of trial.
 
     ``once``: the token of the form, one for each time the check page was opened; None where it had none.
+    ``quantity``: the seats, 1 where it has none.
     """
 
     mode: Mode
@@ -37,6 +38,7 @@ class Order:
     price_id: str
     trial_days: int = 0
     once: str | None = None
+    quantity: int = 1
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
             item=order.item,
             price_id=order.price_id,
             trial_days=order.trial_days,
+            quantity=order.quantity,
             once=order.once,
             status=CheckoutSession.CREATING,
         )
@@ -129,7 +132,7 @@ def create_request(
         "mode": row.mode,
         "customer": user.stripe_customer_id,
         "client_reference_id": str(user.id),
-        "line_items": [{"price": row.price_id, "quantity": 1}],
+        "line_items": [{"price": row.price_id, "quantity": row.quantity}],
         "metadata": metadata,
         "success_url": f"{config.public_url}/checkout/return?session_id={{CHECKOUT_SESSION_ID}}",
         "cancel_url": f"{config.public_url}/{back}?canceled={row.id}",

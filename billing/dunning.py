@@ -298,6 +298,12 @@ def title(item: str | None) -> str:
     return catalogue.title(item)
 
 
+def by_the_seat(item: str | None) -> bool:
+    """Whether this plan is sold by the seat."""
+    plan = running.catalogue().plan(item) if item else None
+    return plan is not None and plan.seats is not None
+
+
 def price(row: Subscription) -> str | None:
     """What one period costs, formatted; None where the price has no fixed amount."""
     return format_money(row.amount * row.quantity, row.currency) if row.amount is not None else None

@@ -59,6 +59,8 @@ def of_rows(
         plan_title=dunning.title(row.plan),
         price=dunning.price(row),
         interval=row.interval,
+        quantity=row.quantity,
+        seats=dunning.by_the_seat(row.plan),
         status_reason=row.status_reason,
         current_period_end=row.current_period_end,
         trial_end=row.trial_end,
@@ -72,6 +74,7 @@ def of_rows(
         change=coming.get("kind"),
         change_to=dunning.title(coming["plan"]) if coming.get("plan") else None,
         change_price=_coming_price(coming),
+        change_quantity=_seats_to_come(row, coming),
         change_at=plan_change.at(row),
         first_failed_at=row.first_failed_at or (owed.first_failed_at if owed and owed.needs_action else None),
         owed=format_money(owed.amount_remaining, owed.currency) if owed else None,
@@ -92,6 +95,11 @@ def of_rows(
 def _coming_price(coming: dict[str, Any]) -> str | None:
     amount = coming.get("amount")
     return None if amount is None else format_money(amount, coming["currency"])
+
+
+def _seats_to_come(row: Subscription, coming: dict[str, Any]) -> int | None:
+    """How many seats there will be, where it is only their number that changes."""
+    return coming.get("quantity") if coming.get("price") == row.price_id else None
 
 
 def _last_paid(session: Session, row: Subscription) -> Invoice | None:

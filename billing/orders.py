@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import checkout, people, refresh, running, voice, writes
+from billing import checkout, people, refresh, running, seat_form, voice, writes
 from billing.access import my_standing, person
 from billing.clock import now
 from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
@@ -36,9 +38,18 @@ def check(name: str) -> ResponseReturnValue:
     interval = request.args.get("interval") or _left_interval() or "month"
     price = plan.price(interval) or plan.prices[0]
     trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
-    return render_template(
+    form, quantity = None, 1
+    if plan.seats:
+        form, number = seat_form.read(
+            plan.seats, request.args.get("seats"), _left_seats() or plan.seats.least
+        )
+        quantity = number or plan.seats.least
+    price = replace(price, amount=price.amount * quantity)
+    page = render_template(
         "subscribe/check.html",
         plan=plan,
+        form=form,
+        quantity=quantity,
         price=price,
         terms=_terms(price, trial),
         email=person().email,
@@ -47,6 +58,7 @@ def check(name: str) -> ResponseReturnValue:
         first_charge=now() + timedelta(days=trial) if trial else None,
         notice=_came_back(),
     )
+    return page, 422 if form and form.errors else 200
 
 
 @bp.get("/buy/<name>")
@@ -86,7 +98,15 @@ def start_subscription() -> ResponseReturnValue:
     plan = running.catalogue().plan(request.form.get("plan", "")) or abort(404)
     price = plan.price(request.form.get("interval", "")) or abort(404)
     trial = plan.trial_days if checkout.may_try(db.session(), person().id) else 0
-    return _go_to_stripe("subscription", plan, price, trial)
+    quantity: int | None = 1
+    if plan.seats:
+        text = request.form.get("seats")
+        _, quantity = seat_form.read(plan.seats, text, plan.seats.least)
+        if quantity is None:  # the check page says what is wrong with it
+            return redirect(
+                f"/subscribe/{plan.name}?{urlencode({'interval': price.interval, 'seats': text})}", 303
+            )
+    return _go_to_stripe("subscription", plan, price, trial, quantity or 1)
 
 
 @bp.post("/buy/<name>")
@@ -96,14 +116,18 @@ def start_payment(name: str) -> ResponseReturnValue:
     return _go_to_stripe("payment", product, product.price, 0)
 
 
-def _go_to_stripe(mode: checkout.Mode, item: Plan | Product, price: Price, trial: int) -> ResponseReturnValue:
+def _go_to_stripe(
+    mode: checkout.Mode, item: Plan | Product, price: Price, trial: int, quantity: int = 1
+) -> ResponseReturnValue:
     known = db.session.get(PlanPrice, price.lookup_key)
     if known is None:
         return _guard(
             "This price is not on sale yet.", "Choose another one, or come back later.", voice.CHOOSE
         )
-    order = checkout.Order(mode, item.name, item.title, known.price_id, trial, once(request.form))
+    order = checkout.Order(mode, item.name, item.title, known.price_id, trial, once(request.form), quantity)
     back = f"/buy/{item.name}" if mode == "payment" else f"/subscribe/{item.name}?interval={price.interval}"
+    if isinstance(item, Plan) and item.seats:
+        back += f"&seats={quantity}"
     try:
         return _open(person(), order, back)
     except (WriteConflict, WriteUnknown) as problem:
@@ -138,7 +162,8 @@ def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue:
         session.refresh(row)
         if row.superseded_at is not None:  # freed while we waited: it is being closed, and must not be paid
             continue
-        if (row.price_id, row.trial_days) == (order.price_id, order.trial_days):
+        same = (row.price_id, row.trial_days, row.quantity)
+        if same == (order.price_id, order.trial_days, order.quantity):
             return redirect(row.url or "/billing", 303)
         if not _make_room(row):
             return _guarded(checkout.Guard("confirming", row.stripe_id))
@@ -214,6 +239,17 @@ def once(form: Mapping[str, str]) -> str | None:
 def _came_back() -> str | None:
     """The words for somebody who left Stripe's page: chosen here, not taken from the address."""
     return "You left the payment page. Your choice is saved." if "canceled" in request.args else None
+
+
+def _left_seats() -> int | None:
+    """The number of seats of the Session that they left on Stripe's page."""
+    number = request.args.get("canceled", "")
+    if not (number.isascii() and number.isdecimal() and len(number) < 19):
+        return None
+    chosen = select(CheckoutSession.quantity).where(
+        CheckoutSession.id == int(number), CheckoutSession.user_id == person().id
+    )
+    return db.session.execute(chosen).scalar()
 
 
 def _left_interval() -> str | None:

@@ -47,6 +47,7 @@ def billing() -> ResponseReturnValue:
 def _details(known: Any) -> list[tuple[str, str]]:
     lines = [
         ("Plan", known.plan_title if known.status else None),
+        ("Seats", str(known.quantity) if known.seats else None),
         ("Price", f"{known.price} a {known.interval}" if known.price and known.interval else None),
         ("Card", known.card),
         ("Stripe’s status", known.status),

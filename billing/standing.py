@@ -26,6 +26,7 @@ OPEN_DISPUTES = frozenset(
 class Facts:
     """What our rows say, with nothing of the database in it. Amounts are formatted; times aware UTC.
 
+    ``seats``: the plan is sold by the seat, and ``quantity`` of them are there.
     ``change``: another plan is coming, ``scheduled`` for ``change_at``, or ``pending`` until its payment is made.
     ``status`` None: no subscription ever. ``confirming``: a Session is paid and its event not yet applied.
     ``fetched_at``: when Stripe was last asked; ``clock_time``: Stripe's time then, on a test clock.
@@ -36,6 +37,8 @@ class Facts:
     plan_title: str = "your plan"
     price: str | None = None
     interval: str | None = None
+    quantity: int = 1
+    seats: bool = False
     status_reason: str | None = None
     current_period_end: datetime | None = None
     trial_end: datetime | None = None
@@ -49,6 +52,7 @@ class Facts:
     change: str | None = None
     change_to: str | None = None
     change_price: str | None = None
+    change_quantity: int | None = None
     change_at: datetime | None = None
     first_failed_at: datetime | None = None
     owed: str | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from billing.language import _n
 from billing.standing import Standing
 from billing.words import day
 
@@ -54,6 +55,7 @@ CHOOSE = Action("Choose a plan", "/plans")
 CHECK = Action("Check again", "/billing")
 UPDATE_CARD = Action("Update card", "/billing/portal/payment_method_update", "post")
 CHANGE = Action("Change plan", "/plans")
+SEATS = Action("Change seats", "/billing/seats")
 CANCEL = Action("Cancel plan", "/billing/portal/subscription_cancel", "post")
 PORTAL = Action("Manage on Stripe", "/billing/portal/home", "post")
 
@@ -244,6 +246,8 @@ def _active(s: Standing) -> tuple[str, str]:
 def _changing(s: Standing) -> tuple[str, str]:
     facts = s.facts
     to = f"you’ll move to {facts.change_to}" if facts.change_to else "your plan changes"
+    if facts.change_quantity:
+        to = _n("you’ll have {count} seat", "you’ll have {count} seats", facts.change_quantity)
     when = f"On {day(facts.change_at)}" if facts.change_at else "Soon"
     card = f", {facts.card}" if facts.card else ""
     body = f"Next payment: {facts.change_price}{_on(facts.change_at)}{card}." if facts.change_price else ""
@@ -337,6 +341,8 @@ def _links(s: Standing) -> tuple[Action, ...]:
     links: list[Action] = []
     if s.code in ("active", "trialing", "trialing_no_card", "disputed"):
         links.append(CHANGE)
+        if s.facts.seats:
+            links.append(SEATS)
     if s.code in (
         "trialing",
         "canceling",
@@ -387,6 +393,8 @@ def _coming(s: Standing) -> list[Mark]:
         coming.append(Mark("stop", "Access ends if unpaid", s.grace_end))
     if s.code == "changing" and facts.change_at:
         label = f"Move to {facts.change_to}" if facts.change_to else "Your plan changes"
+        if facts.change_quantity:
+            label = _n("{count} seat", "{count} seats", facts.change_quantity)
         coming.append(Mark("rest", f"{label}, {facts.change_price or ''}".rstrip(", "), facts.change_at))
     if s.code in ("active", "disputed") and facts.current_period_end:
         coming.append(Mark("rest", f"Next payment {facts.price or ''}".strip(), facts.current_period_end))

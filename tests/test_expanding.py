@@ -45,6 +45,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     ),
     "0002": ("insert into sync_runs (actor, started_at) values ('clock', now())",),
     "0003": (),
+    "0008": (),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"
