@@ -19,7 +19,11 @@ THEN_LATER = {
     "month": later("Then {amount} on {day}, and {later} every month once your discount has ended."),
     "year": later("Then {amount} on {day}, and {later} every year once your discount has ended."),
 }
-PRICE = {"month": later("Every month, until you cancel"), "year": later("Every year, until you cancel")}
+FROM_THEN = {"month": later("From {day}, every month"), "year": later("From {day}, every year")}
+ONCE_ENDED = {
+    "month": later("Every month, once your discount has ended"),
+    "year": later("Every year, once your discount has ended"),
+}
 # What each part is called, and what is said of it where its words don't depend on the plan.
 LABELS = {
     "credit": later("Credit"),
@@ -153,9 +157,12 @@ def _account(quoted: Quote) -> list[str]:
     return [_("{amount} left from before is added to what you pay then.", amount=amount)]
 
 
-def price_note(quoted: Quote) -> str:
-    """How often the later amount is paid."""
-    return _(PRICE[quoted.interval])
+def after(quoted: Quote) -> list[tuple[str, str, int]]:
+    """What is paid later: its label, from when and how often, and the amount."""
+    first = (_("Then"), _(FROM_THEN[quoted.interval], day=day(from_stripe(quoted.then_on))), quoted.then)
+    if quoted.later is None:
+        return [first]
+    return [first, (_("Later"), _(ONCE_ENDED[quoted.interval]), quoted.later)]
 
 
 def button(quoted: Quote, names: Names) -> str:

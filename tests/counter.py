@@ -108,9 +108,17 @@ class Quoted:
         return self.person.post(self.path.partition("?")[0], **{**self.fields, **other})
 
     @property
-    def amounts(self) -> list[int]:
-        """Every sum of the list, in minor units: the later price first, what is paid today last."""
-        shown = re.findall(r'<dd class="amount">([^<]*)</dd>', self.text)
+    def parts(self) -> list[int]:
+        """What today's payment is made of, in minor units."""
+        return self._amounts(self.text.partition('class="total"')[0])
+
+    @property
+    def today(self) -> int:
+        """What is paid today."""
+        return self._amounts(self.text.partition('class="total"')[2])[0]
+
+    def _amounts(self, text: str) -> list[int]:
+        shown = re.findall(r'<dd class="amount">([^<]*)</dd>', text)
         return [self._minor(html.unescape(one)) for one in shown]
 
     def _minor(self, shown: str) -> int:
