@@ -31,6 +31,7 @@ from billing import (
     stripe_client,
     switching,
     webhooks,
+    withdrawing,
 )
 from billing import config as settings
 from billing import web as pages
@@ -74,6 +75,7 @@ def create_app(config: Config | None = None) -> Flask:
         orders,
         seats,
         switching,
+        withdrawing,
         arrival,
         account,
         admin,

@@ -10,13 +10,13 @@ Follow one webhook from HTTP to a row and a mail in five files:
 
 Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
-* edge:   auth, pricing, portal, ledger, orders, agreements, switching, seats, seat_form, arrival, access,
-          account, webhooks, health, admin, forms, cli, cli_sync, web, server
+* edge:   auth, pricing, portal, ledger, orders, agreements, switching, seats, seat_form, withdrawing,
+          withdraw_forms, arrival, access, account, webhooks, health, admin, forms, cli, cli_sync, web, server
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
           sweep, healing, rehearsal, catalogue
-* domain: subscriptions, plan_change, obstacles, previews, quoting, quote_words, next_steps, second, invoices,
-          payments, checkout, clocks, standing, voice, tags, facts, dunning, declines, mailer, bounces, people,
-          accounts, reconcile, comparing, mirrors, syncing, write_request
+* domain: subscriptions, plan_change, obstacles, previews, quoting, quote_words, next_steps, second, withdrawals,
+          invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning, declines, mailer, bounces,
+          people, accounts, reconcile, comparing, mirrors, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation, schema,
           roles, audit, throttle, refusals, passwords, words
 * ground: config, signing, extensions, errors, clock, deadline, logs, pace, hands, language

@@ -106,8 +106,9 @@ def quote_page(row: Subscription, wish: Wish, note: str | None = None) -> Respon
 
 
 def refuse(row: Subscription, heading: str, why: Obstacle) -> ResponseReturnValue:
-    """The page that says why not, with the one next step, as our row has it after a look at Stripe."""
-    look(row)
+    """The page that says why not, with the one next step; who sent a form has their row looked at first."""
+    if request.method == "POST":
+        look(row)
     step = next_steps.after(why, my_standing(), running.config())
     return render_template("billing/change_not.html", heading=heading, body=why.sentence, step=step), 409
 

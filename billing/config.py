@@ -45,6 +45,7 @@ class Config:
     proxy_hops: int
     grace_days: int
     second_subscription: str
+    eu_withdrawal: bool
     password_min_length: int
     stripe_account: str | None
 
@@ -89,6 +90,7 @@ def load(environ: Mapping[str, str]) -> Config:
         proxy_hops=read.number("PROXY_HOPS", 0, 0, 5),
         grace_days=read.number("GRACE_DAYS", 14, 0, 90),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
+        eu_withdrawal=_switch("EU_WITHDRAWAL", read("EU_WITHDRAWAL", "off")),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
     )
@@ -146,6 +148,12 @@ class _Reader:
             raise ConfigError(f"{name}_FILE can't be read ({problem.strerror}); check the path.") from problem
         except UnicodeDecodeError as problem:
             raise ConfigError(f"{name}_FILE leads to a file that is not UTF-8 text.") from problem
+
+
+def _switch(name: str, value: str) -> bool:
+    if value not in ("on", "off"):
+        raise ConfigError(f"{name} must be on or off.")
+    return value == "on"
 
 
 def _bare(address: str) -> str:

@@ -68,6 +68,8 @@ def compose(notice: Notice, to: str, config: Config) -> EmailMessage:
     path = LINKS.get(notice.kind, "/billing")
     if notice.kind == "reset":
         path = f"/reset/{notice.secret}"
+    if notice.kind == "withdraw_link":
+        path = f"/billing/withdraw?link={notice.secret}"
     context = {
         **notice.facts,
         "brand": config.brand_name,

@@ -29,7 +29,9 @@ LEASE = timedelta(seconds=180)
 WORK_SECONDS = 15.0
 PATIENCE = timedelta(hours=72)
 # Mails about the account itself go to the address they were asked for; all others to the current one.
-TO_THE_ADDRESS_GIVEN = frozenset({"code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute"})
+TO_THE_ADDRESS_GIVEN = frozenset(
+    {"code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute", "withdrawn"}
+)
 
 
 def send_due(session: Session, config: Config, *, limit: int = 50) -> int:

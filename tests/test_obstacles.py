@@ -78,6 +78,7 @@ def test_who_can_not_change_reads_why_and_finds_what_to_do_first(counter: Counte
     happens, want, why, label, leads_to = CASES[kind]
     person = counter.newcomer("pro")
     happens(person)
+    look(person)
     page = person.get(f"/billing/change/{want}")
     words = text_of(page.text)
     assert (page.status_code, why in words) == (409, True), words
@@ -94,6 +95,7 @@ def test_who_can_not_change_reads_why_and_finds_what_to_do_first(counter: Counte
 def test_after_that_first_step_the_plan_can_be_changed(counter: Counter, happens: Any, step: str) -> None:
     person = counter.newcomer("pro")
     happens(person)
+    look(person)
     assert person.get("/billing/change/team").status_code == 409
     assert person.post(f"/billing/{step}").status_code == 303
     look(person)

@@ -7,6 +7,7 @@ from billing.models.money import Dispute, Invoice, Payment, PlanPrice
 from billing.models.people import AuthToken, LoginSession, User
 from billing.models.runs import SyncRun
 from billing.models.subscriptions import CheckoutSession, Subscription
+from billing.models.withdrawals import Withdrawal
 from billing.models.writes import StripeWrite
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "Subscription",
     "SyncRun",
     "User",
+    "Withdrawal",
 ]
