@@ -10,11 +10,12 @@ Follow one webhook from HTTP to a row and a mail in five files:
 
 Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
-* edge:   auth, pricing, portal, ledger, orders, agreements, switching, seats, seat_form, withdrawing,
-          withdraw_forms, arrival, access, account, webhooks, health, admin, forms, cli, cli_sync, web, server
-* work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
+* edge:   auth, pricing, portal, ledger, orders, agreements, outcomes, switching, seats, seat_form,
+          withdrawing, withdraw_forms, arrival, access, account, webhooks, health, admin, forms,
+          cli, cli_sync, web, server
+* work:   boot, jobs, claims, writes, registry, turns, resolutions, closing, outbox, lights, timetable, refresh,
           sweep, healing, rehearsal, catalogue
-* domain: subscriptions, plan_change, obstacles, previews, quoting, quote_words, next_steps, second, withdrawals,
+* domain: subscriptions, plan_change, obstacles, previews, quoting, quote_words, seals, next_steps, second, withdrawals,
           invoices, payments, checkout, clocks, standing, voice, tags, facts, dunning, declines, mailer, bounces,
           people, accounts, reconcile, comparing, mirrors, syncing, write_request
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation, schema,

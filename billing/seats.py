@@ -7,12 +7,12 @@ from flask.typing import ResponseReturnValue
 
 from billing import agreements, facts, running, seat_form
 from billing.access import person
-from billing.agreements import Wish
 from billing.errors import StripeError
 from billing.extensions import db
 from billing.language import _, _n
 from billing.models import PlanPrice, Subscription
 from billing.obstacles import Obstacle
+from billing.outcomes import Wish
 from billing.plans import Plan
 from billing.quote_words import Names
 from billing.seat_form import SeatForm

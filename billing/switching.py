@@ -6,13 +6,13 @@ from __future__ import annotations
 from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from billing import agreements, facts, plan_change, running, writes
+from billing import agreements, facts, outcomes, plan_change, running, writes
 from billing.access import person
-from billing.agreements import Wish
 from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
 from billing.language import _
 from billing.models import PlanPrice, Subscription
+from billing.outcomes import Wish
 from billing.plans import Plan
 from billing.quote_words import Names
 
@@ -56,7 +56,7 @@ def undo() -> ResponseReturnValue:
         flash(_(agreements.REFUSED))
     except (StripeError, WriteUnknown):
         return agreements.unknown()
-    if agreements.look(row).coming is None:
+    if outcomes.look(row).coming is None:
         flash(_("You stay on {plan}.", plan=title))
     return redirect("/billing", 303)
 

@@ -207,6 +207,49 @@ CASES = {
 }
 
 
+SECOND = 1 / DAY
+QUARTER_OFF, FIVE_OFF = {"percent_off": 25}, {"amount_off": 500, "currency": "eur"}
+# Nothing special but when it is asked for, to the second; what is paid later is the price.
+UPWARDS = [
+    Case("basic", "pro", 0),
+    Case("basic", "pro", SECOND),
+    Case("basic", "pro", 10 + 777 * SECOND),
+    Case("basic", "team", 27),
+    Case("pro", "team", 15 + 13 * SECOND),
+    Case("basic", "basic/year", 7),
+    Case("pro", "pro/year", 20 + SECOND),
+    Case("basic", "pro/year", 3),
+    Case("basic/year", "pro/year", 100 + 5 * SECOND),
+    Case("basic/year", "team", 30),
+    Case("basic/year", "team", 200),
+    Case("basic", "pro", 10, quantity(3)),
+    Case("pro", "team/year", 5, quantity(3)),
+    Case("basic", "pro", 11, discount(**QUARTER_OFF, duration="forever")),
+    Case("pro", "pro/year", 11, discount(**QUARTER_OFF, duration="forever")),
+    Case("basic", "team", 9, discount(**FIVE_OFF, duration="forever")),
+    Case("basic", "pro", 12, account(-700)),
+]
+
+
+@pytest.mark.parametrize(
+    "case", UPWARDS, ids=lambda case: f"{case.have} to {case.want} after {case.days:.5f} days"
+)
+def test_what_an_upgrade_charges_is_what_the_page_said_to_the_unit(counter: Counter, case: Case) -> None:
+    person = newcomer(counter, case)
+    if case.days:
+        wait(person, round(case.days * DAY))
+    case.special(person)
+    before, credit = charged(person), -moves(person)
+    page = quoted(person, path_to(case.want))
+    assert page.send().location == "/billing"
+    assert charged(person) - before == page.today == sum(page.parts)
+    plan, _, interval = case.want.partition("/")
+    assert (person.row.plan, person.row.interval, person.row.coming) == (plan, interval or "month", None)
+    assert person.standing.access
+    kept = page.said(r"(€[\d,.]+) stays as credit") or 0
+    assert kept == max(0, -moves(person) - credit)
+
+
 def newcomer(counter: Counter, case: Case) -> Shopper:
     plan, _, interval = case.have.partition("/")
     person = counter.newcomer(plan, "year" if interval == "year" else "month", at=case.at)
