@@ -10,13 +10,15 @@ from billing import agreements, facts, outcomes, plan_change, running, writes
 from billing.access import person
 from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
-from billing.language import _
+from billing.language import _, later
 from billing.models import PlanPrice, Subscription
 from billing.outcomes import Wish
 from billing.plans import Plan
 from billing.quote_words import Names
 
 bp = Blueprint("switching", __name__)
+
+PAID_EACH = {"month": later("{plan}, monthly"), "year": later("{plan}, yearly")}
 
 
 @bp.get("/billing/change/<name>")
@@ -77,16 +79,24 @@ def _price(plan: Plan, row: Subscription | None) -> PlanPrice:
 
 def _wish(row: Subscription, plan: Plan, price: PlanPrice) -> Wish:
     now_on = running.catalogue().plan(row.plan or "")
-    titles = {row.price_id: running.catalogue().title(row.plan), price.price_id: plan.title}
+    before, wanted = running.catalogue().title(row.plan), plan.title
+    titles = {row.price_id: before, price.price_id: wanted}
+    if row.interval != price.interval:
+        before, wanted = _paid_each(before, row.interval), _paid_each(wanted, price.interval)
     return Wish(
         price=price,
         fit=lambda present: seats_to_keep(present, now_on, plan),
-        names=Names(plan.title, titles[row.price_id], titles),
-        heading=_("Change to {plan}", plan=plan.title),
+        names=Names(wanted, before, titles),
+        heading=_("Change to {plan}", plan=wanted),
         template="billing/change.html",
-        became=lambda seats: _("You’re on {plan}.", plan=plan.title),
-        will=lambda seats, day: _("You’ll move to {plan} on {day}.", plan=plan.title, day=day),
+        became=lambda seats: _("You’re on {plan}.", plan=wanted),
+        will=lambda seats, day: _("You’ll move to {plan} on {day}.", plan=wanted, day=day),
     )
+
+
+def _paid_each(title: str, interval: str | None) -> str:
+    """The plan with how often it is paid, where that is what changes."""
+    return _(PAID_EACH[interval], plan=title) if interval in PAID_EACH else title
 
 
 def seats_to_keep(present: int, now_on: Plan | None, wanted: Plan) -> int:

@@ -230,6 +230,7 @@ def test_nobody_is_charged_twice_by_two_presses_and_both_lead_to_the_same_page(a
 
 def test_nobody_who_changed_from_month_to_year_wonders_why_the_billing_date_moved(alice: Shopper) -> None:
     before, page = alice.row.current_period_end, quoted(alice, "/billing/change/basic?interval=year")
+    assert "Basic, monthly → Basic, yearly" in page.words
     wait(alice, 600)  # they read it for ten minutes; the year begins when they press
     assert page.send().status_code == 303
     assert (alice.row.interval, before != alice.row.current_period_end) == ("year", True)
