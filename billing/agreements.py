@@ -50,10 +50,10 @@ def quote_page(row: Subscription, wish: Wish, note: str | None = None) -> Respon
     if why_not:
         return refuse(row, wish.heading, why_not)
     quantity = wish.fit(first_item(found).get("quantity") or 1)
-    quoted = quoting.quote(found, wish.price, quantity, quoting.moment_of(found))
+    quoted = quoting.quote(found, wish.price, quantity, plan_change.moment_of(found))
     page = render_template(
         wish.template,
-        heading=wish.heading,
+        h1=wish.heading,
         names=wish.names,
         quote=quoted,
         rows=quote_words.rows(quoted, wish.names),
@@ -73,7 +73,7 @@ def refuse(row: Subscription, heading: str, why: Obstacle) -> ResponseReturnValu
     if request.method == "POST":
         outcomes.look(row)
     step = next_steps.after(why, my_standing(), running.config())
-    return render_template("billing/change_not.html", heading=heading, body=why.sentence, step=step), 409
+    return render_template("billing/change_not.html", h1=heading, body=why.sentence, step=step), 409
 
 
 def agree(row: Subscription, wish: Wish) -> ResponseReturnValue:

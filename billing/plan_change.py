@@ -12,11 +12,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.clock import from_stripe
+from billing import stripe_client
+from billing.clock import from_stripe, now
 from billing.models import PlanPrice, Subscription
 from billing.payloads import Object, first_item, ref
 from billing.quoting import Quote
 from billing.write_request import WriteRequest
+
+
+def moment_of(found: Object) -> int:
+    """Stripe's present second: that of the test clock where the subscription is on one."""
+    clock = ref(found.get("test_clock"))
+    return int(stripe_client.get_test_clock(clock)["frozen_time"] if clock else now().timestamp())
 
 
 def change_request(quoted: Quote, once: str, user_id: int) -> WriteRequest:

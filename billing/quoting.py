@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from billing import previews, stripe_client
-from billing.clock import now
 from billing.models import PlanPrice
 from billing.payloads import Object, first_item, ref
 from billing.previews import Part
@@ -73,12 +72,6 @@ def timing(found: Object, price: PlanPrice, quantity: int) -> Timing:
         return "now" if new > old else "period_end"
     before = present["unit_amount"] * (item.get("quantity") or 1)
     return "now" if price.amount * quantity * old > before * new else "period_end"
-
-
-def moment_of(found: Object) -> int:
-    """Stripe's present second: that of the test clock where the subscription is on one."""
-    clock = ref(found.get("test_clock"))
-    return int(stripe_client.get_test_clock(clock)["frozen_time"] if clock else now().timestamp())
 
 
 def quote(found: Object, price: PlanPrice, quantity: int, moment: int) -> Quote:

@@ -183,7 +183,7 @@ def test_nobody_who_presses_again_after_a_crash_is_left_between_two_plans(counte
     """The process died between the two writes of a change at the period's end."""
     person = counter.newcomer("pro")
     page = quoted(person, "/billing/change/basic")
-    moment = quoting.moment_of(stripe_client.get_subscription(person.row.stripe_id))
+    moment = plan_change.moment_of(stripe_client.get_subscription(person.row.stripe_id))
     perform(plan_change.schedule_request(a_quote(person, moment), page.fields["once"], person.id))
     look(person)
     assert "You’re on Pro. Next payment: €29.00" in said(person), (
@@ -205,7 +205,7 @@ def test_nobody_gets_a_change_on_top_of_one_that_is_not_finished(alice: Shopper)
     pro, team = quoted(alice, "/billing/change/pro"), quoted(alice, "/billing/change/team")
     found = stripe_client.get_subscription(alice.row.stripe_id)
     price = db.session.get_one(PlanPrice, "pro_month_eur")
-    wanted = quoting.quote(found, price, 1, quoting.moment_of(found))
+    wanted = quoting.quote(found, price, 1, plan_change.moment_of(found))
     before = charged(alice)
     registry.record(db.session(), plan_change.change_request(wanted, pro.fields["once"], alice.id))
     db.session.commit()

@@ -32,7 +32,7 @@ BY_THIS_MACHINE = {
     "lights.py": "to be compared with the database's",
     "mailer.py": "the Date of a message",
     "orders.py": "the day on a page; Stripe counts the trial",
-    "quoting.py": "the second of a quote, which the person reads and agrees to",
+    "plan_change.py": "the second of a quote, which the person reads and agrees to",
     "refresh.py": "which rows are a day old, to look at them anew",
     "rehearsal.py": "in a transaction that is rolled back",
     "sweep.py": "a cause without an event, whose moment nobody reads",
