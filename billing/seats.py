@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
 
 from billing import agreements, facts, running, seat_form
 from billing.access import person
@@ -40,7 +41,7 @@ def _answer(go_on: agreements.Answer) -> ResponseReturnValue:
     plan = running.catalogue().plan(row.plan or "") if row is not None else None
     if row is None or row.final:
         return redirect("/plans", 303)
-    price = db.session.query(PlanPrice).filter_by(price_id=row.price_id).scalar()
+    price = _price_of(row)
     if plan is None or plan.seats is None or price is None:
         sentence = _("{plan} isn’t sold by the seat.", plan=running.catalogue().title(row.plan))
         return agreements.refuse(row, _("Change seats"), Obstacle("no_seats", sentence))
@@ -52,6 +53,21 @@ def _answer(go_on: agreements.Answer) -> ResponseReturnValue:
         page = render_template("billing/seats_ask.html", form=form, plan=plan, seats=row.quantity)
         return page, 422 if form.errors else 200
     return go_on(row, _wish(row, plan, price, form, number))
+
+
+def _price_of(row: Subscription) -> PlanPrice | None:
+    """The price that they have, which may be sold no more: whoever has it keeps it, for each further seat as well."""
+    sold = db.session.execute(select(PlanPrice).where(PlanPrice.price_id == row.price_id)).scalar()
+    if sold is not None or row.amount is None:
+        return sold
+    return PlanPrice(
+        price_id=row.price_id,
+        product_id="",
+        item=row.plan or "",
+        amount=row.amount,
+        currency=row.currency,
+        interval=row.interval,
+    )
 
 
 def _wish(row: Subscription, plan: Plan, price: PlanPrice, form: SeatForm, number: int) -> Wish:

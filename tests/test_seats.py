@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from billing.extensions import db
-from billing.models import CheckoutSession
+from billing.models import CheckoutSession, PlanPrice
 from local.mailsink import MailSink
 from tests.counter import (
     DAY,
@@ -208,6 +208,24 @@ def test_where_a_plan_has_no_seats_the_page_says_so_and_what_to_do(counter: Coun
     assert 'class="btn" href="/plans"' in page.text
     assert counter.newcomer().get("/billing/seats").location == "/plans"
     assert "Change seats" not in said(person)
+
+
+def test_who_has_a_price_that_is_sold_no_more_keeps_it_for_further_seats(counter: Counter) -> None:
+    person = paying(counter)
+    sold = db.session.get_one(PlanPrice, "team_month_eur")
+    kept = (sold.price_id, sold.amount)
+    sold.price_id, sold.amount = "price_dearer", 9900
+    db.session.commit()
+    try:
+        page, before = quoted(person, "/billing/seats?seats=2"), charged(person)
+        assert page.then == 2 * 7900
+        page.send()
+        look(person)
+    finally:
+        sold = db.session.get_one(PlanPrice, "team_month_eur")
+        sold.price_id, sold.amount = kept
+        db.session.commit()
+    assert (person.row.quantity, charged(person) - before) == (2, page.today)
 
 
 def test_seats_come_along_to_another_interval_of_the_plan(counter: Counter) -> None:
