@@ -33,9 +33,11 @@ from billing import (
     pricing,
     queues,
     receipts,
+    seats,
     stripe_client,
     switching,
     webhooks,
+    withdrawing,
 )
 from billing import config as settings
 from billing import web as pages
@@ -81,7 +83,9 @@ def create_app(config: Config | None = None) -> Flask:
         ledger,
         receipts,
         orders,
+        seats,
         switching,
+        withdrawing,
         arrival,
         account,
         locales,

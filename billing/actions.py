@@ -24,6 +24,7 @@ UPDATE_CARD = Action(later("Update card"), "/billing/card", "post")
 ADD_CARD = Action(later("Add a card"), "/billing/card", "post")
 ADD_AND_RESUME = Action(later("Add a card and resume"), "/billing/card", "post")
 CHANGE = Action(later("Change plan"), "/plans")
+SEATS = Action(later("Change seats"), "/billing/seats")
 PAUSE = Action(later("Pause plan"), "/billing/pause")
 CANCEL = Action(later("Cancel plan"), "/billing/cancel")
 PORTAL = Action(later("Manage on Stripe"), "/billing/portal/home", "post")
@@ -86,6 +87,8 @@ def links(s: Standing) -> tuple[Action, ...]:
     found: list[Action] = []
     if s.code in _CHANGING and not s.facts.by_invoice:
         found.append(CHANGE)
+        if s.facts.seats:
+            found.append(SEATS)
     if s.code in _CARD and not s.facts.by_invoice:
         found.append(UPDATE_CARD)
     by_card = s.code == "past_due" and not s.facts.by_invoice

@@ -35,8 +35,8 @@ MARKS = frozenset({"id", "stripe_id", "fetch_no", "fetched_at", "cause_event_id"
 # Of a Checkout Session: our own book-keeping, what the person chose before there was one, and the way to pay.
 OURS = frozenset(
     {
-        "user_id", "once", "created_at", "superseded_at", "mode", "item", "price_id", "trial_days", "url", "locale",
-        "trial_end_behavior", "promotion_codes", "completed_at",
+        "user_id", "once", "created_at", "superseded_at", "mode", "item", "price_id", "trial_days", "quantity", "url",
+        "locale", "trial_end_behavior", "promotion_codes", "completed_at",
     }
 )  # fmt: skip
 

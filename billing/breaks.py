@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import dunning
+from billing import dunning, readers
 from billing.models import Subscription, User
 from billing.syncing import Cause
 from billing.words import day
@@ -21,7 +21,7 @@ def began(session: Session, user: User, row: Subscription, before: dict[str, Any
     asked = row.status == "paused" and row.status_reason == "pause_requested"
     if asked and before.get("status") not in (None, "paused"):
         key = f"paused:{row.stripe_id}:{cause.fence}"
-        dunning.owe(session, "paused", key, user.email, _facts(row), user_id=user.id, cause=cause.event_id)
+        _owe(session, "paused", key, user, row, cause.event_id)
 
 
 def owe_what_is_near(session: Session) -> None:
@@ -39,14 +39,18 @@ def owe_what_is_near(session: Session) -> None:
     )
     for row, user in session.execute(near.order_by(Subscription.id)).all():
         key = f"resuming:{row.stripe_id}:{row.resumes_at:%Y%m%dT%H%M%SZ}"
-        dunning.owe(session, "resuming", key, user.email, _facts(row), user_id=user.id)
+        _owe(session, "resuming", key, user, row)
 
 
-def _facts(row: Subscription) -> dict[str, Any]:
-    return {
-        "subscription": row.stripe_id,
-        "plan": dunning.title(row.plan),
-        "amount": dunning.price(row),
-        "card": dunning.card(row),
-        "resumes_date": day(row.resumes_at),
-    }
+def _owe(
+    session: Session, kind: str, key: str, user: User, row: Subscription, cause: str | None = None
+) -> None:
+    with readers.speaking_to(user):
+        words = {
+            "plan": dunning.title(row.plan),
+            "amount": dunning.price(row),
+            "card": dunning.card(row),
+            "resumes_date": day(row.resumes_at),
+        }
+        facts = {"subscription": row.stripe_id}
+        dunning.owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause)

@@ -28,6 +28,7 @@ class Order:
 
     ``trial_end_behavior``: what the trial's end brings without a card, None where a card is asked for. ``locale``: the
     one they read. ``once``: the token of the form, one for each time the check page was opened; None where it had none.
+    ``quantity``: the seats, 1 where it has none.
     """
 
     mode: Mode
@@ -39,6 +40,7 @@ class Order:
     trial_end_behavior: str | None = None
     promotion_codes: bool = False
     locale: str | None = None
+    quantity: int = 1
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
             trial_end_behavior=order.trial_end_behavior,
             promotion_codes=order.promotion_codes,
             locale=order.locale,
+            quantity=order.quantity,
             once=order.once,
             status=CheckoutSession.CREATING,
         )
@@ -100,8 +103,15 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
 
 def fits(row: CheckoutSession, order: Order) -> bool:
     """Whether the row is open for just what is ordered; in another language it still is."""
-    asked = (order.price_id, order.trial_days, order.trial_end_behavior, order.promotion_codes)
-    return (row.price_id, row.trial_days, row.trial_end_behavior, bool(row.promotion_codes)) == asked
+    asked = (
+        order.price_id,
+        order.quantity,
+        order.trial_days,
+        order.trial_end_behavior,
+        order.promotion_codes,
+    )
+    there = (row.price_id, row.quantity, row.trial_days, row.trial_end_behavior, bool(row.promotion_codes))
+    return there == asked
 
 
 def _minutes_to_wait(session: Session, user_id: int) -> int:

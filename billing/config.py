@@ -55,6 +55,7 @@ class Config:
     fail_open_hours: int
     pause_months: int
     second_subscription: str
+    eu_withdrawal: bool
     password_min_length: int
     stripe_account: str | None
     default_locale: str
@@ -114,6 +115,7 @@ def load(environ: Mapping[str, str]) -> Config:
         fail_open_hours=read.number("FAIL_OPEN_HOURS", 72, 1, 720),
         pause_months=read.number("PAUSE_MONTHS", 3, 0, 12),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
+        eu_withdrawal=_switch("EU_WITHDRAWAL", read("EU_WITHDRAWAL", "off")),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
         default_locale=read("DEFAULT_LOCALE", "en"),
@@ -155,6 +157,12 @@ def _terms_url(url: str) -> str | None:
     if url and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ConfigError("TERMS_URL must be the address of your terms, like https://example.com/terms.")
     return url or None
+
+
+def _switch(name: str, value: str) -> bool:
+    if value not in ("on", "off"):
+        raise ConfigError(f"{name} must be on or off.")
+    return value == "on"
 
 
 def _bare(address: str) -> str:

@@ -298,6 +298,12 @@ def title(item: str | None) -> str:
     return catalogue.title(item)
 
 
+def by_the_seat(item: str | None) -> bool:
+    """Whether this plan is sold by the seat."""
+    plan = running.catalogue().plan(item) if item else None
+    return plan is not None and plan.seats is not None
+
+
 def price(row: Subscription) -> str | None:
     """What the next period costs, less what is taken off it, formatted; None where the price has no fixed amount."""
     if row.amount is None:

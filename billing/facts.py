@@ -76,6 +76,8 @@ def of_rows(
         plan_title=_title(row.plan),
         price=dunning.price(row),
         interval=row.interval,
+        quantity=row.quantity,
+        seats=dunning.by_the_seat(row.plan),
         status_reason=row.status_reason,
         current_period_end=row.current_period_end,
         trial_end=row.trial_end,
@@ -86,6 +88,7 @@ def of_rows(
         cancellation_reason=row.cancellation_reason,
         pause_behavior=pause.get("behavior"),
         pause_resumes_at=from_stripe(pause.get("resumes_at")) or row.resumes_at,
+        resumes_at=row.resumes_at,
         card=dunning.card(row),
         by_invoice=row.collection_method == "send_invoice",
         disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
@@ -156,6 +159,8 @@ def _coming(row: Subscription) -> dict[str, Any]:
         "change": coming.get("kind"),
         "change_to": dunning.title(coming["plan"]) if coming.get("plan") else None,
         "change_price": None if amount is None else format_money(amount, coming["currency"]),
+        # how many seats there will be, where it is only their number that changes
+        "change_quantity": coming.get("quantity") if coming.get("price") == row.price_id else None,
         "change_at": plan_change.at(row),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from billing.language import _
+from billing.language import _, _n
 from billing.standing import Standing
 
 # Stripe lets an unpaid first order lapse after this (the Subscription object, status incomplete).
@@ -100,6 +100,13 @@ def _next(s: Standing) -> str:
 
 def _change(s: Standing) -> str:
     facts = s.facts
+    if facts.change_quantity and facts.change_price:
+        return _n(
+            "{count} seat, {amount}",
+            "{count} seats, {amount}",
+            facts.change_quantity,
+            amount=facts.change_price,
+        )
     if facts.change_to and facts.change_price:
         return _("Move to {plan}, {amount}", plan=facts.change_to, amount=facts.change_price)
     return _("Move to {plan}", plan=facts.change_to) if facts.change_to else _("Your plan changes")

@@ -85,6 +85,8 @@ def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str |
     path = LINKS.get(notice.kind, "/billing")
     if notice.kind == "reset":
         path = f"/reset/{notice.secret}"
+    if notice.kind == "withdraw_link":
+        path = f"/billing/withdraw?link={notice.secret}"
     context = {
         **notice.facts,
         "brand": config.brand_name,

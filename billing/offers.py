@@ -47,8 +47,9 @@ EVERY = {
 
 @dataclass(frozen=True)
 class Offer:
-    """A plan at a price for one person. ``amount``: what Stripe's price asks, in minor units; ``price_id`` None: it is
-    not at Stripe yet. ``trial_days``: 0 where there is no trial, or (``tried``) the person had theirs."""
+    """A plan at a price for one person. ``amount``: what Stripe's price asks for all the seats (``quantity``), in minor
+    units; ``price_id`` None: it is not at Stripe yet. ``trial_days``: 0 where there is no trial, or (``tried``) the
+    person had theirs."""
 
     plan: Plan
     price: Price
@@ -56,6 +57,7 @@ class Offer:
     price_id: str | None
     trial_days: int = 0
     tried: bool = False
+    quantity: int = 1
 
     @property
     def currency(self) -> str:
@@ -74,20 +76,22 @@ class Offer:
     @property
     def seal(self) -> str:
         """What the check page promised, so that a form which promised something else is shown again, not obeyed."""
-        return f"{self.price.lookup_key}:{self.amount}:{self.trial_days}:{self.trial_end_behavior or 'card'}"
+        ending = self.trial_end_behavior or "card"
+        return f"{self.price.lookup_key}:{self.amount}:{self.quantity}:{self.trial_days}:{ending}"
 
 
-def of(session: Session, user_id: int, plan: Plan, price: Price) -> Offer:
+def of(session: Session, user_id: int, plan: Plan, price: Price, quantity: int = 1) -> Offer:
     """What this person is offered now."""
     known = session.get(PlanPrice, price.lookup_key)
     tried = bool(plan.trial_days) and not checkout.may_try(session, user_id)
     return Offer(
         plan,
         price,
-        known.amount if known else price.amount,
+        (known.amount if known else price.amount) * quantity,
         known.price_id if known else None,
         0 if tried else plan.trial_days,
         tried,
+        quantity,
     )
 
 

@@ -31,7 +31,7 @@ def create_request(
         "mode": row.mode,
         "customer": user.stripe_customer_id,
         "client_reference_id": str(user.id),
-        "line_items": [{"price": row.price_id, "quantity": 1}],
+        "line_items": [{"price": row.price_id, "quantity": row.quantity}],
         "metadata": metadata,
         "success_url": f"{config.public_url}/checkout/return?session_id={{CHECKOUT_SESSION_ID}}",
         "cancel_url": f"{config.public_url}/{back}?canceled={row.id}",

@@ -6,12 +6,13 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import urlencode
 
-from flask import Blueprint, abort, render_template, request
+from flask import Blueprint, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import checkout, currencies, guards, leaving, offers, running
+from billing import checkout, currencies, guards, leaving, offers, running, seat_form
 from billing.access import person
 from billing.clock import database_now
 from billing.extensions import db
@@ -20,6 +21,7 @@ from billing.models import CheckoutSession, PlanPrice
 from billing.money import format_money
 from billing.offers import Offer
 from billing.plans import Plan, Price, Product
+from billing.seat_form import SeatForm
 
 bp = Blueprint("orders", __name__)
 ONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -38,7 +40,8 @@ def check(name: str) -> ResponseReturnValue:
     chosen = _chosen(left, name)
     interval = request.args.get("interval") or (chosen.interval if chosen else None) or "month"
     currency = _currency(request.args) or (chosen.currency if chosen else None) or _usual_currency()
-    return _offered(plan, interval, currency, _kept(left))
+    form, number = _seats(plan, request.args.get("seats"), left.quantity if left else None)
+    return _offered(plan, interval, currency, _kept(left), form, number)
 
 
 @bp.post("/checkout")
@@ -51,21 +54,26 @@ def start_subscription() -> ResponseReturnValue:
     price = _price(plan, interval, _currency(request.form))
     if not isinstance(price, Price):
         return price or abort(404)
-    offer = offers.of(db.session(), person().id, plan, price)
-    back = f"/subscribe/{plan.name}?interval={interval}&currency={price.currency}"
+    form, number = _seats(plan, request.form.get("seats"), None)
+    asked = {"interval": interval, "currency": price.currency}
+    if number is None:  # the check page says what is wrong with it
+        text = request.form.get("seats", "")
+        return redirect(f"/subscribe/{plan.name}?{urlencode(asked | {'seats': text})}", 303)
+    offer = offers.of(db.session(), person().id, plan, price, number)
+    back = f"/subscribe/{plan.name}?{urlencode(asked | ({'seats': number} if plan.seats else {}))}"
     if request.form.get("offer") not in (None, offer.seal):
         stop = checkout.stopped(db.session(), person().id)
         changed = _("The offer has changed since you opened this page. Check it again.")
-        return guards.stopped(stop) if stop else _check_page(offer, changed, 409)
+        return guards.stopped(stop) if stop else _check_page(offer, changed, 409, form)
     if offer.price_id is None:
         return guards.not_on_sale_yet()
     order = checkout.Order(
         "subscription", plan.name, plan.title, offer.price_id, offer.trial_days, once(request.form),
-        offer.trial_end_behavior, running.config().promotion_codes, locale(),
+        offer.trial_end_behavior, running.config().promotion_codes, locale(), offer.quantity,
     )  # fmt: skip
     answer = leaving.to_stripe(person(), order, price, back)
     if answer is None:  # a trial that our rows did not know of yet
-        return _check_page(replace(offer, trial_days=0, tried=True), None, 409)
+        return _check_page(replace(offer, trial_days=0, tried=True), None, 409, form)
     return answer
 
 
@@ -130,20 +138,37 @@ def _product_page(product: Product, notice: str | None, status: int = 200) -> Re
     return page, status
 
 
-def _offered(plan: Plan, interval: str, currency: str | None, notice: str | None) -> ResponseReturnValue:
+def _seats(plan: Plan, given: str | None, left: int | None) -> tuple[SeatForm | None, int | None]:
+    """The form and the number of seats, by default what they left with, else the least; None for a number that can't
+    be had. A plan that is not sold by the seat has no form, and one of itself."""
+    if plan.seats is None:
+        return None, 1
+    return seat_form.read(plan.seats, given, left or plan.seats.least)
+
+
+def _offered(
+    plan: Plan,
+    interval: str,
+    currency: str | None,
+    notice: str | None,
+    form: SeatForm | None,
+    number: int | None,
+) -> ResponseReturnValue:
     price = _price(plan, interval, currency)
     if price is None:  # no price at such an interval: the page of the one that there is
         price = _price(plan, plan.prices[0].interval or "", None)
     if not isinstance(price, Price):
         return price or abort(404)
-    return _check_page(offers.of(db.session(), person().id, plan, price), notice)
+    offer = offers.of(db.session(), person().id, plan, price, number or 1)
+    return _check_page(offer, notice, 422 if number is None else 200, form)
 
 
-def _check_page(offer: Offer, notice: str | None, status: int = 200) -> ResponseReturnValue:
+def _check_page(offer: Offer, notice: str | None, status: int, form: SeatForm | None) -> ResponseReturnValue:
     moment = database_now(db.session())
     page = render_template(
         "subscribe/check.html",
         offer=offer,
+        form=form,
         terms=offers.terms(offer, moment),
         every=offers.every(offer),
         first_charge=offers.first_charge(offer, moment),

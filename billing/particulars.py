@@ -15,6 +15,7 @@ def details(s: Standing) -> list[tuple[str, str]]:
     facts = s.facts
     lines: list[Line] = [
         (_("Plan"), facts.plan_title if facts.status else None),
+        (_("Seats"), str(facts.quantity) if facts.seats else None),
         (_("Price"), per(facts.price, facts.interval) if facts.price and facts.interval else None),
         (_("Payment method"), facts.card),
         (_("Owed"), _owed(facts)),

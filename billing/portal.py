@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from billing import facts, ledger, particulars, refresh, running, throttle, voice, writes
+from billing import facts, ledger, particulars, refresh, running, throttle, voice, withdrawals, writes
 from billing.access import access_required, my_standing, person
 from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
@@ -44,8 +44,17 @@ def billing() -> ResponseReturnValue:
         details=particulars.details(standing),
         email=person().email,
         mail_refused=person().mail_refused_at,
+        withdraw_until=_withdraw_until(),
         entries=ledger.entries(db.session(), person().id, RECENT),
     )
+
+
+def _withdraw_until() -> datetime | None:
+    """Until when the person may withdraw from the contract, where that is offered and still open."""
+    row = facts.subscription_of(db.session(), person().id)
+    if row is None or not running.config().eu_withdrawal or not withdrawals.is_open(db.session(), row):
+        return None
+    return withdrawals.ends(db.session(), row)
 
 
 @bp.post("/billing/portal/<flow>")

@@ -15,7 +15,8 @@ class Facts:
     Amounts, plans, cards and texts are written for people, in the locale that was spoken when they were gathered.
     ``status`` None: no subscription ever. Where Stripe uses a word that we don't know, ``known`` and ``known_plan``
     are the last status and plan that we knew, until ``known_at``. ``comp_until``: an admin gave access until then,
-    and by the database's clock it is not over. ``change``: another plan is coming, ``scheduled`` for ``change_at``,
+    and by the database's clock it is not over. ``seats``: the plan is sold by the seat,
+    and there are ``quantity`` of them. ``change``: another plan is coming, ``scheduled`` for ``change_at``,
     or ``pending`` until its payment is made. ``processing``: the first payment is a bank debit that is under way;
     ``never_paid``: it is not there, be it on its way or failed, though Stripe has begun the subscription.
     ``resumes_at``: when a pause that was asked for ends by itself. ``fetched_at``: when Stripe was last asked.
@@ -26,6 +27,8 @@ class Facts:
     plan_title: str = "your plan"
     price: str | None = None
     interval: str | None = None
+    quantity: int = 1
+    seats: bool = False
     status_reason: str | None = None
     current_period_end: datetime | None = None
     trial_end: datetime | None = None
@@ -42,6 +45,7 @@ class Facts:
     change: str | None = None
     change_to: str | None = None
     change_price: str | None = None
+    change_quantity: int | None = None
     change_at: datetime | None = None
     first_failed_at: datetime | None = None
     owed: str | None = None

@@ -151,6 +151,12 @@ def get_subscription(stripe_id: str) -> Object:
         return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": OWN}))
 
 
+def get_discounts(subscription: str) -> Object:
+    """The subscription with its discounts and its customer's, each with its coupon."""
+    expand = ["discounts.source.coupon", "customer.discount.source.coupon"]
+    return _ask(lambda v1: v1.subscriptions.retrieve(subscription, {"expand": expand}))
+
+
 def get_invoice(stripe_id: str) -> Object:
     """The invoice with its payments and the PaymentIntent of each (fields that need expanding since basil)."""
     expand = ["payments.data.payment.payment_intent"]

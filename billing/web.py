@@ -121,6 +121,7 @@ def _shared(config: Config) -> dict[str, object]:
         "brand": config.brand_name,
         "livemode": config.livemode,
         "support_email": config.support_email,
+        "eu_withdrawal": config.eu_withdrawal,
         "request_id": g.get("request_id", ""),
     }
     if messages:

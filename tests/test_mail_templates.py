@@ -40,6 +40,12 @@ DISPUTE = {
     "due_date": "30 November 2026",
     "subscriber": "ana@example.com",
 }
+WITHDRAWN = {
+    "plan": "Pro",
+    "reference": "A1B2C3D4-0001",
+    "name": "Alice Ahrens",
+    "moment": "3 December 2026, 14:05 UTC",
+}
 MAYBE = ("due_date", "access_until", "next_date", "number", "description", "paid_date")
 ABSENT = dict.fromkeys(MAYBE)
 HELD = {"access": False, "access_until": None}
@@ -77,11 +83,14 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("trial_end", {**TRIAL, "card": "Visa ending 4242"}),
     ("trial_end", {**TRIAL, "card": None}),
     ("one_off_receipt", {"product": "100 credits", "amount": "€15.00"}),
+    ("withdraw_link", {"secret": "WyJzdWJfMSIsMTc5NF0.Zm9v"}),
+    ("withdrawn", WITHDRAWN),
+    ("withdrawn", {**WITHDRAWN, "reference": None}),
     ("admin_dispute", {**DISPUTE, "status": "needs_response"}),
     ("admin_dispute", {**DISPUTE, "status": "won"}),
     ("admin_alert", {"what": "A person has two live subscriptions", "subject": "sub_1Q2w3E4r5T6y7U8i9O0p"}),
 ]
-each_mail = pytest.mark.parametrize(("kind", "facts"), SAMPLES, ids=[kind for kind, _ in SAMPLES])
+each_mail = pytest.mark.parametrize(("kind", "facts"), SAMPLES, ids=[kind for kind, facts in SAMPLES])
 
 # As Flask sets it up: HTML is escaped, text is not.
 JINJA = Environment(
@@ -105,7 +114,7 @@ def squeezed(text: str) -> str:
 def test_every_kind_has_its_three_files() -> None:
     kinds = [path for path in (TEMPLATES / "mail").iterdir() if path.is_dir()]
     folders = {path.name: sorted(file.name for file in path.iterdir()) for path in kinds}
-    assert set(folders) == {kind for kind, _ in SAMPLES}
+    assert set(folders) == {kind for kind, facts in SAMPLES}
     assert all(files == ["body.html", "body.txt", "subject.txt"] for files in folders.values())
 
 

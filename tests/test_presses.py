@@ -33,10 +33,12 @@ from billing.models import (
     Subscription,
     SyncRun,
     User,
+    Withdrawal,
 )
 from billing.portal import CHECKS
 from local.mailsink import MailSink
 from tests.conftest import dispose, make_app, make_config
+from tests.counter import quoted
 from tests.doors import COOKIE, code_in, cookie_of, subjects
 from tests.served import Answer, Served, served
 from tests.story import Shopper, config_of, count, shopper
@@ -113,7 +115,7 @@ def house(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[House]:
     with databases.copy_of("dunlin_template") as url:
-        config = make_config(url, smtp_port=mail_sink.port, api_base=sandbox_process.url)
+        config = make_config(url, smtp_port=mail_sink.port, api_base=sandbox_process.url, EU_WITHDRAWAL="on")
         app = make_app(config)
         with app.app_context():
             installation.record(db.session(), config, sandbox_process.account())
@@ -395,6 +397,35 @@ def _stay(house: House) -> None:
     writes.finish_open(db.session())
     assert len(house.done_at_stripe("subscription_schedule.release", person.id)) == 1
     assert subscription_at_stripe(house, person)["schedule"] is None
+
+
+@of("seats.change")
+def _seats(house: House) -> None:
+    """Pages that were opened for the same number, pressed from everywhere: the seats are paid for once."""
+    person = house.newcomer()
+    assert person.pay(person.order("team")).status == 303
+    refresh.person(db.session(), person.user, config_of(house.app), "test")
+    page = quoted(person, "/billing/seats?seats=4")
+    answers = press(house, "/billing/seats", house.browsers(person), **page.fields)
+    assert statuses(answers) <= {303, 409, 422, SLOW}
+    writes.finish_open(db.session())
+    assert len(house.done_at_stripe("subscription.update", person.id)) == 1
+    assert subscription_at_stripe(house, person)["items"]["data"][0]["quantity"] == 4
+
+
+@of("withdrawing.withdraw")
+def _withdraw(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    form = {"name": "Alice Ahrens", "email": person.email}
+    answers = press(house, "/billing/withdraw", house.browsers(person), **form)
+    assert statuses(answers) <= {200, 303, SLOW}
+    writes.finish_open(db.session())
+    assert count(StripeWrite, operation="subscription.cancel", user_id=person.id, state="done") == 1
+    assert (count(Withdrawal, user_id=person.id), count(Notice, user_id=person.id, kind="withdrawn")) == (
+        1,
+        1,
+    )
+    assert subscription_at_stripe(house, person)["status"] == "canceled"
 
 
 def led_to_stripe(house: House, page: str) -> None:

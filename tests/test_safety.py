@@ -27,6 +27,8 @@ PUBLIC = {
     "pricing.plans",
     "static",
     "webhooks.receive",
+    "withdrawing.page",
+    "withdrawing.withdraw",
 }
 WEBHOOK = "/webhooks/stripe"
 
@@ -36,7 +38,7 @@ def house(databases: Databases, mail_sink: MailSink) -> Iterator[World]:
     """One for all tests of this module: none of them may change anything in it."""
     with (
         databases.copy_of("dunlin_template") as url,
-        world(make_config(url, smtp_port=mail_sink.port)) as found,
+        world(make_config(url, smtp_port=mail_sink.port, EU_WITHDRAWAL="on")) as found,
     ):
         yield found
 
@@ -73,7 +75,11 @@ def test_every_rule_is_closed_to_strangers_but_the_listed_ones(house: World, ans
 def test_people_find_every_page_open_that_is_theirs(answers: list[Answer]) -> None:
     mine = [one for one in answers if one.who == ALICE and one.method == "GET" and one.declared]
     refused = {one.rule.endpoint for one in mine if one.status not in (200, 303)}
-    without_stripe = {"health.deep", "switching.check"}  # what a change costs only Stripe can say
+    without_stripe = {
+        "health.deep",
+        "switching.check",
+        "seats.check",
+    }  # what a change costs only Stripe can say
     assert refused == {name for name in refused if name.startswith("admin.") or name in without_stripe}
     assert {one.path for one in mine if one.status == 303} == {
         "/login",

@@ -13,7 +13,7 @@ from billing import cards, checkout, opening, pauses, people, plan_change, secon
 from billing.extensions import db
 from billing.installation import public_id
 from billing.models import CheckoutSession, Invoice, Subscription, User
-from billing.plan_change import Quote
+from billing.quoting import Quote
 from billing.write_request import WriteRequest
 from tests.story import config_of
 from tests.support import Sandbox, make_user
@@ -226,7 +226,8 @@ class Wishes:
         made = self._schedule(user)
         product = self._api.products.create({"name": f"Next {number}"})["id"]
         price = self._new_price({"currency": "eur", "product": product, "recurring": {"interval": "month"}})
-        quoted = Quote("", "", price, 1, "period_end", 0, "eur", 0, 0, 0, 1500, "month", 0)
+        end = made["phases"][0]["end_date"]
+        quoted = Quote("", "", price, 1, ("", 1), "period_end", 0, "eur", 1500, end, "month", end)
         request = plan_change.phases_request(made, quoted, f"once-{number}", user.id)
         db.session.rollback()
 

@@ -8,6 +8,7 @@ from billing.models.money import Dispute, Invoice, PastPrice, Payment, PlanPrice
 from billing.models.people import AuthToken, LoginSession, User
 from billing.models.runs import SyncRun
 from billing.models.subscriptions import CheckoutSession, Subscription
+from billing.models.withdrawals import Withdrawal
 from billing.models.writes import StripeWrite
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "Subscription",
     "SyncRun",
     "User",
+    "Withdrawal",
 ]

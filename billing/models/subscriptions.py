@@ -133,6 +133,7 @@ class CheckoutSession(Model):
     item: Mapped[Str]
     price_id: Mapped[Str]
     trial_days: Mapped[int] = mapped_column(default=0, server_default="0")
+    quantity: Mapped[int] = mapped_column(default=1, server_default="1")
     url: Mapped[Str | None]
     status: Mapped[Str]
     payment_status: Mapped[Str | None]

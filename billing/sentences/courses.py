@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.language import _
+from billing.language import _, _n
 from billing.sentences.parts import join, keep, plan_of
 from billing.standing import Standing
 from billing.words import day
@@ -82,7 +82,15 @@ def active(s: Standing) -> tuple[str, str]:
 
 def changing(s: Standing) -> tuple[str, str]:
     facts, plan, date, to = s.facts, plan_of(s), day(s.facts.change_at), s.facts.change_to
-    if date and to:
+    if facts.change_quantity and date:
+        first = _n(
+            "You’re on {plan}. On {date} you’ll have {count} seat.",
+            "You’re on {plan}. On {date} you’ll have {count} seats.",
+            facts.change_quantity,
+            plan=plan,
+            date=date,
+        )
+    elif date and to:
         first = _("You’re on {plan}. On {date} you’ll move to {other}.", plan=plan, date=date, other=to)
     elif to:
         first = _("You’re on {plan}. Soon you’ll move to {other}.", plan=plan, other=to)

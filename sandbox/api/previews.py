@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.api import subscription_creation, subscriptions
+from sandbox.api import discount_params, subscription_creation, subscriptions
 from sandbox.api import subscription_item_params as item_rows
-from sandbox.api import subscription_params as said
 from sandbox.api.form import Params
 from sandbox.api.operation import Call, Operation
 from sandbox.engine import discounts, items, previewing, starting
@@ -72,8 +71,13 @@ def _more(params: Params, customer: Json, sub: Json | None) -> Json:
         "items": [items.unsaved(customer, _item(row, currency, sub)) for row in params.rows("invoice_items")]
     }
     if params.has("discounts"):
-        offers = said.offers(params, customer, currency)
-        more["discounts"] = [discounts.unsaved(each, {"customer": customer["id"]}) for each in offers]
+        named = discount_params.read(params, discounts.Purchase(customer, currency)) or []
+        more["discounts"] = [
+            discounts.unsaved(each, {"customer": customer["id"]})
+            if isinstance(each, discounts.Offer)
+            else each
+            for each in named
+        ]
     return more
 
 

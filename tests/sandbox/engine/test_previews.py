@@ -115,6 +115,18 @@ def test_items_and_discounts_of_the_preview_itself_are_counted(sandbox: Sandbox)
     assert preview(sandbox, sub).total == 5700
 
 
+def test_a_preview_may_name_which_of_the_discounts_that_are_there_it_counts(sandbox: Sandbox) -> None:
+    made = [sandbox.api.coupons.create({"percent_off": off, "duration": "forever"}).id for off in (50, 10)]
+    more: Any = {"discounts": [{"coupon": one} for one in made]}
+    sub = s.subscribe(sandbox, s.payer(sandbox).id, **more)
+    half, tenth = sub.discounts
+    for named, total in (([half, tenth], 2250), ([half], 2500), ([tenth], 4500)):
+        params: Any = {"subscription": sub.id, "discounts": [{"discount": one} for one in named]}
+        assert sandbox.api.invoices.create_preview(params).total == total
+    none: Any = {"subscription": sub.id, "discounts": ""}
+    assert sandbox.api.invoices.create_preview(none).total == 5000
+
+
 def test_what_has_no_next_invoice_and_schedules_are_refused(sandbox: Sandbox) -> None:
     sub = s.subscribe(sandbox, s.payer(sandbox).id)
     sandbox.api.subscriptions.update(sub.id, {"cancel_at_period_end": True})
