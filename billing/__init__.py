@@ -11,7 +11,7 @@ Follow one webhook from HTTP to a row and a mail in five files:
 Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
 * edge:   auth, pricing, portal, ledger, orders, switching, arrival, access, account, webhooks, health, admin,
-          forms, cli, cli_sync, web, server
+          forms, cli, cli_sync, web, packing, server
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
           sweep, healing, rehearsal, catalogue
 * domain: subscriptions, plan_change, second, invoices, payments, checkout, clocks, standing, voice, tags,

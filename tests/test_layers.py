@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 # Top to bottom. A module may import its own layer and those below it.
 HOUSE = """
 edge: auth pricing portal ledger orders switching arrival access account webhooks health admin forms cli cli_sync web
-  server
+  packing server
 work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing
   rehearsal catalogue
 domain: subscriptions plan_change second invoices payments checkout clocks standing voice tags facts dunning
