@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
+from flask.testing import FlaskClient
 from playwright.sync_api import BrowserContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -68,9 +69,13 @@ class House:
         elif who != "stranger":
             sign_in(client, self.user(who))
         context.clear_cookies()
-        cookie = cookie_of(client)
-        if cookie:
-            context.add_cookies([{"name": COOKIE, "value": cookie, "url": self.url()}])
+        if cookie_of(client):
+            context.add_cookies([cookie_for(client, self.url())])
+
+
+def cookie_for(client: FlaskClient, url: str) -> Any:
+    """This client's cookie, for a real browser."""
+    return {"name": COOKIE, "value": cookie_of(client), "url": url}
 
 
 def address_of(who: str) -> str:
