@@ -204,7 +204,9 @@ def make_config(
 
 
 # No page that any test is given may have these: the strict policy would break it in a browser.
-INLINE = re.compile(r"<style|<script(?![^>]*\ssrc=)|<[^>]*\s(?:style|on\w+)\s*=|http-equiv=.?refresh", re.IGNORECASE)
+INLINE = re.compile(
+    r"<style|<script(?![^>]*\ssrc=)|<[^>]*\s(?:style|on\w+)\s*=|http-equiv=.?refresh", re.IGNORECASE
+)
 
 
 class Client(FlaskClient):

@@ -1,7 +1,7 @@
 """Photographs of every standing, by day and by night, wide and narrow: `make pictures`.
 
-Run as `python -m tests.pages.pictures`. One sheet for each standing is written into ``docs/pictures/standings``, as WebP
-because that is small; ``--all FOLDER`` writes one for every page of the site map into another folder.
+Run as `python -m tests.pages.pictures`. One sheet for each standing is written into ``docs/pictures/standings``, as
+WebP because that is small; ``--all FOLDER`` writes one for every page of the site map into another folder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support import Databases
 FOLDER = ROOT / "docs" / "pictures" / "standings"
 VIEWS: Sequence[tuple[Any, int]] = (("light", 1280), ("dark", 1280), ("light", 320), ("dark", 320))
 HEIGHT = 1000  # of what is shown of a wide page
-SHEET = {"width": 1744, "height": HEIGHT // 2 + 48}
+SHEET = {"width": 1680, "height": HEIGHT // 2 + 48}
 QUALITY = 60
 
 

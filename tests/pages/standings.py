@@ -42,6 +42,10 @@ def failed(days: int, **more: Any) -> dict[str, Any]:
     return {"first_failed_at": NOW - days * DAY, "created": NOW - days * DAY, **more}
 
 
+# As Stripe leaves what it will not try again by itself.
+NO_MORE = {"next_payment_attempt": None}
+
+
 COMING = {
     "kind": "scheduled",
     "plan": "basic",
@@ -54,18 +58,20 @@ WAYS: dict[str, Way] = {
     "none": Way(row=None),
     "first_confirming": Way({"status": "incomplete", **NO_CARD}, paid=False),
     "first_action": Way(
-        {"status": "incomplete", **NO_CARD}, failed(0, needs_action=True, decline_code=None), paid=False
+        {"status": "incomplete", **NO_CARD},
+        failed(0, needs_action=True, decline_code=None, **NO_MORE),
+        paid=False,
     ),
-    "first_failed": Way({"status": "incomplete", **NO_CARD}, failed(0), paid=False),
+    "first_failed": Way({"status": "incomplete", **NO_CARD}, failed(0, **NO_MORE), paid=False),
     "first_lapsed": Way({"status": "incomplete_expired", "ended_at": NOW - DAY, **NO_CARD}, paid=False),
     "disputed_hold": Way(disputed=True, waits="the policy of disputes is no setting yet"),
-    "unpaid": Way(
-        {"status": "unpaid", "first_failed_at": NOW - 30 * DAY}, failed(30, next_payment_attempt=None)
-    ),
+    "unpaid": Way({"status": "unpaid", "first_failed_at": NOW - 30 * DAY}, failed(30, **NO_MORE)),
     "paused_trial": Way(
         {"status": "paused", "status_reason": "trial_end_without_payment_method", **NO_CARD}, paid=False
     ),
-    "paused_payment": Way({"status": "paused", "status_reason": "final_payment_failure"}, failed(30)),
+    "paused_payment": Way(
+        {"status": "paused", "status_reason": "final_payment_failure"}, failed(30, **NO_MORE)
+    ),
     "paused_asked": Way({"status": "paused", "status_reason": "pause_requested"}),
     "paused_other": Way({"status": "paused", "status_reason": "system"}),
     "action_required": Way(owes=failed(1, needs_action=True, decline_code="authentication_required")),
@@ -82,9 +88,7 @@ WAYS: dict[str, Way] = {
     "changing": Way({"coming": COMING, "schedule": "sub_sched_1"}),
     "active": Way(),
     "ended": Way({**ENDED, "cancellation_reason": "cancellation_requested"}),
-    "ended_unpaid": Way(
-        {**ENDED, "cancellation_reason": "payment_failed"}, failed(30, next_payment_attempt=None)
-    ),
+    "ended_unpaid": Way({**ENDED, "cancellation_reason": "payment_failed"}, failed(30, **NO_MORE)),
     "ended_disputed": Way({**ENDED, "cancellation_reason": "payment_disputed"}),
     "unknown": Way({"status": "frobnicated"}),
 }
@@ -99,7 +103,9 @@ def bring_about(session: Session, user: User, code: str) -> None:
         return
     row = rows.subscription(session, user, **way.row)
     if way.paid:
-        rows.invoice(session, row, paid_at=NOW - 10 * DAY)
+        # of the period before the one that is owed, or of the present one
+        paid_at = (way.owes["first_failed_at"] - 30 * DAY) if way.owes else NOW - 10 * DAY
+        rows.invoice(session, row, paid_at=paid_at, created=paid_at)
     if way.owes is not None:
         rows.owed(session, row, **way.owes)
     if way.disputed:
