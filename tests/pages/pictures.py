@@ -41,7 +41,7 @@ def main() -> int:
     places, folder = (OURS, chosen.all) if chosen.all else (STANDINGS, FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as open_:
-        home = open_.enter_context(_house({place.settings for place in places}))
+        home = open_.enter_context(house_alone({place.settings for place in places}))
         program = browsers.ensure()
         playwright = open_.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=program.executable, args=list(program.arguments))
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 @contextmanager
-def _house(settings: set[Settings]) -> Iterator[House]:
+def house_alone(settings: set[Settings]) -> Iterator[House]:
     """The house of the tests, with a database server, a mailbox and a sandbox of its own."""
     with ExitStack() as open_:
         databases = open_.enter_context(Databases.open(None))

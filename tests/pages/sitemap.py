@@ -140,7 +140,7 @@ PERSONS = [
     Place("change-not", "subscriber", "/billing/change/pro", 409, queries=12),
     Place("invoices", "past_due", "/invoices"),
     Place("invoices-none", "none", "/invoices"),
-    Place("account", "active", "/account"),
+    Place("account", "canceling", "/account"),
     Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
 ]
 DESK = [
