@@ -1,9 +1,9 @@
 """What Lighthouse says of the six main pages: `make lighthouse`, or `python -m benchmarks.lighthouse`.
 
-Each page is judged as a telephone on a slow line sees it, three times (``--turns``); printed is the middle one: the four scores of
-100, when the largest thing is there (LCP), how long the browser is too busy to answer (TBT), how much jumps (CLS),
-and beside them, as the baseline, the same of a page that says only “Hello”. It takes about five minutes and needs npm,
-which installs Lighthouse into ``.venv``. Nothing here fails: it is for reading.
+Each page is judged as a telephone on a slow line sees it, three times (``--turns``). Printed is the middle one: the
+four scores of 100, when the largest thing is there (LCP), how long the browser is too busy to answer (TBT), how much
+jumps (CLS); and first, as the baseline, the same of a page that says only “Hello”. It takes some five minutes and
+needs npm, which installs Lighthouse into ``.venv``. Nothing here fails: it is for reading.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def cookie(home: House, who: str) -> str | None:
 def show(name: str, url: str, cookie: str | None, turns: int) -> None:
     reports = [found for found in (judged(url, cookie) for _ in range(turns)) if found]
     if not reports:
-        return write(f"{name:16} the browser gave no trace, as on a machine with too much to do")
+        write(f"{name:16} the browser gave no trace, as on a machine with too much to do")
+        return
     middle = sorted(reports, key=lambda report: score(report, "performance"))[len(reports) // 2]
     scores = " ".join(f"{score(middle, kind):5.0f}" for kind in KINDS)
     lcp, tbt, cls = (

@@ -144,11 +144,11 @@ PERSONS = [
     Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
 ]
 DESK = [
-    Place("subscribers", "admin", "/admin/subscribers"),
+    Place("subscribers", "admin", "/admin/subscribers?q=trial"),
     Place("subscribers-none", "admin", "/admin/subscribers?q=nobody"),
     Place("subscriber", "admin", "/admin/subscribers/{user_id}", queries=20),
     Place("subscription", "admin", "/admin/subscriptions/{subscription_id}", queries=12),
-    Place("events", "admin", "/admin/events"),
+    Place("events", "admin", "/admin/events?type=charge.dispute.created"),
     Place("event", "admin", "/admin/events/{event_id}", queries=12),
     Place("reconciler", "admin", "/admin/reconciler"),
     Place("pass", "admin", "/admin/reconciler/{run_id}"),

@@ -64,7 +64,11 @@ WAYS: dict[str, Way] = {
     ),
     "first_failed": Way({"status": "incomplete", **NO_CARD}, failed(0, **NO_MORE), paid=False),
     "first_lapsed": Way({"status": "incomplete_expired", "ended_at": NOW - DAY, **NO_CARD}, paid=False),
-    "disputed_hold": Way(disputed=True, waits="the policy of disputes is no setting yet"),
+    "disputed_hold": Way(
+        disputed=True,
+        settings={"ACCESS_WHILE_DISPUTED": "no"},
+        waits="the policy of disputes is no setting yet",
+    ),
     "unpaid": Way({"status": "unpaid", "first_failed_at": NOW - 30 * DAY}, failed(30, **NO_MORE)),
     "paused_trial": Way(
         {"status": "paused", "status_reason": "trial_end_without_payment_method", **NO_CARD}, paid=False

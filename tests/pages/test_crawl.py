@@ -67,7 +67,9 @@ def test_no_link_leads_nowhere_no_page_is_a_dead_end_and_looking_changes_nothing
             db.session.query(_user()).filter_by(email=who if "@" in who else f"{who}@example.com").one(),
         )
     before = all_rows(db.session(), but=SEEN)
-    waiting, seen, wrong = list(STARTS), set(STARTS), []
+    # In a standing, what is different is the billing page and where it leads.
+    starts = ("/billing",) if who in WAYS else STARTS
+    waiting, seen, wrong = list(starts), set(starts), []
     while waiting:
         path = waiting.pop()
         answer = client.get(path, buffered=True)
@@ -75,7 +77,7 @@ def test_no_link_leads_nowhere_no_page_is_a_dead_end_and_looking_changes_nothing
             found = [answer.location]
         elif answer.mimetype == "text/html":
             ways = Ways(answer.text)
-            found = ways.links
+            found = ways.links if who not in WAYS or path == "/billing" else []
             if answer.status_code != 200 and path not in STARTS and not _asks_stripe(path):
                 wrong.append(f"{path} answers {answer.status_code}")
             if not ways.in_main:
