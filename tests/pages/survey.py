@@ -79,6 +79,7 @@ class Surveyor:
             "tags": self._ask("tags"),
             "fields": self._ask("fields"),
             "title": self._page.title(),
+            "read": self._page.locator("main").aria_snapshot(),
             **self._ask("ways"),
         }
 

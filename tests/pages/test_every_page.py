@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 
 from tests.pages.house import House
 from tests.pages.noise import Noise
+from tests.pages.reading import KEY_PAGES, agreed, masked
 from tests.pages.sitemap import OURS, STANDINGS, Place, named
 from tests.pages.survey import WIDE, Survey, Surveyor
 
@@ -183,6 +184,12 @@ def test_no_two_addresses_have_the_same_title(look: Look) -> None:
 def test_each_standing_has_its_own_sentence(look: Look) -> None:
     titles = [look(place).facts["title"] for place in STANDINGS if not place.waits]
     assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", KEY_PAGES)
+def test_a_page_is_read_in_the_order_that_was_agreed(look: Look, name: str) -> None:
+    read = masked(look(named(name)).facts["read"])
+    assert read == agreed(name, read)
 
 
 def test_the_survey_notices_what_is_wrong(home: House, chromium: Browser) -> None:
