@@ -1,12 +1,12 @@
 # Dunlin. `make help` lists what you can do here.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint clean venv
+.PHONY: help run test demo lint clean venv pictures lighthouse
 
 VENV := .venv/bin/python
 
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=8100 for other ports
 	@exec $(VENV) -m local.run
@@ -27,6 +27,14 @@ demo: venv ## tell the whole story in the terminal, step by step
 lint: venv ## check style and types only
 	@$(VENV) -m ruff check .
 	@$(VENV) -m mypy
+
+pictures: venv ## photograph every standing into docs/pictures, by day and by night, wide and narrow
+	@$(VENV) -m local.browser
+	@exec $(VENV) -m tests.pages.pictures
+
+lighthouse: venv ## have the main pages judged by Lighthouse, which npm installs into .venv
+	@$(VENV) -m local.browser
+	@exec $(VENV) -m benchmarks.lighthouse
 
 clean: ## remove .venv and caches; your data in .data stay
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results

@@ -27,6 +27,7 @@ from billing import (
     logs,
     new_card,
     orders,
+    packing,
     pausing,
     plan_file,
     portal,
@@ -70,6 +71,7 @@ def create_app(config: Config | None = None) -> Flask:
     login_manager.session_protection = None
     queues.init_app(app, config.redis_url)
     stripe_client.init_app(app, config)
+    packing.init_app(app)
     pages.init_app(app, config)  # names the request and refuses other sites before the token is looked at
     csrf.init_app(app)
     for module in (

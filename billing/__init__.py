@@ -12,7 +12,8 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
 * edge:   auth, pricing, portal, ledger, orders, switching, arrival, access, account, webhooks, health, admin,
           forms, cli, cli_sync, web, server, locales, trouble, cli_plans, leaving, guards, canceling, pausing,
-          new_card, receipts, looking, agreements, outcomes, seats, seat_form, withdrawing, withdraw_forms
+          new_card, receipts, looking, agreements, outcomes, seats, seat_form, withdrawing, withdraw_forms,
+          packing
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
           sweep, healing, rehearsal, catalogue, catalogue_writes, comparison, turns
 * domain: subscriptions, plan_change, second, invoices, payments, checkout, clocks, standing, voice, tags,

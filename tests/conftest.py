@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -231,12 +232,23 @@ def make_config(
     return settings.load(environ)
 
 
+# No page that any test is given may have these: the strict policy would break it in a browser.
+INLINE = re.compile(
+    r"<style|<script(?![^>]*\ssrc=)|<[^>]*\s(?:style|on\w+)\s*=|http-equiv=.?refresh", re.IGNORECASE
+)
+
+
 class Client(FlaskClient):
     """A browser whose requests each have an application context of their own, as behind gunicorn."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         with self.application.app_context():
-            return super().open(*args, **kwargs)
+            answer = super().open(*args, **kwargs)
+        if answer.mimetype == "text/html" and not answer.is_streamed:
+            found = INLINE.search(answer.text)
+            assert found is None, f"{answer.request.path} has something inline: {found[0] if found else ''}"
+        assert "Refresh" not in answer.headers
+        return answer
 
 
 def make_app(config: Config) -> Flask:

@@ -78,10 +78,10 @@ class Lines(logging.Handler):
 
 
 @contextmanager
-def serving(app: Flask) -> Iterator[int]:
+def serving(app: Flask, port: int = 0) -> Iterator[int]:
     """The application on a real port, one thread for each request. Gives the port."""
-    underway, server = Underway(app), make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    underway, server = Underway(app), make_server("127.0.0.1", port, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield server.server_port

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from local import browser as browsers
 from local.stack import Stack
 from tests.e2e.person import Person
+from tests.pages.noise import Noise
 
 
 @pytest.fixture(scope="package")
@@ -28,20 +29,17 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(params=[True, False], ids=["with-javascript", "without-javascript"])
-def context(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[BrowserContext]:
-    """A fresh browser profile; every console error and blocked resource fails the test at its end."""
+def context(request: pytest.FixtureRequest, stack: Stack, chromium: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser profile; whatever it complains of fails the test at its end."""
     opened = chromium.new_context(  # from where people pay in euros
         java_script_enabled=request.param, viewport={"width": 1280, "height": 900}, locale="en-IE"
     )
     opened.set_default_timeout(15_000)
-    problems: list[str] = []
-    opened.on(
-        "console", lambda line: problems.append(line.text) if "Content Security Policy" in line.text else None
-    )
-    opened.on("weberror", lambda error: problems.append(str(error.error)))
+    addresses = stack.addresses
+    noise = Noise(opened, addresses.portal, addresses.sandbox, addresses.inbox)
     yield opened
     opened.close()
-    assert problems == []
+    assert noise.problems == []
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import Error, Page, expect, sync_playwright
 
+from tests.pages.noise import Noise
 from tests.sandbox.pages.shop import Shop
 from tests.sandbox.pages.test_portal_flows import desk_of
 from tests.sandbox.pages.visitor import ASKS_3DS, DECLINED, GOOD
@@ -42,20 +43,18 @@ def storefront() -> Iterator[str]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    """A narrow page without JavaScript; every complaint of the content policy fails the test."""
+def page(pages_address: str) -> Iterator[Page]:
+    """A narrow page without JavaScript; whatever the browser complains of fails the test."""
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
         except Error:
             browser = playwright.chromium.launch(args=ARGS)
         context = browser.new_context(viewport=NARROW, java_script_enabled=False)  # type: ignore[arg-type]
-        made = context.new_page()
-        complaints: list[str] = []
-        made.on("console", lambda said: complaints.append(said.text))
-        yield made
+        noise = Noise(context, pages_address)
+        yield context.new_page()
         browser.close()
-    assert [each for each in complaints if "Content Security Policy" in each] == []
+    assert noise.problems == []
 
 
 def _fill(page: Page, number: str) -> None:

@@ -1,0 +1,160 @@
+"""Every page there is: its name, whose it is, its address, and how to bring it about. A new page is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playwright.sync_api import Page
+
+from tests.doors import enter
+from tests.pages.house import AS_IS, NO_STRIPE, ORDERS, House, Settings
+from tests.pages.standings import WAYS
+
+Step = Callable[[House, Page], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One page. ``address``: a path, with ``{names}`` of the house's values.
+
+    ``who``: a person of the house, or a stranger. ``then``: what is done after it was opened, such as sending its
+    form with mistakes. ``settings``: what the operator chose. ``alone``: it has no layout around it, so that it
+    needs no database. ``queries``: how many it may ask of the database. ``waits``: why it can't be reached yet.
+    """
+
+    name: str
+    who: str
+    address: str
+    status: int = 200
+    then: Step | None = None
+    before: Step | None = None
+    settings: Settings = AS_IS
+    alone: bool = False
+    queries: int = 8
+    waits: str = ""
+
+    def url(self, house: House) -> str:
+        return house.url(self.settings) + self.address.format(**house.values)
+
+    def opened(self, house: House, page: Page) -> int:
+        """Open it, signed in as whose it is; the status of the page that is shown in the end."""
+        house.let_in(page.context, self.who)
+        if self.before is not None:
+            self.before(house, page)
+        statuses: list[int] = []
+        page.on(
+            "response",
+            lambda one: statuses.append(one.status) if one.request.is_navigation_request() else None,
+        )
+        page.goto(self.url(house))
+        if self.then is not None:
+            self.then(house, page)
+            page.wait_for_load_state("load")
+        return statuses[-1]
+
+
+def sends(**fields: str) -> Step:
+    """Fill in these fields by name and press the form's button."""
+
+    def step(house: House, page: Page) -> None:
+        for name, value in fields.items():
+            page.locator(f"main [name={name}]").first.fill(value)
+        presses(next(iter(fields)))(house, page)
+
+    return step
+
+
+def presses(field: str) -> Step:
+    """Press the button of the form that has this field."""
+
+    def step(_house: House, page: Page) -> None:
+        page.locator(f"main form:has([name={field}])").first.locator(
+            "button:not([type=button])"
+        ).first.click()
+
+    return step
+
+
+def without_its_cookie(_house: House, page: Page) -> None:
+    """The browser forgot us while the page was open."""
+    page.context.clear_cookies()
+    sends(email="ana@example.com", password="three warm words")(_house, page)
+
+
+def tried_too_often(house: House, _page: Page) -> None:
+    with house.app.app_context():
+        client = house.app.test_client()
+        for _ in range(6):
+            enter(client, "guessed@example.com", "wrong words again")
+
+
+STANDINGS = [
+    Place(f"billing-{code}", code, "/billing", settings=frozenset(way.settings.items()), waits=way.waits)
+    for code, way in WAYS.items()
+]
+RETURNS = [Place(f"return-{name}", name, f"/checkout/return?session_id=cs_{name}") for name in ORDERS]
+DOORS = [
+    Place("plans", "stranger", "/plans"),
+    Place("plans-yearly", "stranger", "/?interval=year"),
+    Place("sign-up", "stranger", "/signup"),
+    Place("sign-up-mistakes", "stranger", "/signup", 422, sends(email="ana@", password="short")),
+    Place("confirm", "newcomer", "/signup/confirm"),
+    Place("confirm-mistake", "newcomer", "/signup/confirm", 422, sends(code="12")),
+    Place("sign-in", "stranger", "/login"),
+    Place(
+        "sign-in-mistake", "stranger", "/login", 422, sends(email="ana@example.com", password="wrong words")
+    ),
+    Place("reset", "stranger", "/reset"),
+    Place("reset-mistake", "stranger", "/reset", 422, sends(email="ana@")),
+    Place("reset-new", "stranger", "/reset/{secret}"),
+    Place("reset-new-mistake", "stranger", "/reset/{secret}", 422, sends(new_password="short")),
+]
+TROUBLE = [
+    Place("gone", "stranger", "/reset/not-a-link", 410),
+    Place("not-found", "active", "/no/such/page", 404),
+    Place("not-yours", "active", "/admin/", 403),
+    Place("too-old-a-form", "stranger", "/login", 400, without_its_cookie),
+    Place(
+        "too-many-tries",
+        "stranger",
+        "/login",
+        429,
+        sends(email="guessed@example.com", password="wrong words"),
+        before=tried_too_often,
+    ),
+    Place("our-fault", "stranger", "/fault", 500, alone=True),
+    Place("no-database", "stranger", "/no-database", 503, alone=True),
+    Place("stripe-away", "subscriber", "/billing/change/team", 503, settings=NO_STRIPE, queries=12),
+]
+PERSONS = [
+    Place("plans-mine", "active", "/plans"),
+    Place("check", "none", "/subscribe/pro"),
+    Place("check-trial", "none", "/subscribe/team?interval=year"),
+    Place("check-product", "none", "/buy/credits-100"),
+    Place("shop", "none", "/shop"),
+    Place("product", "active", "/app", queries=16),
+    Place("mail-refused", "refusing", "/billing"),
+    Place("change-now", "subscriber", "/billing/change/team", queries=12),
+    Place("change-later", "subscriber", "/billing/change/basic", queries=12),
+    Place("change-not", "subscriber", "/billing/change/pro", 409, queries=12),
+    Place("invoices", "past_due", "/invoices"),
+    Place("invoices-none", "none", "/invoices"),
+    Place("account", "canceling", "/account"),
+    Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
+]
+DESK = [
+    Place("subscribers", "admin", "/admin/subscribers?q=trial"),
+    Place("subscribers-none", "admin", "/admin/subscribers?q=nobody"),
+    Place("subscriber", "admin", "/admin/subscribers/{user_id}", queries=20),
+    Place("subscription", "admin", "/admin/subscriptions/{subscription_id}", queries=12),
+    Place("events", "admin", "/admin/events?type=charge.dispute.created"),
+    Place("event", "admin", "/admin/events/{event_id}", queries=12),
+    Place("reconciler", "admin", "/admin/reconciler"),
+    Place("pass", "admin", "/admin/reconciler/{run_id}"),
+]
+OURS = [*DOORS, *TROUBLE, *PERSONS, *RETURNS, *STANDINGS, *DESK]
+
+
+def named(name: str) -> Place:
+    return next(place for place in OURS if place.name == name)
