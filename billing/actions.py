@@ -94,7 +94,7 @@ def links(s: Standing) -> tuple[Action, ...]:
     by_card = s.code == "past_due" and not s.facts.by_invoice
     if s.facts.owed_invoice and (by_card or s.code == "ended_unpaid"):
         found.append(_at_the_invoice(s, later("Pay this invoice now")))
-    if s.code == "active":
+    if s.code == "active" and s.may_pause:
         found.append(PAUSE)
     if s.code in _LEAVING:
         found.append(CANCEL)

@@ -51,8 +51,10 @@ def billing() -> ResponseReturnValue:
 
 def _withdraw_until() -> datetime | None:
     """Until when the person may withdraw from the contract, where that is offered and still open."""
+    if not running.config().eu_withdrawal:
+        return None
     row = facts.subscription_of(db.session(), person().id)
-    if row is None or not running.config().eu_withdrawal or not withdrawals.is_open(db.session(), row):
+    if row is None or not withdrawals.is_open(db.session(), row):
         return None
     return withdrawals.ends(db.session(), row)
 

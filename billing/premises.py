@@ -85,6 +85,7 @@ class Policy:
     access_while_processing: bool = False
     access_while_collection_paused: bool = True
     keep_data_days: int = 90
+    may_pause: bool = True
     fail_open: timedelta = timedelta(hours=72)
 
     @classmethod
@@ -97,6 +98,7 @@ class Policy:
             access_while_processing=config.access_while_processing,
             access_while_collection_paused=config.access_while_collection_paused,
             keep_data_days=config.keep_data_days,
+            may_pause=config.pause_months > 0,
             fail_open=timedelta(hours=config.fail_open_hours),
         )
 

@@ -35,7 +35,8 @@ class Standing:
 
     ``keep_until``: until when we keep the data of somebody without access, as far as it can be told. ``stale``: it
     would give access, and Stripe could not be asked for too long.
-    ``besides``: where an admin gave access, how the person would stand without.
+    ``may_pause``: pausing is offered at all. ``besides``: where an admin gave access, how the person would stand
+    without.
     """
 
     code: str
@@ -45,6 +46,7 @@ class Standing:
     grace_end: datetime | None = None
     keep_until: datetime | None = None
     stale: bool = False
+    may_pause: bool = False
     besides: Standing | None = None
     why: tuple[Rule, ...] = field(default=())
 
@@ -72,7 +74,9 @@ def _by_stripe(facts: Facts, policy: Policy, now: datetime) -> Standing:
     if stale:
         why = (*reasons.undecided(why), reasons.too_old(facts, policy))
     keep_until = _keep_until(code, facts, policy, now, grace_end)
-    return Standing(code, access and not stale, facts, now, grace_end, keep_until, stale, why=why)
+    return Standing(
+        code, access and not stale, facts, now, grace_end, keep_until, stale, policy.may_pause, why=why
+    )
 
 
 def _code(facts: Facts, policy: Policy, now: datetime, grace_end: datetime | None) -> str:

@@ -14,32 +14,6 @@ from tests.templates import bare_words
 from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parent.parent
-# Files whose sentences are still being put into the catalogue. It shrinks to nothing, and then the last test too is
-# asked in earnest.
-STILL: frozenset[str] = frozenset(
-    {
-        "billing/arrival.py",
-        "billing/declines.py",
-        "billing/orders.py",
-        "billing/plan_change.py",
-        "billing/portal.py",
-        "billing/switching.py",
-        "billing/voice.py",
-        "templates/billing/app.html",
-        "templates/billing/buy.html",
-        "templates/billing/change.html",
-        "templates/billing/change_not.html",
-        "templates/billing/home.html",
-        "templates/billing/invoices.html",
-        "templates/billing/shop.html",
-        "templates/checkout/return.html",
-        "templates/macros/ledger.html",
-        "templates/plans/index.html",
-        "templates/plans/none.html",
-        "templates/subscribe/check.html",
-        "templates/subscribe/guard.html",
-    }
-)
 # Read by the operator's own people, who read English.
 FOR_ADMINS = ("templates/admin/", "templates/mail/admin_")
 # Sentences of the edge and the domain that are for operators, or for whoever looks at Stripe’s dashboard.
@@ -140,7 +114,7 @@ def test_no_template_says_a_word_by_itself() -> None:
         for pattern in ("*.html", "*.txt")
         for path in ours(pattern, "templates")
     }
-    assert {name: words for name, words in found.items() if words and name not in STILL} == {}
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +165,7 @@ def bare(given: ast.expr) -> bool:
 def test_no_view_says_a_word_by_itself() -> None:
     found: dict[str, list[int]] = {}
     for path in ours("*.py", "billing"):
-        if "admin" not in path.parts and name_of(path) not in STILL:
+        if "admin" not in path.parts:
             lines = [
                 line for line, given in spoken(ast.parse(path.read_text(encoding="utf-8"))) if bare(given)
             ]
@@ -244,11 +218,7 @@ def test_no_sentence_of_the_edge_or_the_domain_stays_out_of_the_catalogue() -> N
     found: dict[str, list[int]] = {}
     for module in (*LAYERS["edge"], *LAYERS["domain"]):
         path = ROOT / "billing" / f"{module}.py"
-        if (
-            path.exists()
-            and (name := name_of(path)) not in STILL | IN_ENGLISH
-            and not name.startswith(COMMANDS)
-        ):
+        if path.exists() and (name := name_of(path)) not in IN_ENGLISH and not name.startswith(COMMANDS):
             lines = [line for line, _ in sentences(ast.parse(path.read_text(encoding="utf-8")))]
             found |= {name: lines} if lines else {}
     assert found == {}
@@ -266,14 +236,8 @@ def f(name):
     assert [line for line, _ in sentences(ast.parse(code))] == [2, 3, 7]
 
 
-def test_every_file_that_is_still_on_the_list_is_there() -> None:
-    assert [name for name in sorted(STILL) if not (ROOT / name).exists()] == []
-
-
 @each_language
 def test_the_catalogue_is_sorted_and_says_nothing_twice(language: str, tmp_path: Path) -> None:
-    if STILL:
-        pytest.skip("the catalogue is sorted once, when the last file is off the list")
     path = ROOT / "translations" / f"{language}.po"
     ids = re.findall(r'^msgid "(.+)"$', path.read_text(encoding="utf-8"), re.MULTILINE)
     assert [sentence for sentence, times in Counter(ids).items() if times > 1] == []

@@ -31,6 +31,7 @@ Settings = frozenset[tuple[str, str]]
 AS_IS: Settings = frozenset()
 # What an operator chose otherwise than by default. A port where nobody answers is a Stripe that is away.
 NO_STRIPE: Settings = frozenset({("STRIPE_API_BASE", "http://127.0.0.1:1")})
+WITHDRAWAL: Settings = frozenset({("EU_WITHDRAWAL", "on")})
 # How a Session can stand when its buyer comes back, and what the page then says.
 ORDERS: dict[str, dict[str, Any]] = {
     "open": {"status": "open"},
@@ -146,3 +147,4 @@ def _people(session: Session, house: House) -> None:
     house.subscriber = shopper(house.app, address_of("subscriber"))
     house.subscriber.subscribe()
     catch_up(house.app)
+    house.values["invoice_id"] = house.subscriber.invoices[0].stripe_id

@@ -46,9 +46,8 @@ def main() -> int:
         playwright = open_.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=program.executable, args=list(program.arguments))
         for place in places:
-            if not place.waits:
-                name = place.name.removeprefix("billing-")
-                (folder / f"{name}.webp").write_bytes(photograph(home, browser, place))
+            name = place.name.removeprefix("billing-")
+            (folder / f"{name}.webp").write_bytes(photograph(home, browser, place))
         browser.close()
     return 0
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Page
 
 from tests.doors import enter
-from tests.pages.house import AS_IS, NO_STRIPE, ORDERS, House, Settings
+from tests.pages.house import AS_IS, NO_STRIPE, ORDERS, WITHDRAWAL, House, Settings
 from tests.pages.standings import WAYS
 
 Step = Callable[[House, Page], None]
@@ -20,7 +20,7 @@ class Place:
 
     ``who``: a person of the house, or a stranger. ``then``: what is done after it was opened, such as sending its
     form with mistakes. ``settings``: what the operator chose. ``alone``: it has no layout around it, so that it
-    needs no database. ``queries``: how many it may ask of the database. ``waits``: why it can't be reached yet.
+    needs no database. ``queries``: how many it may ask of the database.
     """
 
     name: str
@@ -32,7 +32,6 @@ class Place:
     settings: Settings = AS_IS
     alone: bool = False
     queries: int = 8
-    waits: str = ""
 
     def url(self, house: House) -> str:
         return house.url(self.settings) + self.address.format(**house.values)
@@ -90,7 +89,7 @@ def tried_too_often(house: House, _page: Page) -> None:
 
 
 STANDINGS = [
-    Place(f"billing-{code}", code, "/billing", settings=frozenset(way.settings.items()), waits=way.waits)
+    Place(f"billing-{code}", code, "/billing", settings=frozenset(way.settings.items()))
     for code, way in WAYS.items()
 ]
 RETURNS = [Place(f"return-{name}", name, f"/checkout/return?session_id=cs_{name}") for name in ORDERS]
@@ -138,6 +137,19 @@ PERSONS = [
     Place("change-now", "subscriber", "/billing/change/team", queries=12),
     Place("change-later", "subscriber", "/billing/change/basic", queries=12),
     Place("change-not", "subscriber", "/billing/change/pro", 409, queries=12),
+    Place("check-seats-mistake", "none", "/subscribe/team?seats=0", 422),
+    Place("already-subscribed", "active", "/subscribe/pro"),
+    Place("cancel", "active", "/billing/cancel"),
+    Place("cancel-owing", "past_due", "/billing/cancel"),
+    Place("cancel-not", "none", "/billing/cancel"),
+    Place("pause", "active", "/billing/pause"),
+    Place("pause-not", "trialing", "/billing/pause", 409),
+    Place("unpause", "paused_asked", "/billing/unpause"),
+    Place("card-return", "past_due", "/billing/card/return"),
+    Place("seats-not", "active", "/billing/seats", 409, queries=12),
+    Place("withdraw", "active", "/billing/withdraw", settings=WITHDRAWAL),
+    Place("withdraw-find", "stranger", "/billing/withdraw", settings=WITHDRAWAL),
+    Place("invoice", "subscriber", "/invoices/{invoice_id}", queries=12),
     Place("invoices", "past_due", "/invoices"),
     Place("invoices-none", "none", "/invoices"),
     Place("account", "canceling", "/account"),
@@ -147,6 +159,7 @@ DESK = [
     Place("subscribers", "admin", "/admin/subscribers?q=trial"),
     Place("subscribers-none", "admin", "/admin/subscribers?q=nobody"),
     Place("subscriber", "admin", "/admin/subscribers/{user_id}", queries=20),
+    Place("comp-give", "admin", "/admin/subscribers/{user_id}/comp", queries=20),
     Place("subscription", "admin", "/admin/subscriptions/{subscription_id}", queries=12),
     Place("events", "admin", "/admin/events?type=charge.dispute.created"),
     Place("event", "admin", "/admin/events/{event_id}", queries=12),

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from billing.models import User
+from billing.models import Comp, User
 from tests import admin_rows as rows
 from tests.admin_rows import NOW
 
@@ -25,7 +25,7 @@ class Way:
 
     ``row``: of the subscription, None where there is none; ``owes``: of its open invoice, None where nothing is
     owed; ``disputed``: the payment is; ``paid``: there was a payment; ``more``: any other rows; ``settings``: what
-    the operator has to choose; ``waits``: why it can't be brought about yet.
+    the operator has to choose.
     """
 
     row: dict[str, Any] | None = field(default_factory=dict)
@@ -34,7 +34,6 @@ class Way:
     paid: bool = True
     settings: dict[str, str] = field(default_factory=dict)
     more: Callable[[Session, User], None] | None = None
-    waits: str = ""
 
 
 def failed(days: int, **more: Any) -> dict[str, Any]:
@@ -54,7 +53,17 @@ COMING = {
     "interval": "month",
     "at": int((NOW + 20 * DAY).timestamp()),
 }
+
+
+def given(session: Session, user: User) -> None:
+    """What an admin gave free of charge: here they gave it to themselves."""
+    rows.add(
+        session, Comp(user_id=user.id, plan="pro", until=NOW + 60 * DAY, reason="a friend", given_by=user.id)
+    )
+
+
 WAYS: dict[str, Way] = {
+    "comp": Way(row=None, more=given),
     "none": Way(row=None),
     "first_confirming": Way({"status": "incomplete", **NO_CARD}, paid=False),
     "first_action": Way(
@@ -64,11 +73,7 @@ WAYS: dict[str, Way] = {
     ),
     "first_failed": Way({"status": "incomplete", **NO_CARD}, failed(0, **NO_MORE), paid=False),
     "first_lapsed": Way({"status": "incomplete_expired", "ended_at": NOW - DAY, **NO_CARD}, paid=False),
-    "disputed_hold": Way(
-        disputed=True,
-        settings={"ACCESS_WHILE_DISPUTED": "no"},
-        waits="the policy of disputes is no setting yet",
-    ),
+    "disputed_hold": Way(disputed=True, settings={"ACCESS_WHILE_DISPUTED": "no"}),
     "unpaid": Way({"status": "unpaid", "first_failed_at": NOW - 30 * DAY}, failed(30, **NO_MORE)),
     "paused_trial": Way(
         {"status": "paused", "status_reason": "trial_end_without_payment_method", **NO_CARD}, paid=False

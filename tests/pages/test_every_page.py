@@ -48,8 +48,6 @@ def look(home: House, chromium: Browser) -> Iterator[Look]:
     known: dict[str, Survey | None] = {}
 
     def at(place: Place) -> Survey:
-        if place.waits:
-            pytest.skip(place.waits)
         if place.name not in known:
             known[place.name] = None
             known[place.name] = surveyor.look(place)
@@ -158,14 +156,14 @@ def test_no_browser_complains_and_nobody_else_is_asked_for_anything(look: Look, 
 
 
 def test_help_is_last_and_in_the_same_place_on_every_page(look: Look) -> None:
-    feet = {tuple(look(place).facts["foot"]) for place in OURS if not place.alone and not place.waits}
+    feet = {tuple(look(place).facts["foot"]) for place in OURS if not place.alone}
     [foot] = feet
     assert foot[-1].startswith("Help: ")
 
 
 def test_one_word_of_a_tag_never_has_two_tones_and_always_a_glyph(look: Look) -> None:
     tones: dict[str, set[str]] = defaultdict(set)
-    for place in [one for one in OURS if not one.waits]:
+    for place in OURS:
         for word, glyph, tone in look(place).facts["tags"]:
             assert word, place.name
             assert glyph, (place.name, word)
@@ -175,14 +173,14 @@ def test_one_word_of_a_tag_never_has_two_tones_and_always_a_glyph(look: Look) ->
 
 def test_no_two_addresses_have_the_same_title(look: Look) -> None:
     addresses: dict[str, set[str]] = defaultdict(set)
-    for place in [one for one in OURS if not one.waits]:
+    for place in OURS:
         if place.status == 200 and not place.address.startswith("/checkout/return"):  # it says the standing
             addresses[look(place).facts["title"]].add(place.address.partition("?")[0].replace("/plans", "/"))
     assert {title: found for title, found in addresses.items() if len(found) > 1} == {}
 
 
 def test_each_standing_has_its_own_sentence(look: Look) -> None:
-    titles = [look(place).facts["title"] for place in STANDINGS if not place.waits]
+    titles = [look(place).facts["title"] for place in STANDINGS]
     assert len(set(titles)) == len(titles)
 
 

@@ -22,8 +22,8 @@ from tests.support import PASSWORD
 
 pytestmark = pytest.mark.browser
 EMAIL = "ana@example.com"
-# What is pressed to leave, from the billing page on: the last one is Stripe's portal today.
-LEAVING = ("Cancel plan", "Cancel plan")
+# What is pressed to leave, from the billing page on.
+LEAVING = ("Cancel plan", "Cancel Team")
 
 
 @dataclass

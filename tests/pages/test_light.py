@@ -22,9 +22,7 @@ HEAVY = ["plans", "check", "billing-past_due", "invoices", "sign-in", "account"]
 ASKED = [
     place
     for place in OURS
-    if place.settings == AS_IS
-    and not (place.then or place.before or place.alone or place.waits)
-    and place.who != "newcomer"
+    if place.settings == AS_IS and not (place.then or place.before or place.alone) and place.who != "newcomer"
 ]
 BY_NAME: dict[str, Any] = {"ids": lambda place: place.name}
 
