@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from babel.numbers import get_territory_currencies
-from sqlalchemy import select
+from sqlalchemy import literal, select, union_all
 from sqlalchemy.orm import Session
 
 from billing.models import Invoice, Subscription
@@ -18,13 +18,16 @@ def locked(session: Session, user_id: int) -> str | None:
 
     Stripe gives a customer the currency of the first bill for good (``customer.currency``).
     """
-    for model in (Subscription, Invoice):
-        newest = (
-            select(model.currency).where(model.user_id == user_id).order_by(model.created.desc()).limit(1)
+    billed = union_all(
+        *(
+            select(literal(rank).label("rank"), table.c.currency, table.c.created).where(
+                table.c.user_id == user_id
+            )
+            for rank, table in enumerate((Subscription.__table__, Invoice.__table__))
         )
-        if found := session.execute(newest).scalar():
-            return str(found)
-    return None
+    ).subquery()
+    first = select(billed.c.currency).order_by(billed.c.rank, billed.c.created.desc()).limit(1)
+    return session.execute(first).scalar()
 
 
 def of(catalogue: Catalogue) -> list[str]:

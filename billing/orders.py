@@ -39,9 +39,17 @@ def check(name: str) -> ResponseReturnValue:
         return guards.stopped(stop)
     chosen = _chosen(left, name)
     interval = request.args.get("interval") or (chosen.interval if chosen else None) or "month"
-    currency = _currency(request.args) or (chosen.currency if chosen else None) or _usual_currency()
+    locked = currencies.locked(db.session(), person().id)
+    usual = currencies.chosen(running.catalogue(), locked, None, request.accept_languages.values())
+    currency = _currency(request.args) or (chosen.currency if chosen else None) or usual
+    price = _price(plan, interval, currency, locked)
+    if price is None:  # no price at such an interval: the page of the one that there is
+        price = _price(plan, plan.prices[0].interval or "", None, locked)
+    if not isinstance(price, Price):
+        return price or abort(404)
     form, number = _seats(plan, request.args.get("seats"), left.quantity if left else None)
-    return _offered(plan, interval, currency, _kept(left), form, number)
+    offer = offers.of(db.session(), person().id, plan, price, number or 1)
+    return _check_page(offer, _kept(left), 422 if number is None else 200, form)
 
 
 @bp.post("/checkout")
@@ -51,7 +59,8 @@ def start_subscription() -> ResponseReturnValue:
     plan = running.catalogue().plan(name)
     if plan is None:
         return _gone(name)
-    price = _price(plan, interval, _currency(request.form))
+    locked = currencies.locked(db.session(), person().id)
+    price = _price(plan, interval, _currency(request.form), locked)
     if not isinstance(price, Price):
         return price or abort(404)
     form, number = _seats(plan, request.form.get("seats"), None)
@@ -146,23 +155,6 @@ def _seats(plan: Plan, given: str | None, left: int | None) -> tuple[SeatForm | 
     return seat_form.read(plan.seats, given, left or plan.seats.least)
 
 
-def _offered(
-    plan: Plan,
-    interval: str,
-    currency: str | None,
-    notice: str | None,
-    form: SeatForm | None,
-    number: int | None,
-) -> ResponseReturnValue:
-    price = _price(plan, interval, currency)
-    if price is None:  # no price at such an interval: the page of the one that there is
-        price = _price(plan, plan.prices[0].interval or "", None)
-    if not isinstance(price, Price):
-        return price or abort(404)
-    offer = offers.of(db.session(), person().id, plan, price, number or 1)
-    return _check_page(offer, notice, 422 if number is None else 200, form)
-
-
 def _check_page(offer: Offer, notice: str | None, status: int, form: SeatForm | None) -> ResponseReturnValue:
     moment = database_now(db.session())
     page = render_template(
@@ -181,10 +173,11 @@ def _check_page(offer: Offer, notice: str | None, status: int, form: SeatForm | 
     return page, status
 
 
-def _price(plan: Plan, interval: str, currency: str | None) -> Price | ResponseReturnValue | None:
-    """The price that is asked for, in the currency that the person is billed in; the page that says why not; or None
-    where there never was one."""
-    locked = currencies.locked(db.session(), person().id)
+def _price(
+    plan: Plan, interval: str, currency: str | None, locked: str | None
+) -> Price | ResponseReturnValue | None:
+    """The price that is asked for, in the currency that the person is billed in (``locked``); the page that says why
+    not; or None where there never was one."""
     price = offers.price_of(plan, interval, currency or locked) or (
         offers.price_of(plan, interval, None) if currency is None else None
     )
@@ -201,12 +194,6 @@ def _gone(name: str) -> ResponseReturnValue:
     still_there = running.catalogue().plan(name) or running.catalogue().product(name)
     gone = not still_there and name.isprintable() and offers.was_sold(db.session(), name)
     return guards.not_sold() if gone else abort(404)
-
-
-def _usual_currency() -> str | None:
-    """The one that the plans page shows to whoever chose none."""
-    lock = currencies.locked(db.session(), person().id)
-    return currencies.chosen(running.catalogue(), lock, None, request.accept_languages.values())
 
 
 def _currency(given: Mapping[str, str]) -> str | None:

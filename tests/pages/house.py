@@ -148,3 +148,4 @@ def _people(session: Session, house: House) -> None:
     house.subscriber.subscribe()
     catch_up(house.app)
     house.values["invoice_id"] = house.subscriber.invoices[0].stripe_id
+    session.rollback()  # nothing stays open while a browser is at work

@@ -69,7 +69,7 @@ def house_alone(settings: set[Settings]) -> Iterator[House]:
 
 def photograph(home: House, browser: Browser, place: Place) -> bytes:
     """A contact sheet of the page: light and dark, wide and narrow, side by side at half size."""
-    context = browser.new_context()
+    context = browser.new_context(locale="en-IE")
     page = context.new_page()
     page.set_viewport_size({"width": 1280, "height": HEIGHT})
     place.opened(home, page)
@@ -80,7 +80,7 @@ def photograph(home: House, browser: Browser, place: Place) -> bytes:
         page.set_viewport_size({"width": width, "height": HEIGHT})
         shots.append((f"{scheme}, {width}", page.screenshot(type="png")))
     context.close()
-    sheet = browser.new_context(viewport=SHEET)
+    sheet = browser.new_context(locale="en-IE", viewport=SHEET)
     made = _sheet(sheet.new_page(), place.name, shots)
     sheet.close()
     return made

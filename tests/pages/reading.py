@@ -20,6 +20,8 @@ MASKS = (
     (rf"\b\d{{1,2}}\s{MONTH}\s\d{{4}}\b", "{day}"),
     (r"\b(?:just now|\d+ (?:second|minute|hour)s? ago)\b", "{ago}"),
     (r"DUN-\d+", "{number}"),
+    (r"\bin_test_\d+", "{invoice}"),
+    (r'(?: +- option "[A-Z][A-Za-z]+/[^"]+"\n)+', "      - {zones}\n"),  # as many as the machine knows
 )
 
 

@@ -20,7 +20,7 @@ class Place:
 
     ``who``: a person of the house, or a stranger. ``then``: what is done after it was opened, such as sending its
     form with mistakes. ``settings``: what the operator chose. ``alone``: it has no layout around it, so that it
-    needs no database. ``queries``: how many it may ask of the database.
+    needs no database. ``queries``: how many it may ask of the database; ``weight``: the bytes of a first visit.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Place:
     before: Step | None = None
     settings: Settings = AS_IS
     alone: bool = False
+    weight: int = 60_000
     queries: int = 8
 
     def url(self, house: House) -> str:
@@ -92,7 +93,10 @@ STANDINGS = [
     Place(f"billing-{code}", code, "/billing", settings=frozenset(way.settings.items()))
     for code, way in WAYS.items()
 ]
-RETURNS = [Place(f"return-{name}", name, f"/checkout/return?session_id=cs_{name}") for name in ORDERS]
+# Whoever comes back has Stripe looked at, through the inbox and its lease.
+RETURNS = [
+    Place(f"return-{name}", name, f"/checkout/return?session_id=cs_{name}", queries=30) for name in ORDERS
+]
 DOORS = [
     Place("plans", "stranger", "/plans"),
     Place("plans-yearly", "stranger", "/?interval=year"),
@@ -141,7 +145,6 @@ PERSONS = [
     Place("already-subscribed", "active", "/subscribe/pro"),
     Place("cancel", "active", "/billing/cancel"),
     Place("cancel-owing", "past_due", "/billing/cancel"),
-    Place("cancel-not", "none", "/billing/cancel"),
     Place("pause", "active", "/billing/pause"),
     Place("pause-not", "trialing", "/billing/pause", 409),
     Place("unpause", "paused_asked", "/billing/unpause"),
@@ -152,7 +155,7 @@ PERSONS = [
     Place("invoice", "subscriber", "/invoices/{invoice_id}", queries=12),
     Place("invoices", "past_due", "/invoices"),
     Place("invoices-none", "none", "/invoices"),
-    Place("account", "canceling", "/account"),
+    Place("account", "canceling", "/account", weight=66_000),
     Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
 ]
 DESK = [

@@ -44,7 +44,9 @@ def opened(desk: Flask, chromium: Browser) -> Iterator[Open]:
     ways = []
 
     def open_(hands: type[Mouse], *, script: bool = True, arrives: bool = True) -> Way:
-        context = chromium.new_context(java_script_enabled=script, viewport={"width": 1280, "height": 900})
+        context = chromium.new_context(
+            locale="en-IE", java_script_enabled=script, viewport={"width": 1280, "height": 900}
+        )
         context.set_default_timeout(15_000)
         config = config_of(desk)
         noise = Noise(context, config.public_url, desk.extensions["sandbox"].url)

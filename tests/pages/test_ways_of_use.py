@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(viewport=WIDE)
+    context = chromium.new_context(locale="en-IE", viewport=WIDE)
     context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()
