@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from billing import ending, facts, invoices, running, stripe_client, writes
 from billing.access import person
-from billing.clock import now
+from billing.clock import database_now
 from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
 from billing.extensions import db
 from billing.language import _
@@ -161,7 +161,7 @@ def _what_happens(row: Subscription, title: str) -> list[str]:
     if ending.of_row(row) == "period_end":
         access = _("You keep access until {day}.", day=day(end))
     else:
-        end = row.clock_time or now()
+        end = row.clock_time or database_now(db.session())
         access = _("{plan} ends at once, and with it your access.", plan=title)
     charged = _("You won’t be charged.") if trial else _("You won’t be charged again.")
     kept = _("Your account and your invoices stay here.")

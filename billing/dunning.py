@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from billing import declines, language, running
 from billing.models import AuthToken, Dispute, Invoice, Notice, Payment, Subscription, User
 from billing.models.subscriptions import FINAL
-from billing.money import format_money
+from billing.money import format_money, part
 from billing.readers import speaking_to_admins, to_the_reader
 from billing.standing import LIVE
 from billing.syncing import Cause
@@ -312,7 +312,7 @@ def price(row: Subscription) -> str | None:
     begins = int(row.current_period_end.timestamp()) if row.current_period_end else 0
     for one in row.discounts or []:
         if one["end"] is None or one["end"] > begins:
-            due -= round(due * (one["percent_off"] or 0) / 100) + (one["amount_off"] or 0)
+            due -= part(due, one["percent_off"] or 0) + (one["amount_off"] or 0)
     return format_money(max(due, 0), row.currency)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from copy import copy
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from babel import Locale
@@ -65,6 +66,12 @@ def share(amount: int, parts: int, currency: str) -> int:
     """One of ``parts`` equal parts, rounded to what the currency has: a year's price by the month."""
     unit = step(currency)
     return (2 * amount + parts * unit) // (2 * parts * unit) * unit
+
+
+def part(amount: int, percent: object) -> int:
+    """So many percent of an amount in minor units, rounded to the unit, halves up: 12.5 of 2900 is 363."""
+    exact = Fraction(str(percent)) * Fraction(amount, 100)
+    return (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
 
 
 def currency_name(currency: str, locale: str | None = None) -> str:

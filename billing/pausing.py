@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from billing import dunning, facts, invoices, pauses, plan_change, running, stripe_client, writes
 from billing.access import person
-from billing.clock import months_later, now
+from billing.clock import database_now, months_later
 from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
 from billing.extensions import db
 from billing.language import _, _n, later
@@ -39,7 +39,9 @@ def check() -> ResponseReturnValue:
     row = _row()
     if row is None or row.final:
         return redirect("/billing", 303)
-    return _page(row, pauses.obstacle_of_row(row), int((row.clock_time or now()).timestamp()))
+    return _page(
+        row, pauses.obstacle_of_row(row), int((row.clock_time or database_now(db.session())).timestamp())
+    )
 
 
 @bp.post("/billing/pause")

@@ -75,7 +75,7 @@ def set_to(person: Shopper, **changes: Any) -> None:
 
 def changes_plan(person: Shopper) -> None:
     there = person.sandbox.stripe.subscriptions.retrieve(person.row.stripe_id).to_dict(for_json=True)
-    basic = db.session.query(PlanPrice).filter_by(item="basic", interval="month").one()
+    basic = db.session.query(PlanPrice).filter_by(lookup_key="basic_month_eur").one()
     set_to(person, items=[{"id": there["items"]["data"][0]["id"], "price": basic.price_id}])
 
 

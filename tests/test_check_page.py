@@ -216,7 +216,7 @@ def test_a_payment_that_is_being_confirmed_is_said_before_anything_is_chosen(vis
 def test_a_form_that_promised_something_else_is_shown_again_and_not_obeyed(visitor: Shopper) -> None:
     page = visitor.get("/subscribe/team").text
     [seal] = re.findall(r'name="offer" value="([^"]+)"', page)
-    assert seal == "team_month_eur:7900:14:card"
+    assert seal == "team_month_eur:7900:1:14:card"
     form = {"plan": "team", "interval": "month", "offer": seal}
     admin_rows.subscription(db.session(), visitor.user, status="canceled")
     again = visitor.post("/checkout", **form)

@@ -238,7 +238,12 @@ def test_every_parked_event_is_run_again_by_one_command(desk: Flask) -> None:
     alice.subscribe()
     alice.sandbox.control("trouble", delivery="drop")
     alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
-    stuck = [event.event_id for event in events(customer_id=alice.customer, state="applied")][:2]
+    told = [
+        event
+        for event in events(customer_id=alice.customer, state="applied")
+        if event.type != "customer.updated"
+    ]
+    stuck = [event.event_id for event in told][:2]
     lost = stripe_event(db.session(), state="parked", attempts=18).event_id
     for event_id in stuck:
         event = db.session.get_one(StripeEvent, event_id)

@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, dunning, mailer, outbox, payments
+from billing import accounts, breaks, dunning, mailer, outbox, payments, withdrawals
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -358,7 +358,19 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     accounts.finish_sign_up(session, token.id, code or "", config.secret_key)
     accounts.start_reset(session, user.email)
     accounts.set_password(session, user, "four warm words here")
+    resting_and_withdrawn(session, user, cause)
     session.commit()
+
+
+def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:
+    row = session.execute(select(Subscription).order_by(Subscription.id.desc()).limit(1)).scalar_one()
+    row.status, row.status_reason = "paused", "pause_requested"
+    row.resumes_at = now() + timedelta(days=3)
+    breaks.began(session, user, row, {"status": "active"}, cause)
+    session.flush()
+    breaks.owe_what_is_near(session)
+    withdrawals.make(session, row, user, "Alice Ahrens", user.email)
+    dunning.owe(session, "withdraw_link", "withdraw_link:1", user.email, {}, user_id=user.id, secret="x")
 
 
 def test_every_mail_is_written_with_the_facts_that_it_is_really_given(

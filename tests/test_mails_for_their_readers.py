@@ -62,7 +62,7 @@ def test_what_a_worker_owes_to_a_german_reader_is_german_and_names_her_days(
     assert notice.facts["amount"] == "29,00\u00a0€"
     assert notice.facts["decline_text"] == language_of("de", "There wasn’t enough money on the card.")
     at = datetime.fromtimestamp(START + 8 * 86400, UTC)
-    assert notice.facts["retry_text"] == f"Wir versuchen es am {german_day(at)} noch einmal."
+    assert notice.facts["retry_text"] == f"Am {german_day(at)} versuchen wir es noch einmal."
     assert language.locale() == "en"
 
 
@@ -285,7 +285,7 @@ def test_english_that_is_left_is_found() -> None:
     with language.speaking("en"):
         english = language._("We couldn’t take your last payment.")
     assert left_in([f"Hallo. {english} Ende."]) == [english]
-    assert left_in(["You keep full access until 4. Dezember."]) == ["You keep full access until {day}."]
+    assert "You keep full access until {date}." in left_in(["You keep full access until 4. Dezember."])
     assert left_in(["Billing"]) == ["Billing"]
     assert left_in(["Sie behalten vollen Zugang bis zum 4. Dezember.", "Shop"]) == []
 

@@ -179,6 +179,14 @@ def test_a_share_is_rounded_to_what_the_currency_has(
     assert money.share(amount, parts, currency) == one
 
 
+@pytest.mark.parametrize(
+    ("amount", "percent", "off"),
+    [(2900, 25, 725), (2900, 12.5, 363), (999, 33.33, 333), (1, 50, 1), (2900, 0, 0)],
+)
+def test_percents_are_taken_to_the_unit(amount: int, percent: float, off: int) -> None:
+    assert money.part(amount, percent) == off
+
+
 def test_no_code_that_holds_money_ever_makes_a_float_or_divides_into_one() -> None:
     holding = "money plans plan_file prices pricing comparison catalogue payments invoices checkout subscriptions facts"
     modules = (*holding.split(), "portal", "orders", "dunning", "models/money", "models/subscriptions")

@@ -172,7 +172,7 @@ def test_i_am_charged_a_hundred_times_too_much_or_too_little_in_my_currency(
     assert alice.row.plan == high.name
     assert 0 < paid < large - small
     assert paid % step(currency) == 0
-    assert f"To pay now {format_money(paid, currency)} ".replace("\u00a0", " ") in quoted.words
+    assert f"To pay today {format_money(paid, currency)} ".replace("\u00a0", " ") in quoted.words
 
 
 def test_i_pay_in_euros_and_am_shown_dollars_that_stripe_then_refuses(desk: Flask, alice: Shopper) -> None:
@@ -182,7 +182,10 @@ def test_i_pay_in_euros_and_am_shown_dollars_that_stripe_then_refuses(desk: Flas
     page = alice.get("/plans?currency=usd")
     assert "Your account is billed in euros." in page.text
     assert "$" not in page.text
-    session_id = alice.order("pro", currency="usd")
+    refused = alice.post("/checkout", plan="pro", interval="month", currency="usd")
+    assert refused.status_code == 409
+    assert "Your account is billed in euros." in refused.text
+    session_id = alice.order("pro", currency="eur")
     made = alice.sandbox.stripe.checkout.sessions.retrieve(session_id)
     assert (made["currency"], made["amount_total"]) == ("eur", 2900)
 

@@ -62,7 +62,8 @@ def test_everybody_reads_what_each_plan_costs_by_the_month_and_by_the_year(
     by_year = {"Basic": ("€90.00", "€7.50"), "Pro": ("€290.00", "€24.17"), "Team": ("€790.00", "€65.83")}
     for name, (price, each_month) in by_year.items():
         card = cards(client, "/plans?interval=year")[name]
-        assert f"{price} a year works out at {each_month} a month; 2 months free" in card
+        assert f"{price} a year" in card
+        assert f"works out at {each_month} a month; 2 months free" in card
     assert "The first 14 days are free." in cards(client, "/plans")["Team"]
     assert "free" not in cards(client, "/plans")["Pro"]
     assert 'href="/subscribe/pro?interval=year&amp;currency=eur"' in client.get("/plans?interval=year").text

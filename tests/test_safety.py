@@ -84,7 +84,6 @@ def test_people_find_every_page_open_that_is_theirs(answers: list[Answer]) -> No
     assert {one.path for one in mine if one.status == 303} == {
         "/login",
         "/signup",
-        "/subscribe/pro",
         "/billing/unpause",
         "/signup/confirm",
     }

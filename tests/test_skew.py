@@ -28,6 +28,7 @@ BY_THIS_MACHINE = {
     "auth.py": "how often a visit is written down, by the database's time",
     "comparing.py": "how many days back a list is asked for; what is compared in memory and never kept",
     "inbox.py": "what our own request for a look says of itself, which nobody reads",
+    "ledger.py": "whether an invoice that Stripe has not tried yet is called open or coming",
     "lights.py": "to be compared with the database's",
     "mailer.py": "the Date of a message",
     "plan_change.py": "the second of a quote, which the person reads and agrees to",

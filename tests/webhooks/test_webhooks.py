@@ -25,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("bell")
 
 # What the product promises to act on, by name: a type that falls out of the table is missed here.
 ACTED_ON = """
+customer.updated
 checkout.session.completed checkout.session.expired
 checkout.session.async_payment_succeeded checkout.session.async_payment_failed
 customer.subscription.created customer.subscription.updated customer.subscription.deleted
