@@ -67,7 +67,8 @@ def as_written(row: Invoice, found: Object, cause: Cause, subscription: Subscrip
 
 
 def _copy(row: Invoice, found: Object, intent: Object, cause: Cause) -> None:
-    line = ((found.get("lines") or {}).get("data") or [{}])[0]
+    # What it is for is what costs most: of a change of plans the first line is what comes back.
+    line = max((found.get("lines") or {}).get("data") or [{}], key=lambda one: one.get("amount") or 0)
     period = line.get("period") or {}
     row.subscription, row.number = invoice_subscription(found), found.get("number")
     row.status, row.billing_reason = found["status"], found.get("billing_reason")
