@@ -196,8 +196,8 @@ def test_language_and_time_zone_are_chosen_on_the_account_page(house: Flask, ana
     assert (answer.status_code, answer.location) == (303, "/account")
     page = client.get("/account").text
     assert "Ihre Sprache und Zeitzone wurden gespeichert." in page
-    assert '<option value="de" lang="de" selected>Deutsch</option>' in page
-    assert '<option value="Asia/Tokyo" selected>' in page
+    assert '<option value="de" lang="de" selected>Deutsch' in page
+    assert "<option selected>Asia/Tokyo" in page
     db.session.refresh(ana)
     assert (ana.locale, ana.time_zone) == ("de", "Asia/Tokyo")
     submit(client, "/account/language", page="/account", locale="", time_zone="")

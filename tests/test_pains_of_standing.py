@@ -160,9 +160,9 @@ def test_the_policy_is_what_the_settings_say() -> None:
     assert Policy.of(make_config(url)) == Policy(), "the defaults of both are the same"
     chosen = make_config(
         url, GRACE_DAYS="3", ACCESS_WHILE_DISPUTED="no", ACCESS_WHILE_PAUSED="yes", ACCESS_WHILE_PROCESSING="yes",
-        ACCESS_WHILE_COLLECTION_PAUSED="no", KEEP_DATA_DAYS="7", FRESH_HOURS="2", FAIL_OPEN_HOURS="9",
+        ACCESS_WHILE_COLLECTION_PAUSED="no", KEEP_DATA_DAYS="7", FRESH_HOURS="2", FAIL_OPEN_HOURS="9", PAUSE_MONTHS="0",
     )  # fmt: skip
-    assert Policy.of(chosen) == Policy(3, True, True, True, False, 7, timedelta(hours=9))
+    assert Policy.of(chosen) == Policy(3, True, True, True, False, 7, False, timedelta(hours=9))
     assert refresh.fresh(chosen) == timedelta(hours=2)
 
 

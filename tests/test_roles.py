@@ -188,7 +188,9 @@ def test_pages_deliveries_worker_and_clock_need_no_more_than_that_role_has(limit
     db.session.rollback()
     with running(command("clock"), config_of(limited)) as clock:
         seen = wait_until(
-            lambda: fresh(Installation, 1).reconciled_at or clock.poll() is not None, "each duty to be done"
+            lambda: fresh(Installation, 1).reconciled_at or clock.poll() is not None,
+            "each duty to be done",
+            90,
         )
         db.session.rollback()
         clock.terminate()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.pages.house import House
+from tests.pages.house import WITHDRAWAL, House
 from tests.pages.noise import Noise
 from tests.pages.reading import KEY_PAGES, agreed, masked
 from tests.pages.sitemap import OURS, STANDINGS, Place, named
@@ -157,11 +157,17 @@ def test_no_browser_complains_and_nobody_else_is_asked_for_anything(look: Look, 
 
 
 def test_help_is_last_and_in_the_same_place_on_every_page(look: Look) -> None:
-    feet = {tuple(look(place).facts["foot"]) for place in OURS if not place.alone and not place.settings}
-    [foot] = feet
-    assert foot[-1].startswith("Help: ")
-    others = [look(place).facts["foot"] for place in OURS if place.settings and not place.alone]
-    assert {line[-1] for line in others} == {foot[-1]}
+    """Strangers choose their language there; who is signed in is led to where they chose it."""
+    feet: dict[bool, set[tuple[str, ...]]] = {True: set(), False: set()}
+    for place in OURS:
+        if not place.alone and place.settings != WITHDRAWAL:
+            feet[place.who in ("stranger", "newcomer")].add(tuple(look(place).facts["foot"]))
+    [strangers], [ours] = feet[True], feet[False]
+    assert strangers[:2] == ours[:2]
+    assert strangers[-1] == ours[-1]
+    assert ours[-1].startswith("Help: ")
+    offered = {tuple(look(place).facts["foot"]) for place in OURS if place.settings == WITHDRAWAL}
+    assert {foot[-1] for foot in offered} == {ours[-1]}
 
 
 def test_one_word_of_a_tag_never_has_two_tones_and_always_a_glyph(look: Look) -> None:
