@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from local.stack import Stack
 from tests.e2e.person import DECLINED, FAILS_LATER, GOOD, POOR, SECURE, Person
 from tests.support import wait_until
 
+# Without script the same is walked in ``tests/pages/test_journey.py``.
+with_script = pytest.mark.parametrize("context", [True], indirect=True, ids=["with-javascript"])
 
+
+@with_script
 def test_a_newcomer_signs_up_pays_and_sees_the_plan_date_and_card(ana: Person) -> None:
     ana.signs_up()
     ana.subscribes("Pro")
@@ -49,6 +54,7 @@ def test_three_d_secure_failed_or_abandoned_gives_nothing_and_passed_gives_acces
     assert ana.has_access()
 
 
+@with_script
 def test_canceling_keeps_access_and_can_be_taken_back(ana: Person) -> None:
     ana.signs_up()
     ana.subscribes("Basic")
@@ -123,6 +129,7 @@ def test_a_failing_card_is_dunned_by_attempt_recovers_and_at_last_ends(ana: Pers
     assert kinds.count("recovered") == 1
 
 
+@with_script
 def test_the_clock_page_moves_time_to_a_paid_renewal(ana: Person) -> None:
     ana.signs_up()
     ana.subscribes()
