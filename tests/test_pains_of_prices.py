@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from billing import catalogue, healing
+from billing import catalogue, refresh
 from billing.extensions import db
 from billing.models import PlanPrice
 from billing.money import format_money, step
@@ -85,7 +85,8 @@ def test_i_am_moved_to_a_new_price_or_locked_out_when_the_price_of_my_plan_chang
     bob = shopper(desk, "bob@example.com")
     bob.subscribe(pro.name)
     assert (bills(alice), bills(bob)) == ([(2900, "eur"), (2900, "eur")], [(3900, "eur")])
-    healing.make(db.session(), config_of(desk), "operator", full=True)
+    for person in (alice, bob):
+        refresh.person(db.session(), person.user, config_of(desk), "operator")
     for person, price in ((alice, "€29.00"), (bob, "€39.00")):
         assert (person.row.plan, person.standing.code, person.standing.access) == (pro.name, "active", True)
         assert f"{price} a month" in said(person)

@@ -68,6 +68,7 @@ def test_going_back_after_signing_out_shows_the_door_and_no_data(ana: Person) ->
     ana.goes("/account")
     expect(page.locator("main")).to_contain_text(ana.email)
     ana.presses("Sign out")
+    expect(page.get_by_role("navigation").get_by_role("link", name="Sign in")).to_be_visible()
     page.go_back()
     expect(page.locator("h1")).to_have_text("Sign in")
     expect(page.locator("body")).not_to_contain_text(ana.email)
