@@ -46,6 +46,7 @@ def test_passwords_and_codes_can_be_pasted_and_a_mistake_is_read_first(ana: Pers
     page.locator("#email").fill(ana.email)
     page.locator("#password").fill(PASSWORD)
     ana.presses("Create account")
+    expect(page.locator("#code")).to_be_visible()
     page.evaluate("document.querySelector('main p').outerHTML = '<input id=other value=\"48 29 13\">'")
     paste(page, "#other", "#code")
     expect(page.locator("#code")).to_have_value("48 29 13")
