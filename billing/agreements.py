@@ -21,14 +21,14 @@ from billing import (
     quoting,
     running,
     seals,
-    stripe_client,
     turns,
     writes,
 )
 from billing.access import my_standing
-from billing.errors import StripeDeclined, StripeError, StripeRefused, WriteConflict, WriteUnknown
+from billing.errors import StripeDeclined
 from billing.extensions import db
-from billing.language import _, later
+from billing.language import _
+from billing.looking import at_stripe, look, unknown, wished
 from billing.models import StripeWrite, Subscription
 from billing.obstacles import Obstacle
 from billing.orders import once, once_token
@@ -36,7 +36,6 @@ from billing.outcomes import Wish
 from billing.payloads import first_item
 from billing.quoting import Quote
 
-REFUSED = later("Stripe didn’t take that. This page shows where your plan stands.")
 Answer = Callable[[Subscription, Wish], ResponseReturnValue]
 
 
@@ -45,7 +44,7 @@ def quote_page(row: Subscription, wish: Wish, note: str | None = None) -> Respon
 
     Raises StripeError where Stripe can't say: then there is no button.
     """
-    found = _at_stripe(row)
+    found = at_stripe(row)
     why_not = _obstacle(found, wish)
     if why_not:
         return refuse(row, wish.heading, why_not)
@@ -71,29 +70,24 @@ def quote_page(row: Subscription, wish: Wish, note: str | None = None) -> Respon
 def refuse(row: Subscription, heading: str, why: Obstacle) -> ResponseReturnValue:
     """The page that says why not, with the one next step; who sent a form has their row looked at first."""
     if request.method == "POST":
-        outcomes.look(row)
+        look(row)
     step = next_steps.after(why, my_standing(), running.config())
     return render_template("billing/change_not.html", h1=heading, body=why.sentence, step=step), 409
 
 
 def agree(row: Subscription, wish: Wish) -> ResponseReturnValue:
     """Ask Stripe for what was agreed to; where it would cost something else by now, ask the person again."""
+    return wished(row, lambda: _in_turn(row, wish))
+
+
+def _in_turn(row: Subscription, wish: Wish) -> ResponseReturnValue:
     try:
         with turns.one_at_a_time(db.session(), row.stripe_id) as mine:
             return _agree(row, wish) if mine else refuse(row, wish.heading, obstacles.busy())
     except StripeDeclined:
         flash(outcomes.declined(running.catalogue().title(row.plan)))
-    except StripeRefused:
-        flash(_(REFUSED))
-    except (StripeError, WriteUnknown, WriteConflict):
-        return unknown()  # it may have happened, and the completer goes on with it
-    outcomes.look(row)
-    return redirect("/billing", 303)
-
-
-def unknown() -> ResponseReturnValue:
-    """Nobody knows yet what became of it; the completer finds out."""
-    return render_template("errors/stripe_unknown.html"), 503
+        look(row)
+        return redirect("/billing", 303)
 
 
 def _agree(row: Subscription, wish: Wish) -> ResponseReturnValue:
@@ -101,12 +95,12 @@ def _agree(row: Subscription, wish: Wish) -> ResponseReturnValue:
     agreed, note = seals.opened(session, request.form.get("quote", ""))
     state = turns.state_of(session, row.stripe_id, token)
     if state == "done":
-        return outcomes.tell(outcomes.look(row), wish, again=True)
+        return outcomes.tell(look(row), wish, again=True)
     if state in (*StripeWrite.OPEN, "unknown"):
         return unknown()
     if agreed is None or token is None or state or agreed["subscription"] != row.stripe_id:
         return quote_page(row, wish, note or seals.OTHER)
-    found = _at_stripe(row)
+    found = at_stripe(row)
     why_not = _obstacle(found, wish) or (obstacles.busy() if turns.unfinished(session, row.user_id) else None)
     if why_not:
         return refuse(row, wish.heading, why_not)
@@ -114,7 +108,7 @@ def _agree(row: Subscription, wish: Wish) -> ResponseReturnValue:
     if quoted is None or quoted.terms != agreed:
         return quote_page(row, wish, seals.OTHER)
     _ask(found, quoted, token, row.user_id)
-    return outcomes.tell(outcomes.look(row), wish)
+    return outcomes.tell(look(row), wish)
 
 
 def _again(found: dict[str, Any], wish: Wish, moment: int) -> Quote | None:
@@ -145,9 +139,3 @@ def _ask(found: dict[str, Any], quoted: Quote, token: str, user_id: int) -> None
     if not isinstance(schedule, dict):
         schedule = writes.perform(db.session(), plan_change.schedule_request(quoted, token, user_id))
     writes.perform(db.session(), plan_change.phases_request(schedule, quoted, token, user_id))
-
-
-def _at_stripe(row: Subscription) -> dict[str, Any]:
-    stripe_id = row.stripe_id
-    db.session.rollback()  # no transaction is open while Stripe is asked
-    return stripe_client.get_subscription(stripe_id)

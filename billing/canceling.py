@@ -8,13 +8,13 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from billing import ending, facts, invoices, running, stripe_client, writes
+from billing import ending, facts, invoices, running, writes
 from billing.access import person
 from billing.clock import database_now
-from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
+from billing.errors import StripeError, StripeRefused
 from billing.extensions import db
 from billing.language import _
-from billing.looking import look, refused
+from billing.looking import at_stripe, look, wished
 from billing.models import Subscription
 from billing.money import format_money
 from billing.orders import once, once_token
@@ -42,28 +42,13 @@ def cancel() -> ResponseReturnValue:
     problem = _too_long()
     if problem:
         return _page(row, problem=problem)
-    try:
-        return _cancel(row)
-    except StripeRefused:
-        return refused(row)
-    except (
-        StripeError,
-        WriteUnknown,
-        WriteConflict,
-    ):  # it may have happened, and the completer goes on with it
-        return render_template("errors/stripe_unknown.html"), 503
+    return wished(row, lambda: _cancel(row))
 
 
 def _cancel(row: Subscription) -> ResponseReturnValue:
-    token, agreed, user_id, stripe_id = (
-        once(request.form),
-        request.form.get("how"),
-        row.user_id,
-        row.stripe_id,
-    )
-    db.session.rollback()  # no transaction is open while Stripe is asked
+    token, agreed, user_id = once(request.form), request.form.get("how"), row.user_id
     try:
-        found = stripe_client.get_subscription(stripe_id)
+        found = at_stripe(row)
     except StripeError:
         return render_template("errors/stripe_unreachable.html", again="/billing/cancel"), 503
     if token is None or ending.at_stripe(found) != agreed:
@@ -109,12 +94,11 @@ def resume() -> ResponseReturnValue:
     row = facts.subscription_of(db.session(), person().id)
     if row is None or row.final or row.ends_at is None:
         return redirect("/billing", 303)
-    try:
-        row = _keep(row)
-    except StripeRefused:
-        return refused(row)
-    except (StripeError, WriteUnknown):  # it may have happened, and the completer goes on with it
-        return render_template("errors/stripe_unknown.html"), 503
+    return wished(row, lambda: _resume(row))
+
+
+def _resume(row: Subscription) -> ResponseReturnValue:
+    row = _keep(row)
     if row.ends_at is None and not row.final:
         flash(_("You’re keeping {plan}.", plan=running.catalogue().title(row.plan)))
     elif not row.final:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from billing import checkout, offers
+from billing import checkout
 from billing.access import my_standing
 from billing.language import _
 from billing.money import currency_name
@@ -64,7 +64,7 @@ def refused() -> ResponseReturnValue:
 def other_currency(locked: str, plan: Plan, interval: str) -> ResponseReturnValue:
     """Stripe bills a customer in one currency for good: the same plan in that one, where it has a price."""
     h1 = _("Your account is billed in {currency}.", currency=currency_name(locked))
-    if offers.price_of(plan, interval, locked) is None:
+    if plan.price(interval, locked) is None:
         body = _("{plan} isn’t sold in that currency. Nothing was charged.", plan=plan.title)
         return page(h1, body, _plans())
     return page(

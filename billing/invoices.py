@@ -126,12 +126,6 @@ def open_failed(session: Session, subscription: str) -> Invoice | None:
     return session.execute(found.limit(1)).scalar()
 
 
-def open_bills(session: Session, subscription: str) -> Sequence[Invoice]:
-    """The open invoices of a subscription, the oldest first."""
-    found = select(Invoice).where(Invoice.subscription == subscription, Invoice.status == "open")
-    return session.execute(found.order_by(Invoice.created)).scalars().all()
-
-
 def begun_unpaid(row: Subscription, bills: Sequence[Invoice]) -> bool:
     """Whether the subscription began before its first payment arrived, as with a bank debit: Stripe calls it active,
     and its first invoice is open. What is sent to be paid later is sold on trust."""

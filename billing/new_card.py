@@ -11,12 +11,11 @@ from flask import Blueprint, redirect, render_template, session
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import dunning, facts, portal, queues, running, voice, writes
+from billing import dunning, facts, portal, queues, running, voice
 from billing.access import my_standing, person
-from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
 from billing.language import _
-from billing.looking import look, refused
+from billing.looking import look
 from billing.models import Invoice, StripeWrite, Subscription
 from billing.money import format_money
 from billing.voice import Action
@@ -46,14 +45,9 @@ def change() -> ResponseReturnValue:
         if row.payment_methods is None:
             return render_template("errors/stripe_unreachable.html", again="/billing"), 503
     session[BEFORE] = _charged(row)
-    request_ = portal.session_request(user, "payment_method_update", path="/billing/card/return")
-    try:
-        answer = writes.perform(db.session(), request_)
-    except StripeRefused:
-        return refused(row)
-    except (StripeError, WriteUnknown):
-        return render_template("errors/stripe_unreachable.html", again="/billing"), 503
-    return redirect(answer["url"], 303)
+    return portal.lead(
+        row, portal.session_request(user, "payment_method_update", path="/billing/card/return")
+    )
 
 
 @bp.get("/billing/card/return")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import checkout
+from billing import checkout, prices
 from billing.language import _, later
 from billing.models import PastPrice, PlanPrice
 from billing.money import format_money
@@ -82,7 +82,7 @@ class Offer:
 
 def of(session: Session, user_id: int, plan: Plan, price: Price, quantity: int = 1) -> Offer:
     """What this person is offered now."""
-    known = session.get(PlanPrice, price.lookup_key)
+    known = prices.sold(session, price)
     tried = bool(plan.trial_days) and not checkout.may_try(session, user_id)
     return Offer(
         plan,
@@ -95,21 +95,9 @@ def of(session: Session, user_id: int, plan: Plan, price: Price, quantity: int =
     )
 
 
-def product_amount(session: Session, product: Product) -> int:
-    """What Stripe's price of a one-off product asks, in minor units; the catalogue may be ahead of it."""
-    known = session.get(PlanPrice, product.price.lookup_key)
-    return known.amount if known else product.price.amount
-
-
 def product_seal(session: Session, product: Product) -> str:
     """What its check page promises; see ``Offer.seal``."""
-    return f"{product.price.lookup_key}:{product_amount(session, product)}"
-
-
-def price_of(plan: Plan, interval: str, currency: str | None) -> Price | None:
-    """The plan's price at this interval and in this currency; in the first one that it has where none is named."""
-    fitting = (price for price in plan.prices if price.interval == interval)
-    return next((price for price in fitting if currency in (None, price.currency)), None)
+    return f"{product.price.lookup_key}:{prices.at_stripe(session, product.price).amount}"
 
 
 def was_sold(session: Session, item: str, interval: str | None = None, currency: str | None = None) -> bool:

@@ -12,7 +12,7 @@ from flask import Blueprint, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import checkout, currencies, guards, leaving, offers, running, seat_form
+from billing import checkout, currencies, guards, leaving, offers, prices, running, seat_form
 from billing.access import person
 from billing.clock import database_now
 from billing.extensions import db
@@ -94,7 +94,7 @@ def shop() -> ResponseReturnValue:
             "name": one.name,
             "title": one.title,
             "sentence": one.sentence,
-            "price": one.price,
+            "price": prices.at_stripe(db.session(), one.price),
             "href": f"/buy/{one.name}",
         }
         for one in running.catalogue().products
@@ -117,7 +117,7 @@ def start_payment(name: str) -> ResponseReturnValue:
     product = running.catalogue().product(name)
     if product is None:
         return _gone(name)
-    known = db.session.get(PlanPrice, product.price.lookup_key)
+    known = prices.sold(db.session(), product.price)
     if request.form.get("offer") not in (None, offers.product_seal(db.session(), product)):
         return _product_page(
             product, _("The offer has changed since you opened this page. Check it again."), 409
@@ -131,7 +131,7 @@ def start_payment(name: str) -> ResponseReturnValue:
 
 
 def _product_page(product: Product, notice: str | None, status: int = 200) -> ResponseReturnValue:
-    amount, currency = offers.product_amount(db.session(), product), product.price.currency
+    amount, currency = prices.at_stripe(db.session(), product.price).amount, product.price.currency
     page = render_template(
         "billing/buy.html",
         product=product,
@@ -178,9 +178,7 @@ def _price(
 ) -> Price | ResponseReturnValue | None:
     """The price that is asked for, in the currency that the person is billed in (``locked``); the page that says why
     not; or None where there never was one."""
-    price = offers.price_of(plan, interval, currency or locked) or (
-        offers.price_of(plan, interval, None) if currency is None else None
-    )
+    price = plan.price(interval, currency or locked) or (plan.price(interval) if currency is None else None)
     if price is None:
         sold = interval.isprintable() and offers.was_sold(db.session(), plan.name, interval, currency)
         return guards.not_sold() if sold else None

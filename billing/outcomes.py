@@ -10,10 +10,10 @@ from flask import flash, redirect
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import facts, plan_change, refresh, running, writes
-from billing.access import person
+from billing import plan_change, running, writes
 from billing.extensions import db
 from billing.language import _
+from billing.looking import look
 from billing.models import Invoice, PlanPrice, Subscription
 from billing.quote_words import Names
 from billing.words import day
@@ -79,11 +79,3 @@ def invoice_of_the_change(row: Subscription) -> Invoice | None:
     """What the pending update waits for, and nothing else that is owed: Stripe makes it the latest invoice."""
     waits = select(Invoice).where(Invoice.stripe_id == row.latest_invoice, Invoice.status == "open")
     return db.session.execute(waits).scalar()
-
-
-def look(row: Subscription) -> Subscription:
-    """Bring our row to what Stripe says now, by the door of every event."""
-    user, stripe_id = person(), row.stripe_id
-    refresh.subscription(db.session(), stripe_id, user.stripe_customer_id, running.config(), "customer")
-    found = facts.subscription_of(db.session(), user.id)
-    return found if found is not None and found.stripe_id == stripe_id else row

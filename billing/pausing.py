@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from billing import dunning, facts, invoices, pauses, plan_change, running, stripe_client, writes
+from billing import dunning, facts, invoices, pauses, plan_change, running, writes
 from billing.access import person
 from billing.clock import database_now, months_later
-from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
+from billing.errors import StripeError
 from billing.extensions import db
 from billing.language import _, _n, later
-from billing.looking import look, refused
+from billing.looking import at_stripe, look, wished
 from billing.models import Subscription
 from billing.orders import once, once_token
 from billing.words import day
@@ -50,23 +50,15 @@ def pause() -> ResponseReturnValue:
     row = _row()
     if row is None or row.final:
         return redirect("/billing", 303)
-    try:
-        return _pause(row)
-    except StripeRefused:
-        return refused(row)
-    except (
-        StripeError,
-        WriteUnknown,
-        WriteConflict,
-    ):  # it may have happened, and the completer goes on with it
-        return render_template("errors/stripe_unknown.html"), 503
+    return wished(row, lambda: _pause(row))
 
 
 def _pause(row: Subscription) -> ResponseReturnValue:
     months, token, user_id = _months(), once(request.form), row.user_id
-    stripe_id = row.stripe_id
-    db.session.rollback()  # no transaction is open while Stripe is asked
-    found = stripe_client.get_subscription(stripe_id)
+    try:
+        found = at_stripe(row)
+    except StripeError:
+        return render_template("errors/stripe_unreachable.html", again="/billing/pause"), 503
     asked, why_not = plan_change.moment_of(found), pauses.obstacle(found)
     until = int(_later(asked, months).timestamp()) if months else 0
     said = _day(until) if until else ""
@@ -102,12 +94,11 @@ def unpause() -> ResponseReturnValue:
         return redirect("/billing/unpause", 303)
     if _rests(row) and (once(request.form) is None or request.form.get("amount") != _due(row)):
         return _end_page(row, note=_(END_OTHER))
-    try:
-        writes.perform(db.session(), pauses.end_request(row))
-    except StripeRefused:
-        return refused(row)
-    except (StripeError, WriteUnknown):
-        return render_template("errors/stripe_unknown.html"), 503
+    return wished(row, lambda: _go_on(row))
+
+
+def _go_on(row: Subscription) -> ResponseReturnValue:
+    writes.perform(db.session(), pauses.end_request(row))
     row = look(row)
     if row.status == "paused":
         flash(_("Your plan goes on as soon as its payment is made. This page shows it then."))

@@ -51,9 +51,9 @@ class Plan:
     seats: Seats | None = None
 
     def price(self, interval: str, currency: str | None = None) -> Price | None:
-        """Its price for an interval in a currency, by default in the one that its file names first."""
-        wanted = currency or self.prices[0].currency
-        return next((one for one in self.prices if (one.interval, one.currency) == (interval, wanted)), None)
+        """Its price for an interval in a currency, by default in the one that the file names first."""
+        fitting = (one for one in self.prices if one.interval == interval)
+        return next((one for one in fitting if currency in (None, one.currency)), None)
 
 
 @dataclass(frozen=True)

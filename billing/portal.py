@@ -15,7 +15,7 @@ from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
 from billing.language import _
 from billing.looking import look, refused
-from billing.models import StripeEvent, User
+from billing.models import StripeEvent, Subscription, User
 from billing.voice import Action
 from billing.write_request import WriteRequest
 
@@ -68,8 +68,13 @@ def open_portal(flow: str) -> ResponseReturnValue:
     row = facts.subscription_of(db.session(), user.id)
     if flow == "subscription_cancel" and (row is None or row.final):
         abort(404)
+    return lead(row, session_request(user, flow, row.stripe_id if row else None))
+
+
+def lead(row: Subscription | None, request_: WriteRequest) -> ResponseReturnValue:
+    """To the page of Stripe's that this write opens, which charges nothing by itself."""
     try:
-        answer = writes.perform(db.session(), session_request(user, flow, row.stripe_id if row else None))
+        answer = writes.perform(db.session(), request_)
     except StripeRefused:
         return refused(row)
     except (StripeError, WriteUnknown):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 
-from billing import agreements, facts, running, seat_form
+from billing import agreements, facts, prices, running, seat_form
 from billing.access import person
 from billing.errors import StripeError
 from billing.extensions import db
@@ -57,9 +56,11 @@ def _answer(go_on: agreements.Answer) -> ResponseReturnValue:
 
 def _price_of(row: Subscription) -> PlanPrice | None:
     """The price that they have, which may be sold no more: whoever has it keeps it, for each further seat as well."""
-    sold = db.session.execute(select(PlanPrice).where(PlanPrice.price_id == row.price_id)).scalar()
-    if sold is not None or row.amount is None:
-        return sold
+    known = prices.known(db.session(), row.price_id)
+    if isinstance(known, PlanPrice):
+        return known
+    if row.amount is None:
+        return None
     return PlanPrice(
         price_id=row.price_id,
         product_id="",

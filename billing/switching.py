@@ -6,11 +6,12 @@ from __future__ import annotations
 from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from billing import agreements, facts, outcomes, plan_change, prices, running, writes
+from billing import agreements, facts, plan_change, prices, running, writes
 from billing.access import person
-from billing.errors import StripeError, StripeRefused, WriteUnknown
+from billing.errors import StripeError
 from billing.extensions import db
 from billing.language import _, later
+from billing.looking import look, wished
 from billing.models import PlanPrice, Subscription
 from billing.outcomes import Wish
 from billing.plans import Plan
@@ -50,15 +51,13 @@ def undo() -> ResponseReturnValue:
     row = facts.subscription_of(db.session(), person().id)
     if row is None or row.final or row.schedule is None or (row.coming or {}).get("kind") != "scheduled":
         return redirect("/billing", 303)
+    return wished(row, lambda: _stay(row))
+
+
+def _stay(row: Subscription) -> ResponseReturnValue:
     title = running.catalogue().title(row.plan)
-    leave = plan_change.leave_request({"id": row.schedule}, row.user_id)
-    try:
-        writes.perform(db.session(), leave)
-    except StripeRefused:
-        flash(_(agreements.REFUSED))
-    except (StripeError, WriteUnknown):
-        return agreements.unknown()
-    if outcomes.look(row).coming is None:
+    writes.perform(db.session(), plan_change.leave_request({"id": row.schedule}, row.user_id))
+    if look(row).coming is None:
         flash(_("You stay on {plan}.", plan=title))
     return redirect("/billing", 303)
 

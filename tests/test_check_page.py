@@ -98,9 +98,9 @@ def test_one_sentence_says_what_is_taken_when_and_until_when(
 
 def test_a_price_is_found_by_interval_and_currency_and_never_another_one() -> None:
     usd = PRO.prices[2]
-    assert offers.price_of(PRO, "month", None) is MONTH
-    assert offers.price_of(PRO, "month", "usd") is usd
-    assert offers.price_of(PRO, "year", "usd") is offers.price_of(PRO, "week", None) is None
+    assert PRO.price("month") is MONTH
+    assert PRO.price("month", "usd") is usd
+    assert PRO.price("year", "usd") is PRO.price("week") is None
 
 
 def params_of(row: CheckoutSession, desk: Flask) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from urllib.parse import urljoin
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from sqlalchemy.orm import Session
 
 from billing import bills
 from billing.models import User
-from local import browser as browsers
 from tests import admin_rows as rows
+from tests.chromium import launched
 from tests.doors import COOKIE, cookie_of
 from tests.story import Shopper, catch_up, config_of, post_page
 from tests.support import make_user
@@ -231,11 +231,8 @@ def test_twelve_lines_are_one_page_of_paper_black_on_white_without_what_is_for_t
     alice: Shopper,
 ) -> None:
     made = twelve_lines(alice)
-    base, program = config_of(alice.desk).public_url, browsers.ensure()
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=program.executable, args=list(program.arguments)
-        )
+    base = config_of(alice.desk).public_url
+    with launched() as chromium:
         context = chromium.new_context(color_scheme="dark")
         context.add_cookies([{"name": COOKIE, "value": cookie_of(alice.client), "url": base}])
         page = context.new_page()
@@ -246,7 +243,6 @@ def test_twelve_lines_are_one_page_of_paper_black_on_white_without_what_is_for_t
             "() => [document.documentElement, document.querySelector('main dt')].map("
             "one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).color])"
         )
-        chromium.close()
     for size, sheet in sheets.items():
         assert len(re.findall(rb"/Type\s*/Page\b", sheet)) == 1, size
     for part in ("Line 1:", "Line 12:", "Total", "€12.00", alice.email, "Dunlin"):

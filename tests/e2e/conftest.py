@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from local import browser as browsers
 from local.stack import Stack
+from tests.chromium import launched
 from tests.e2e.person import Person
 from tests.pages.noise import Noise
 
@@ -21,11 +21,8 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    program = browsers.ensure()
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program.executable, args=list(program.arguments))
-        yield found
-        found.close()
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(params=[True, False], ids=["with-javascript", "without-javascript"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from local import browser as browsers
 from local.mailsink import MailSink
+from tests.chromium import launched
 from tests.pages.house import House, house
 from tests.pages.sitemap import OURS
 from tests.support import Databases, Sandbox
@@ -22,8 +22,5 @@ def home(databases: Databases, mail_sink: MailSink, sandbox_process: Sandbox) ->
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    program = browsers.ensure()
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program.executable, args=list(program.arguments))
-        yield found
-        found.close()
+    with launched() as browser:
+        yield browser

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import flask_migrate
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 import app as dunlin
-from local import browser as browsers
 from local.mailsink import MailSink
+from tests.chromium import launched
 from tests.conftest import ROOT, dispose, make_config
 from tests.histories import sandbox_in
 from tests.pages.house import House, Settings, house
@@ -42,13 +42,10 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as open_:
         home = open_.enter_context(house_alone({place.settings for place in places}))
-        program = browsers.ensure()
-        playwright = open_.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=program.executable, args=list(program.arguments))
+        browser = open_.enter_context(launched())
         for place in places:
             name = place.name.removeprefix("billing-")
             (folder / f"{name}.webp").write_bytes(photograph(home, browser, place))
-        browser.close()
     return 0
 
 
