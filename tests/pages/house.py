@@ -147,5 +147,7 @@ def _people(session: Session, house: House) -> None:
     house.subscriber = shopper(house.app, address_of("subscriber"))
     house.subscriber.subscribe()
     catch_up(house.app)
+    seated = shopper(house.app, address_of("seated"))
+    seated.subscribe("team")
     house.values["invoice_id"] = house.subscriber.invoices[0].stripe_id
     session.rollback()  # nothing stays open while a browser is at work

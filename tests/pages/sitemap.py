@@ -128,6 +128,9 @@ TROUBLE = [
     ),
     Place("our-fault", "stranger", "/fault", 500, alone=True),
     Place("no-database", "stranger", "/no-database", 503, alone=True),
+    Place("not-understood", "active", "/checkout/return?session_id=%00", 400),
+    Place("not-allowed", "stranger", "/logout", 405),
+    Place("stripe-silent", "active", "/billing", 503, presses("csrf_token"), settings=NO_STRIPE),
     Place("stripe-away", "subscriber", "/billing/change/team", 503, settings=NO_STRIPE, queries=12),
 ]
 PERSONS = [
@@ -149,7 +152,19 @@ PERSONS = [
     Place("pause-not", "trialing", "/billing/pause", 409),
     Place("unpause", "paused_asked", "/billing/unpause"),
     Place("card-return", "past_due", "/billing/card/return"),
+    Place("seats-ask", "seated", "/billing/seats"),
+    Place("seats-mistake", "seated", "/billing/seats?seats=0", 422),
+    Place("seats", "seated", "/billing/seats?seats=3", queries=12),
     Place("seats-not", "active", "/billing/seats", 409, queries=12),
+    Place("withdraw-sent", "stranger", "/billing/withdraw?sent=1", settings=WITHDRAWAL),
+    Place(
+        "withdraw-mistake",
+        "stranger",
+        "/billing/withdraw",
+        422,
+        sends(reference="", email="ana@"),
+        settings=WITHDRAWAL,
+    ),
     Place("withdraw", "active", "/billing/withdraw", settings=WITHDRAWAL),
     Place("withdraw-find", "stranger", "/billing/withdraw", settings=WITHDRAWAL),
     Place("invoice", "subscriber", "/invoices/{invoice_id}", queries=12),
@@ -166,6 +181,7 @@ DESK = [
     Place("subscription", "admin", "/admin/subscriptions/{subscription_id}", queries=12),
     Place("events", "admin", "/admin/events?type=charge.dispute.created"),
     Place("event", "admin", "/admin/events/{event_id}", queries=12),
+    Place("rehearsed", "admin", "/admin/events/{event_id}", 200, presses("csrf_token")),
     Place("reconciler", "admin", "/admin/reconciler"),
     Place("pass", "admin", "/admin/reconciler/{run_id}"),
 ]

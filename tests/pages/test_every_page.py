@@ -156,6 +156,20 @@ def test_no_browser_complains_and_nobody_else_is_asked_for_anything(look: Look, 
     assert look(place).wrong["noise"] == []
 
 
+def test_every_address_that_shows_a_page_is_on_the_list(home: House) -> None:
+    rules = home.app.url_map
+    names = home.values.keys() | {name for rule in rules.iter_rules() for name in rule.arguments}
+    filled = {name: home.values.get(name, "1") for name in names}
+    reached = {
+        rules.bind("").match(place.address.format(**filled).partition("?")[0], method="GET")[0]
+        for place in OURS
+        if place.name not in ("not-found", "not-allowed", "our-fault", "no-database")
+    }
+    pages = {rule.endpoint for rule in rules.iter_rules() if "GET" in (rule.methods or ())}
+    no_pages = {"static", "health.shallow", "health.deep", "arrival.state", "_fault", "_no_database"}
+    assert pages - reached <= no_pages
+
+
 def test_help_is_last_and_in_the_same_place_on_every_page(look: Look) -> None:
     """Strangers choose their language there; who is signed in is led to where they chose it."""
     feet: dict[bool, set[tuple[str, ...]]] = {True: set(), False: set()}
