@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, language, passwords
+from billing import audit, language, notices, passwords
 from billing.clock import database_now
 from billing.models import AuthToken, LoginSession, User
 from billing.readers import speaking_to
@@ -69,10 +69,10 @@ def new_code(session: Session, token: AuthToken, key: str) -> AuthToken:
 def _mail_code(session: Session, token: AuthToken, known: User | None, code: str) -> None:
     """The code, in the language of the page that asked for it: whoever reads it signed up there, a moment ago."""
     if known is None:
-        dunning.owe(session, "code", f"code:{token.id}", token.email, {"token_id": token.id}, secret=code)
+        notices.owe(session, "code", f"code:{token.id}", token.email, {"token_id": token.id}, secret=code)
         return
     with speaking_to(known):
-        dunning.owe(session, "exists", f"exists:{token.id}", token.email, {}, user_id=known.id)
+        notices.owe(session, "exists", f"exists:{token.id}", token.email, {}, user_id=known.id)
 
 
 def finish_sign_up(session: Session, token_id: int, code: str, key: str) -> User | None:
@@ -101,7 +101,7 @@ def finish_sign_up(session: Session, token_id: int, code: str, key: str) -> User
     session.add(user)
     session.flush()
     with speaking_to(user):
-        dunning.owe(session, "welcome", f"welcome:{user.id}", user.email, {}, user_id=user.id)
+        notices.owe(session, "welcome", f"welcome:{user.id}", user.email, {}, user_id=user.id)
     audit.record(session, "user.created", actor="user", user_id=user.id)
     return user
 
@@ -180,7 +180,7 @@ def start_reset(session: Session, email: str) -> None:
     session.flush()
     key, facts = f"reset:{token.id}", {"token_id": token.id}
     with speaking_to(user):
-        dunning.owe(session, "reset", key, user.email, facts, user_id=user.id, secret=secret)
+        notices.owe(session, "reset", key, user.email, facts, user_id=user.id, secret=secret)
 
 
 def reset_token(session: Session, secret: str) -> AuthToken | None:
@@ -203,7 +203,7 @@ def set_password(session: Session, user: User, password: str, *, keep_session: i
     key = f"sec:{user.id}:{at.timestamp():.6f}"
     with speaking_to(user):
         words = {"changed_at": moment_text(at)}
-        dunning.owe(session, "pw_changed", key, user.email, {}, words=words, user_id=user.id)
+        notices.owe(session, "pw_changed", key, user.email, {}, words=words, user_id=user.id)
     audit.record(session, "user.password", actor="user", user_id=user.id)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import dunning, readers
+from billing import labels, notices, readers
 from billing.models import Subscription, User
 from billing.syncing import Cause
 from billing.words import day
@@ -47,10 +47,10 @@ def _owe(
 ) -> None:
     with readers.speaking_to(user):
         words = {
-            "plan": dunning.title(row.plan),
-            "amount": dunning.price(row),
-            "card": dunning.card(row),
+            "plan": labels.title(row.plan),
+            "amount": labels.price(row),
+            "card": labels.card(row),
             "resumes_date": day(row.resumes_at),
         }
         facts = {"subscription": row.stripe_id}
-        dunning.owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause)
+        notices.owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause)

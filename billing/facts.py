@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from billing import comps, declines, dunning, plan_change
+from billing import comps, declines, labels, plan_change
 from billing.clock import from_stripe
 from billing.config import Config
 from billing.invoices import begun_unpaid
@@ -74,10 +74,10 @@ def of_rows(
         status=row.status,
         plan=row.plan,
         plan_title=_title(row.plan),
-        price=dunning.price(row),
+        price=labels.price(row),
         interval=row.interval,
         quantity=row.quantity,
-        seats=dunning.by_the_seat(row.plan),
+        seats=labels.by_the_seat(row.plan),
         status_reason=row.status_reason,
         current_period_end=row.current_period_end,
         trial_end=row.trial_end,
@@ -89,7 +89,7 @@ def of_rows(
         pause_behavior=pause.get("behavior"),
         pause_resumes_at=from_stripe(pause.get("resumes_at")) or row.resumes_at,
         resumes_at=row.resumes_at,
-        card=dunning.card(row),
+        card=labels.card(row),
         by_invoice=row.collection_method == "send_invoice",
         disputed=format_money(dispute.amount, dispute.currency) if dispute else None,
         disputed_at=dispute.created if dispute else None,
@@ -108,13 +108,13 @@ def of_rows(
 
 
 def _title(plan: str | None) -> str:
-    return dunning.title(plan) if plan else _("your plan")
+    return labels.title(plan) if plan else _("your plan")
 
 
 def _given(comp: Comp) -> dict[str, Any]:
     return {
         "comp_plan": comp.plan,
-        "comp_title": dunning.title(comp.plan),
+        "comp_title": labels.title(comp.plan),
         "comp_since": comp.given_at,
         "comp_until": comp.until,
     }
@@ -157,7 +157,7 @@ def _coming(row: Subscription) -> dict[str, Any]:
     amount = coming.get("amount")
     return {
         "change": coming.get("kind"),
-        "change_to": dunning.title(coming["plan"]) if coming.get("plan") else None,
+        "change_to": labels.title(coming["plan"]) if coming.get("plan") else None,
         "change_price": None if amount is None else format_money(amount, coming["currency"]),
         # how many seats there will be, where it is only their number that changes
         "change_quantity": coming.get("quantity") if coming.get("price") == row.price_id else None,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, delete, distinct, func, select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, refresh
+from billing import audit, notices, refresh
 from billing.config import Config
 from billing.errors import DunlinError
 from billing.models import AuditEntry, Installation, SyncRun
@@ -99,7 +99,7 @@ def _end(session: Session, run_id: int, done: Pass, problem: str | None) -> Sync
     if run.healed > LOUD:
         subject = f"run {run.id}: {run.healed} rows"
         audit.record(session, "reconciler.drift", actor=run.actor, subject=subject, alert=True)
-        dunning.admin_alert(session, f"drift:{run.id}", "The reconciler had much to heal", subject)
+        notices.admin_alert(session, f"drift:{run.id}", "The reconciler had much to heal", subject)
     session.commit()
     return run
 

@@ -11,7 +11,7 @@ from flask import Blueprint, redirect, render_template, session
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import dunning, facts, portal, queues, running, voice
+from billing import facts, labels, portal, queues, running, voice
 from billing.access import my_standing, person
 from billing.extensions import db
 from billing.language import _
@@ -85,7 +85,7 @@ def _news(row: Subscription | None) -> News:
     if _charged(row) == session.get(BEFORE) or row.card_last4 is None:
         return waits
     body, final = _what_was_due(row)
-    return News(_("Your card is now {card}.", card=dunning.card(row)), body, final)
+    return News(_("Your card is now {card}.", card=labels.card(row)), body, final)
 
 
 def _what_was_due(row: Subscription) -> tuple[str, bool]:

@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import audit, bounces, dunning, facts, mailer, readers, voice
+from billing import audit, bounces, dunning, facts, mailer, readers, still, voice
 from billing.clock import database_now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -60,7 +60,7 @@ def _start_one(session: Session) -> Notice | None:
         .with_for_update(skip_locked=True)
     )
     while (notice := session.execute(due).scalar()) is not None:
-        if not dunning.still_true(session, notice):
+        if not still.still_true(session, notice):
             _end(session, notice, "obsolete", "no longer true")
         elif bounces.stops(session, notice.kind, _address(session, notice)):
             _end(session, notice, "suppressed", "not tried: the address refuses mail")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, abort, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from billing import dunning, facts, invoices, pauses, plan_change, running, writes
+from billing import facts, invoices, labels, pauses, plan_change, running, writes
 from billing.access import person
 from billing.clock import database_now, months_later
 from billing.errors import StripeError
@@ -119,9 +119,9 @@ def _end_page(row: Subscription, *, note: str | None = None) -> ResponseReturnVa
     page = render_template(
         "billing/unpause.html",
         title=running.catalogue().title(row.plan),
-        price=dunning.price(row),
+        price=labels.price(row),
         interval=row.interval,
-        card=dunning.card(row),
+        card=labels.card(row),
         amount=_due(row),
         once=once_token(),
         note=note,
@@ -159,7 +159,7 @@ def _page(
     if why_not:
         heading = _("Pause {plan}", plan=title)
         return render_template("billing/change_not.html", h1=heading, body=_(WHY_NOT[why_not])), 409
-    amount = dunning.price(row) or ""
+    amount = labels.price(row) or ""
     lengths = []
     for months in range(1, config.pause_months + 1):
         until = _later(moment, months)
@@ -179,7 +179,7 @@ def _page(
         access=access,
         lengths=lengths,
         chosen=_months(),
-        card=dunning.card(row),
+        card=labels.card(row),
         once=once_token(),
         note=note,
         problem=_("Choose how long you want to pause.") if missing else None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, invoices, stripe_client
+from billing import audit, invoices, payment_news, stripe_client
 from billing.clock import from_stripe
 from billing.models import CheckoutSession, Dispute, Invoice, Payment, Subscription, User
 from billing.payloads import Object, invoice_subscription, ref
@@ -81,7 +81,7 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
     row.amount_refunded = refunded
     if row.status == "succeeded" and row.fulfilled_at is None:
         row.fulfilled_at = cause.now
-        dunning.one_off_receipt(session, user, row, cause)
+        payment_news.one_off_receipt(session, user, row, cause)
     _note(session, row, before, cause)
     return Outcome(user.id)
 
@@ -132,7 +132,7 @@ def write_dispute(session: Session, dispute: Object, cause: Cause) -> Outcome:
     row.user_id = user.id
     dispute_as_written(row, dispute, cause)
     if "status" in _note(session, row, before, cause):
-        dunning.dispute_changed(session, user, row, cause)
+        payment_news.dispute_changed(session, user, row, cause)
     return Outcome(user.id)
 
 
@@ -157,7 +157,7 @@ def _tell_of_refund(
 ) -> None:
     if after > row.amount_refunded:
         back = after - row.amount_refunded
-        dunning.refunded(session, user, subject, back, after, row.currency, cause)
+        payment_news.refunded(session, user, subject, back, after, row.currency, cause)
 
 
 def _note(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, running, stripe_client
+from billing import audit, notices, running, stripe_client
 from billing.models import Dispute, Invoice, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object
@@ -39,7 +39,7 @@ def resolve(session: Session, user: User, row: Subscription, cause: Cause) -> li
         after={"value": row.status},
         alert=True,
     )
-    dunning.admin_alert(
+    notices.admin_alert(
         session, f"second:{row.stripe_id}", "A person has two live subscriptions", row.stripe_id
     )
     if running.config().second_subscription != "refund":

@@ -18,12 +18,12 @@ from billing import (
     audit,
     breaks,
     cards,
-    dunning,
     invoices,
     means,
     novelties,
     pauses,
     plan_change,
+    plan_news,
     prices,
     second,
     stripe_client,
@@ -221,7 +221,7 @@ def _note_changes(
     session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause
 ) -> tuple[WriteRequest, ...]:
     """Write down what changed, and owe the notices that follow from it; what Stripe is to be told in turn."""
-    dunning.subscription_written(session, user, row, before, cause)
+    plan_news.subscription_written(session, user, row, before, cause)
     breaks.began(session, user, row, before, cause)
     changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     novelties.tell(row, changed)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sqlalchemy import exists, select, text
 from sqlalchemy.orm import Session
 
-from billing import audit, comparing, dunning, inbox, jobs, mirrors, people, stripe_client
+from billing import audit, comparing, inbox, jobs, mirrors, notices, people, stripe_client
 from billing.clock import now
 from billing.comparing import GONE, STRAY, Finding
 from billing.config import Config
@@ -145,5 +145,5 @@ def _tell(session: Session, kind: str, what: str, subject: str) -> None:
     told = exists().where(AuditEntry.kind == kind, AuditEntry.subject == subject)
     if not session.execute(select(told)).scalar():
         audit.record(session, kind, actor=ACTOR, subject=subject, alert=True)
-        dunning.admin_alert(session, f"{kind}:{subject}", what, subject)
+        notices.admin_alert(session, f"{kind}:{subject}", what, subject)
     session.commit()

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, readers
+from billing import audit, labels, notices, readers
 from billing.clock import database_now
 from billing.models import Invoice, Subscription, User, Withdrawal
 from billing.words import moment_text
@@ -109,15 +109,15 @@ def _tell(
     )
     with readers.speaking_to(user):
         words = {
-            "plan": dunning.title(row.plan),
+            "plan": labels.title(row.plan),
             "reference": paid.number if paid else None,
             "name": name,
             "moment": moment_text(at),
         }
         key = f"withdrawn:{row.stripe_id}"
-        dunning.owe(session, "withdrawn", key, email, {}, words=words, user_id=user.id)
+        notices.owe(session, "withdrawn", key, email, {}, words=words, user_id=user.id)
     what = "A person withdrew from their contract; pay back what is due"
-    dunning.admin_alert(session, f"withdrawn:{row.stripe_id}", what, row.stripe_id)
+    notices.admin_alert(session, f"withdrawn:{row.stripe_id}", what, row.stripe_id)
 
 
 def cancel_request(row: Subscription) -> WriteRequest:

@@ -14,7 +14,7 @@ from flask_login import current_user
 from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import select
 
-from billing import dunning, facts, queues, readers, refresh, registry, running, throttle, withdrawals, writes
+from billing import facts, notices, queues, readers, refresh, registry, running, throttle, withdrawals, writes
 from billing.access import person, public
 from billing.errors import StripeError, WriteConflict, WriteUnknown
 from billing.extensions import db
@@ -116,7 +116,7 @@ def _find() -> ResponseReturnValue:
         secret = _seal().dumps([row.stripe_id, int(asked.timestamp())])
         key = f"withdraw_link:{row.stripe_id}:{int(asked.timestamp())}"
         with readers.speaking_to(session.get_one(User, row.user_id)):
-            dunning.owe(
+            notices.owe(
                 session, "withdraw_link", key, form.email.data, {}, user_id=row.user_id, secret=secret
             )
     session.commit()

@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, breaks, dunning, mailer, outbox, payments, withdrawals
+from billing import accounts, breaks, dunning, mailer, notices, outbox, payments, withdrawals
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -370,7 +370,7 @@ def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:
     session.flush()
     breaks.owe_what_is_near(session)
     withdrawals.make(session, row, user, "Alice Ahrens", user.email)
-    dunning.owe(session, "withdraw_link", "withdraw_link:1", user.email, {}, user_id=user.id, secret="x")
+    notices.owe(session, "withdraw_link", "withdraw_link:1", user.email, {}, user_id=user.id, secret="x")
 
 
 def test_every_mail_is_written_with_the_facts_that_it_is_really_given(

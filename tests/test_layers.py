@@ -22,7 +22,8 @@ edge: auth pricing portal ledger orders switching arrival access account webhook
 work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing
   rehearsal catalogue catalogue_writes comparison turns
 domain: subscriptions plan_change second invoices payments checkout clocks standing voice tags facts dunning
-  declines mailer bounces people accounts reconcile comparing mirrors syncing write_request readers premises
+  notices labels still plan_news payment_news declines mailer bounces people accounts reconcile comparing mirrors
+  syncing write_request readers premises
   reasons sentences actions line particulars comps means novelties currencies offers plan_cards opening became
   cards customers pauses breaks ending bills obstacles previews quoting quote_words seals next_steps
   withdrawals

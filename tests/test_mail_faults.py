@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from billing import dunning, lights, mailer, outbox
+from billing import lights, mailer, notices, outbox
 from billing.config import Config
 from billing.models import Notice, User
 from local.ports import free_port
@@ -139,7 +139,7 @@ def test_a_line_that_begins_with_a_dot_arrives_as_it_was_written_and_ends_nothin
 ) -> None:
     key = "alert:dots"
     facts = {"what": "Something", "subject": "\n.\n.hidden\n..two\nend"}
-    dunning.owe(db_session, "admin_alert", key, alice.email, facts)
+    notices.owe(db_session, "admin_alert", key, alice.email, facts)
     db_session.commit()
     outbox.send_due(db_session, replace(config, smtp_url=trouble.url))
     [taken] = trouble.taken

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from billing import dunning, jobs, language, mailer, outbox, readers, words
+from billing import jobs, labels, language, mailer, notices, outbox, payment_news, readers, still, words
 from billing.config import Config
 from billing.models import Notice, Subscription, User
 from billing.payloads import Object
@@ -150,7 +150,7 @@ def test_mails_of_several_readers_leave_one_process_each_in_its_own_language_eve
 ) -> None:
     for number, user in enumerate((alice, bob, alice)):
         with readers.speaking_to(user):
-            dunning.owe(db_session, "welcome", f"w{number}", user.email, {}, user_id=user.id)
+            notices.owe(db_session, "welcome", f"w{number}", user.email, {}, user_id=user.id)
     db_session.commit()
     db_session.execute(update(Notice).where(Notice.dedupe_key == "w0").values(kind="no_such_mail"))
     db_session.commit()
@@ -166,7 +166,7 @@ def test_mails_of_several_readers_leave_one_process_each_in_its_own_language_eve
 def test_a_mail_that_was_owed_before_there_were_languages_leaves_in_the_english_of_its_facts(
     db_session: Session, config: Config, mails: MailSink, bob: User
 ) -> None:
-    dunning.owe(db_session, "refund", "refund:x:1", bob.email, {"amount": "€29.00"}, user_id=bob.id)
+    notices.owe(db_session, "refund", "refund:x:1", bob.email, {"amount": "€29.00"}, user_id=bob.id)
     db_session.execute(update(Notice).values(locale=None))
     db_session.commit()
     with language.speaking("de"):
@@ -180,7 +180,7 @@ def test_admins_are_written_to_in_english_whoever_causes_it(
     admin.locale = "de"
     db_session.commit()
     with language.speaking("de"):
-        dunning.admin_alert(db_session, "x", "Something happened", "sub_1")
+        notices.admin_alert(db_session, "x", "Something happened", "sub_1")
     db_session.commit()
     assert the_notice(db_session, "admin_alert").locale == "en"
 
@@ -189,7 +189,7 @@ def test_a_job_that_fails_in_the_middle_of_a_readers_mail_leaves_no_language_beh
     db_session: Session, alice: User
 ) -> None:
     with pytest.raises(AttributeError):
-        dunning.refunded(db_session, alice, "ch_1", 2900, 2900, "eur", None)  # type: ignore[arg-type]
+        payment_news.refunded(db_session, alice, "ch_1", 2900, 2900, "eur", None)  # type: ignore[arg-type]
     assert language.locale() == "en"
     assert not jobs.apply_due(db_session)
 
@@ -200,13 +200,13 @@ def test_nothing_is_decided_by_a_word(db_session: Session, alice: User, subscrip
     notice = the_notice(db_session, "dun1")
     deciding = {"invoice", "stage", "access"}
     notice.facts = {key: value if key in deciding else "x" for key, value in notice.facts.items()}
-    assert dunning.still_true(db_session, notice)
+    assert still.still_true(db_session, notice)
     notice.facts = {**notice.facts, "stage": 2}
-    assert not dunning.still_true(db_session, notice)
+    assert not still.still_true(db_session, notice)
 
 
 def mails_owed(tree: ast.AST) -> list[tuple[int, bool]]:
-    """Each ``dunning.owe`` of a module: its line, and whether it stands inside ``with speaking_to(…)`` or below
+    """Each ``notices.owe`` of a module: its line, and whether it stands inside ``with speaking_to(…)`` or below
     ``@to_the_reader``."""
     found: list[tuple[int, bool]] = []
 
@@ -215,7 +215,7 @@ def mails_owed(tree: ast.AST) -> list[tuple[int, bool]]:
             spoken = spoken or any("speaking_to" in ast.unparse(item.context_expr) for item in node.items)
         if isinstance(node, ast.FunctionDef):
             spoken = spoken or any("to_the_reader" in ast.unparse(one) for one in node.decorator_list)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "dunning.owe":
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "notices.owe":
             found.append((node.lineno, spoken))
         for child in ast.iter_child_nodes(node):
             look(child, spoken)
@@ -241,7 +241,7 @@ def in_german(facts: dict[str, Any]) -> dict[str, Any]:
         if name in ("decline_text", "retry_text"):
             given[name] = language._(value)
         elif name == "card" and value:
-            given[name] = dunning.card(Subscription(card_brand="visa", card_last4="4242"))
+            given[name] = labels.card(Subscription(card_brand="visa", card_last4="4242"))
         elif isinstance(value, str):
             given[name] = re.sub(
                 r"^(\d+) November", r"\1. November", re.sub(r"^(\d+) December", r"\1. Dezember", value)

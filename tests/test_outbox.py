@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, dunning, lights, mailer, outbox
+from billing import accounts, lights, mailer, notices, outbox
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -34,7 +34,7 @@ def owe(session: Session, user: User, kind: str = "admin_alert", **more: Any) ->
     """Owe a mail that stays true, by the code that owes mails. Returns its id."""
     key = f"{kind}:test:{next(_numbers)}"
     facts = {"what": "Something", "subject": "sub_1", "amount": "€5.00"}
-    dunning.owe(session, kind, key, user.email, facts, user_id=user.id, **more)
+    notices.owe(session, kind, key, user.email, facts, user_id=user.id, **more)
     session.commit()
     notice: int = session.execute(select(Notice.id).where(Notice.dedupe_key == key)).scalar_one()
     session.rollback()  # a test that waits for another process leaves no transaction open meanwhile

@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import StringField, TextAreaField
 from wtforms.validators import ValidationError
 
-from billing import comps, dunning, facts, running, voice
+from billing import comps, facts, labels, running, voice
 from billing.access import person
 from billing.admin import bp, details, timeline
 from billing.clock import database_now
@@ -106,7 +106,7 @@ def give_comp(user_id: int) -> ResponseReturnValue:
     except CompChanged as problem:
         return _changed(_of(user_id, wish, give=why), problem)
     db.session.commit()
-    flash(f"{user.email} has {dunning.title(plan)} until {day(end)}, free of charge.")
+    flash(f"{user.email} has {labels.title(plan)} until {day(end)}, free of charge.")
     return redirect(url_for("admin.subscriber", user_id=user_id), 303)
 
 
@@ -168,7 +168,7 @@ def _page(page: Page, asked: bool, status: int) -> ResponseReturnValue:
 
 def _giving(user: User, wish: Wish, found: Standing) -> str:
     """What giving it will do, before it is done."""
-    title, until = dunning.title(wish.plan.data), day(end_of(wish.until.data))
+    title, until = labels.title(wish.plan.data), day(end_of(wish.until.data))
     text = f"This will give {user.email} {title} until the end of {until} (UTC), free of charge. Stripe is not told."
     if found.code == "comp":
         text += f" It takes the place of {found.facts.comp_title} until {day(found.facts.comp_until)}."
@@ -192,7 +192,7 @@ def _ending(user: User, found: Standing) -> str:
 def _pairs(session: Session, row: Comp) -> list[tuple[str, object]]:
     admin = timeline.emails(session, {row.given_by}).get(row.given_by)
     return [
-        ("Plan", dunning.title(row.plan)),
+        ("Plan", labels.title(row.plan)),
         ("Until the end of", day(row.until)),
         ("Reason", row.reason),
         ("Given by", admin),

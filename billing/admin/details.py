@@ -11,7 +11,7 @@ from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import dunning, running, tags
+from billing import labels, running, tags
 from billing.admin import links, paging
 from billing.extensions import db
 from billing.models import Dispute, Invoice, Payment, Subscription, User
@@ -83,12 +83,12 @@ def subscription(rows: Iterable[Subscription]) -> Pairs:
 
 
 def _in_full(row: Subscription) -> Pairs:
-    price = dunning.price(row)
+    price = labels.price(row)
     return [
         ("Subscription", links.stripe_object("subscriptions", row.stripe_id)),
         ("Timeline", links.timeline(row.stripe_id)),
         ("Stripe’s status", row.status + (f", {row.status_reason}" if row.status_reason else "")),
-        ("Plan", dunning.title(row.plan) if row.plan else "not in our catalogue"),
+        ("Plan", labels.title(row.plan) if row.plan else "not in our catalogue"),
         ("Price", f"{price} a {row.interval}" if price and row.interval else price),
         ("Stripe price", row.price_id),
         ("Made", links.moment(row.created)),
@@ -101,7 +101,7 @@ def _in_full(row: Subscription) -> Pairs:
         ("Ended", links.moment(row.ended_at)),
         ("Why it ended", row.cancellation_reason),
         ("First failed payment", links.moment(row.first_failed_at)),
-        ("Card", dunning.card(row)),
+        ("Card", labels.card(row)),
         ("Latest invoice", row.latest_invoice),
         ("Test clock says", links.moment(row.clock_time)),
         ("Last event applied", row.cause_event_id),
@@ -109,7 +109,7 @@ def _in_full(row: Subscription) -> Pairs:
 
 
 def _in_a_line(row: Subscription) -> object:
-    plan = dunning.title(row.plan) if row.plan else "not in our catalogue"
+    plan = labels.title(row.plan) if row.plan else "not in our catalogue"
     link = links.stripe_object("subscriptions", row.stripe_id)
     return Markup("{}, {}, {}, {}").format(link, row.status, plan, links.timeline(row.stripe_id))
 

@@ -8,7 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from billing import audit, bounces, dunning, facts, refresh, running, voice
+from billing import audit, bounces, facts, labels, refresh, running, voice
 from billing.access import person
 from billing.admin import bp, details, paging, search, timeline
 from billing.admin.because import because
@@ -73,7 +73,7 @@ def _row(user: User, row: Subscription | None, found: Standing) -> dict[str, Any
         "tag": said.tag,
         "tone": said.tone,
         "glyph": said.glyph,
-        "plan": dunning.title(found.plan) if found.plan else None,
+        "plan": labels.title(found.plan) if found.plan else None,
         "next_text": f"{coming.label}, {day(coming.when)}" if coming else None,
         "since": row.created if row else None,
         "href": url_for("admin.subscriber", user_id=user.id),
