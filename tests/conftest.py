@@ -30,7 +30,7 @@ from billing.extensions import db
 from billing.models import User
 from local.mailsink import MailSink
 from local.ports import free_port
-from tests import scratch
+from tests import kept, scratch
 from tests.histories import sandbox_in
 from tests.sandbox import traffic as left_the_sandbox
 from tests.story import Shopper, shopper
@@ -39,6 +39,7 @@ from tests.support import sign_in as sign_in_as
 from tests.watching import Underway
 
 scratch.in_memory()
+kept.for_all()
 ROOT = Path(__file__).parent.parent
 WEBHOOK_SECRET = "whsec_tests_0123456789abcdef"
 _people = itertools.count(1)
@@ -84,8 +85,8 @@ def mail_sink() -> Iterator[MailSink]:
 @pytest.fixture
 def mails(mail_sink: MailSink) -> MailSink:
     """What an SMTP server was given during this test."""
-    for kept in (mail_sink.messages, mail_sink.refused, mail_sink.replies):
-        kept.clear()
+    for those in (mail_sink.messages, mail_sink.refused, mail_sink.replies):
+        those.clear()
     return mail_sink
 
 

@@ -36,8 +36,8 @@ _hash = passwords.make_hash(PASSWORD)
 class Databases:
     """Makes and drops databases on one server. Their names carry our process: several runs may share it."""
 
-    def __init__(self, server: str) -> None:
-        self._server = server
+    def __init__(self, server: str, connection: psycopg.Connection) -> None:
+        self._server, self._connection = server, connection
 
     @classmethod
     @contextmanager
@@ -45,9 +45,11 @@ class Databases:
         """The server of ``url``, or an embedded one of our own. What was made is dropped at the end."""
         server: AbstractContextManager[Any] = nullcontext() if url else EphemeralPostgres()
         with server as running:
-            databases = cls(url or running.url("postgres"))
-            yield databases
-            databases.drop("dunlin_template")
+            address = url or running.url("postgres")
+            with psycopg.connect(address, autocommit=True) as connection:
+                databases = cls(address, connection)
+                yield databases
+                databases.drop("dunlin_template")
 
     def create(self, name: str, template: str | None = None) -> str:
         """A database of ours, empty or copied from another one of ours. Returns its address."""
@@ -55,21 +57,18 @@ class Databases:
         source = _own(template) if template else "template1"
         # file_copy: cheaper than writing the whole copy to the log, and nobody recovers a test's data
         create = sql.SQL("create database {} template {} strategy file_copy")
-        self._run(create.format(sql.Identifier(_own(name)), sql.Identifier(source)))
+        self._connection.execute(create.format(sql.Identifier(_own(name)), sql.Identifier(source)))
         return make_url(self._server).set(database=_own(name)).render_as_string(hide_password=False)
 
     def drop(self, name: str) -> None:
-        self._run(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(_own(name))))
+        drop = sql.SQL("drop database if exists {} with (force)")
+        self._connection.execute(drop.format(sql.Identifier(_own(name))))
 
     @contextmanager
     def copy_of(self, template: str) -> Iterator[str]:
         name = f"dunlin_test_{next(_numbers)}"
         yield self.create(name, template)
         self.drop(name)
-
-    def _run(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(statement)
 
 
 def _own(name: str) -> str:
