@@ -25,12 +25,13 @@ from billing.extensions import db
 from billing.jobs import HANDLERS
 from billing.models import Installation, PlanPrice, SyncRun, User
 from billing.signing import Secret
+from local.mailsink import MailSink
 from tests import admin_rows
 from tests.conftest import WEBHOOK_SECRET, make_config
 from tests.histories import sandbox_in
 from tests.intake import REFUSED, another_app, paid
 from tests.story import config_of
-from tests.support import Sandbox, sign_in, signed
+from tests.support import Databases, Sandbox, sign_in, signed
 from tests.test_cli import flask
 from tests.test_config import TEST
 from tests.watching import all_rows
@@ -300,7 +301,9 @@ def healthy(session: Session) -> None:
     session.commit()
 
 
-def test_the_doctor_ends_with_0_where_nothing_is_wrong_and_prints_no_secret(desk: Flask) -> None:
+def test_the_doctor_ends_with_0_where_nothing_is_wrong_and_prints_no_secret(
+    desk: Flask, mails: MailSink
+) -> None:
     desk.extensions["sandbox"].control("settings", portal_default="saved")
     usual = desk.extensions["sandbox"].stripe.billing_portal.configurations.list({"is_default": True})["data"]
     for one in usual:
@@ -317,6 +320,15 @@ def test_the_doctor_ends_with_0_where_nothing_is_wrong_and_prints_no_secret(desk
     for secret in (config.stripe_secret_key, config.secret_key, config.stripe_webhook_secrets[0].value):
         assert secret not in result.output
     assert all_rows(db.session()) == before
+    assert mails.messages == []
+
+
+def test_whoever_forgot_to_migrate_reads_it_and_the_rest(databases: Databases) -> None:
+    with another_app(make_config(databases.create("dunlin_bare"))) as bare:
+        lines = list(map(str, checks.here(db.session(), config_of(bare))))
+    databases.drop("dunlin_bare")
+    assert any("its schema is at nothing, and this code needs" in line for line in lines)
+    assert any("who mails" in line for line in lines)
 
 
 def test_whoever_asks_while_parts_are_away_reads_which_and_of_all_the_others(app: Flask) -> None:

@@ -18,6 +18,7 @@ TAGS = {
     "warn": ("Look at it", "look", "▲"),
     "wrong": ("Wrong", "stop", "■"),
 }
+WORST_FIRST = ("wrong", "warn", "note", "ok")
 TURN = {"on": "switch it on", "off": "switch it off", None: "as you like: Dunlin has no such mail"}
 
 
@@ -31,10 +32,13 @@ def ready() -> ResponseReturnValue:
         findings += checks.stripes(session, config)
     return render_template(
         "admin/ready.html",
-        rows=[_row(one) for one in findings],
+        rows=[_row(one) for one in sorted(findings, key=lambda one: WORST_FIRST.index(one.level))],
         counted=Counter(one.level for one in findings),
         asked=asked,
-        again=url_for("admin.ready", stripe=1),
+        again={
+            "label": "Check again" if asked else "Check at Stripe too",
+            "href": url_for("admin.ready", stripe=1),
+        },
         chosen=config.billing_emails,
         switches=[_switch(one) for one in senders.switches(config.billing_emails)],
     )
@@ -43,7 +47,7 @@ def ready() -> ResponseReturnValue:
 def _row(finding: checks.Finding) -> dict[str, Any]:
     tag, tone, glyph = TAGS[finding.level]
     return {
-        "about": finding.about,
+        "about": finding.about[:1].upper() + finding.about[1:],
         "tag": tag,
         "tone": tone,
         "glyph": glyph,

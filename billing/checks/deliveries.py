@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing import refusals, stripe_client
-from billing.checks.finding import Finding
+from billing.checks.finding import Finding, Level
 from billing.config import Config
 from billing.diagnosis import ALTERED, CLOCK, OLD, UNKNOWN, UNSIGNED
 from billing.models import StripeEvent, SyncRun
@@ -81,8 +81,8 @@ def refused(session: Session, config: Config) -> Iterator[Finding]:
     cases = refusals.lately(session)
     for case in cases:
         says, fix = CASES[case]
-        level = "wrong" if case in refusals.PROVEN or refusals.many() else "warn"
-        yield Finding("refused deliveries", level, says, fix)  # type: ignore[arg-type]
+        level: Level = "wrong" if case in refusals.PROVEN or refusals.many() else "warn"
+        yield Finding("refused deliveries", level, says, fix)
     if not cases:
         yield Finding("refused deliveries", "ok", "none in the last hour")
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing import installation, lights, queues, roles, running, schema
-from billing.checks.finding import Finding
+from billing.checks.finding import Finding, Level
 from billing.clock import database_now, now
 from billing.config import Config
 from billing.errors import ConfigError
@@ -37,8 +37,8 @@ def _role(session: Session, config: Config) -> Finding:
     if role is None:
         return Finding("database role", "ok", "it can add to the record of changes, and change nothing of it")
     says = f"the role {role} of DATABASE_URL may change tables and the record of changes"
-    level = "warn" if config.livemode or config.migration_database_url else "note"
-    return Finding("database role", level, says, "see docs/deploy.md, “A role of its own”")  # type: ignore[arg-type]
+    level: Level = "warn" if config.livemode or config.migration_database_url else "note"
+    return Finding("database role", level, says, "see docs/deploy.md, “A role of its own”")
 
 
 def clocks(whose: str, apart: timedelta) -> Finding:
