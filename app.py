@@ -19,6 +19,7 @@ from billing import (
     boot,
     canceling,
     cli,
+    cli_doctor,
     cli_plans,
     cli_sync,
     health,
@@ -96,6 +97,7 @@ def create_app(config: Config | None = None) -> Flask:
     ):
         app.register_blueprint(module.bp)
     cli.init_app(app)
+    cli_doctor.init_app(app)
     cli_plans.init_app(app)
     cli_sync.init_app(app)
     if config.proxy_hops:

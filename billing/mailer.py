@@ -6,6 +6,7 @@ import re
 import smtplib
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -138,6 +139,17 @@ def send(message: EmailMessage, config: Config) -> None:
             raise _refusal("data", code, said, to)
     finally:
         smtp.close()
+
+
+def reach(config: Config) -> None:
+    """Greet the SMTP server and sign in, as before every mail, and leave. Nothing is sent. Raises MailFailed."""
+    try:
+        smtp = _connect(Server.of(config.smtp_url))
+    except LOST as problem:
+        raise MailFailed(type(problem).__name__, permanent=False) from problem
+    with suppress(*LOST):
+        smtp.quit()
+    smtp.close()
 
 
 def _introduce(smtp: smtplib.SMTP, sender: str, to: str) -> None:

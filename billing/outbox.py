@@ -2,7 +2,8 @@
 
 queued → sending (committed) → sent. Trouble before the message was handed over: queued again, later. Lost
 while it was handed over: unknown, never sent again by itself, shown to the admin. Refused for good:
-suppressed, and where it was the mailbox that refused, so is what comes after it. No longer true: obsolete.
+suppressed, and where it was the mailbox that refused, so is what comes after it. No longer true, or not ours
+to send (``senders``): obsolete.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jinja2 import TemplateError
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import audit, bounces, dunning, facts, mailer, readers, still, voice
+from billing import audit, bounces, dunning, facts, mailer, readers, running, senders, still, voice
 from billing.clock import database_now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -60,7 +61,10 @@ def _start_one(session: Session) -> Notice | None:
         .with_for_update(skip_locked=True)
     )
     while (notice := session.execute(due).scalar()) is not None:
-        if not still.still_true(session, notice):
+        withheld = senders.withheld(notice.kind, running.config().billing_emails)
+        if withheld:  # chosen since it was owed
+            _end(session, notice, "obsolete", withheld)
+        elif not still.still_true(session, notice):
             _end(session, notice, "obsolete", "no longer true")
         elif bounces.stops(session, notice.kind, _address(session, notice)):
             _end(session, notice, "suppressed", "not tried: the address refuses mail")

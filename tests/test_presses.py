@@ -115,7 +115,7 @@ def house(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[House]:
     with databases.copy_of("dunlin_template") as url:
-        config = make_config(url, smtp_port=mail_sink.port, api_base=sandbox_process.url, EU_WITHDRAWAL="on")
+        config = make_config(url, smtp_port=mail_sink.port, api_base=sandbox_process.url, EU_WITHDRAWAL="yes")
         app = make_app(config)
         with app.app_context():
             installation.record(db.session(), config, sandbox_process.account())

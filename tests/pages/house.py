@@ -31,7 +31,7 @@ Settings = frozenset[tuple[str, str]]
 AS_IS: Settings = frozenset()
 # What an operator chose otherwise than by default. A port where nobody answers is a Stripe that is away.
 NO_STRIPE: Settings = frozenset({("STRIPE_API_BASE", "http://127.0.0.1:1")})
-WITHDRAWAL: Settings = frozenset({("EU_WITHDRAWAL", "on")})
+WITHDRAWAL: Settings = frozenset({("EU_WITHDRAWAL", "yes")})
 # How a Session can stand when its buyer comes back, and what the page then says.
 ORDERS: dict[str, dict[str, Any]] = {
     "open": {"status": "open"},

@@ -183,6 +183,8 @@ DESK = [
     Place("event", "admin", "/admin/events/{event_id}", queries=12),
     Place("rehearsed", "admin", "/admin/events/{event_id}", 200, presses("csrf_token")),
     Place("reconciler", "admin", "/admin/reconciler"),
+    Place("ready", "admin", "/admin/ready", queries=24),
+    Place("ready-stripe", "admin", "/admin/ready?stripe=1", queries=28),
     Place("pass", "admin", "/admin/reconciler/{run_id}"),
 ]
 OURS = [*DOORS, *TROUBLE, *PERSONS, *RETURNS, *STANDINGS, *DESK]
