@@ -281,7 +281,7 @@ def _order(house: House) -> None:
     one_session(house, person, answers)
 
 
-@of("orders.start_payment")
+@of("shop.buy")
 def _buy(house: House) -> None:
     person = house.newcomer()
     one_session(house, person, press(house, "/buy/credits-100", house.browsers(person)))
