@@ -83,13 +83,13 @@ def request(
         "metadata": {**metadata, "order": token},
         "return_url": f"{config.public_url}/orders/return",
     }
-    return WriteRequest(OPERATION, _name(user.id, token), params, user_id=user.id)
+    return WriteRequest("payment_intent.create", _name(user.id, token), params, user_id=user.id)
 
 
 def once_more(write: StripeWrite) -> WriteRequest:
     """The same write, to be driven to its end."""
     params = json.loads(write.params)
-    return WriteRequest(write.operation, write.name, params, write.target, write.user_id)
+    return WriteRequest("payment_intent.create", write.name, params, user_id=write.user_id)
 
 
 def promised(write: StripeWrite) -> Promise:

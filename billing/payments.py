@@ -129,11 +129,14 @@ def _bought(session: Session, user: User, intent: Object) -> grants.Promise | No
     said = grants.Promise.read(intent.get("metadata") or {})
     if said is not None or ref(intent) is None:
         return said
-    order = select(CheckoutSession.item, CheckoutSession.credits, CheckoutSession.gives).where(
-        CheckoutSession.payment_intent == ref(intent), CheckoutSession.user_id == user.id
-    )
-    row = session.execute(order.limit(1)).first()
-    return grants.Promise(row[0], row[1] or 0, row[2] or "") if row else _asked_for(session, user, intent)
+    for model, item in ((Payment, Payment.product), (CheckoutSession, CheckoutSession.item)):
+        known = select(item, model.credits, model.gives).where(
+            model.payment_intent == ref(intent), model.user_id == user.id
+        )
+        row = session.execute(known.limit(1)).first()
+        if row is not None:
+            return grants.Promise(row[0], row[1] or 0, row[2] or "")
+    return _asked_for(session, user, intent)
 
 
 def _asked_for(session: Session, user: User, intent: Object) -> grants.Promise | None:

@@ -189,7 +189,7 @@ def _tables(entry: Entry, key: str, header: str) -> list[Entry]:
     """The tables under ``key``; one pair of brackets too few makes something else of them."""
     found = entry.get(key, [])
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        of = f"plan {entry['name']}: " if "name" in entry else ""
+        of = f"{header.partition('.')[0]} {entry['name']}: " if "name" in entry else ""
         raise ConfigError(f"plans.toml: {of}each {key} needs a header of its own, [[{header}]].")
     return found
 

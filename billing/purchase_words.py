@@ -62,7 +62,7 @@ def of_payment(payment: Payment, item: str, *, lost: bool) -> State:
 def _lost(amount: str) -> State:
     return State(
         "lost", _("Your bank took this payment back."),
-        _("{amount} went back to you after a dispute, and so did what it bought.", amount=amount),
+        _("{amount} went back to you after a dispute, and what it bought was taken back.", amount=amount),
         _("Taken back"), "■", "stop", Action(_("See the shop"), "/shop"), final=True,
     )  # fmt: skip
 

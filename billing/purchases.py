@@ -43,7 +43,7 @@ def page(reference: str) -> ResponseReturnValue:
     """What became of the person's own order; somebody else's and none are the same 404. Stripe is looked at first,
     unless nothing more is to come."""
     payment, write = _own(reference)
-    intent = payment.payment_intent if payment else write.stripe_object_id if write else None
+    intent = _intent(payment, write)
     if intent is None and write is not None and write.state in one_click.NOT_DONE:
         return redirect(f"/buy/{one_click.promised(write).item}?declined={write.id}", 303)
     if intent is not None and (payment is None or payment.status not in WAITS_FOR_NOBODY):
@@ -60,10 +60,7 @@ def page(reference: str) -> ResponseReturnValue:
 @bp.post("/orders/<reference>/confirm")
 def confirm(reference: str) -> ResponseReturnValue:
     """To the page where the person's bank is asked; back to the order where it needn't be."""
-    payment, _write = _own(reference)
-    if payment is None:
-        abort(404)
-    intent = payment.payment_intent
+    intent = _intent(*_own(reference)) or abort(404)
     db.session.rollback()  # no transaction is open while Stripe is asked
     try:
         found = stripe_client.get_payment_intent(intent)
@@ -98,6 +95,10 @@ def _own(reference: str) -> tuple[Payment | None, StripeWrite | None]:
     intent = write.stripe_object_id if write is not None else reference
     found = select(Payment).where(Payment.payment_intent == intent, Payment.user_id == user_id)
     return session.execute(found.execution_options(populate_existing=True)).scalar(), write
+
+
+def _intent(payment: Payment | None, write: StripeWrite | None) -> str | None:
+    return payment.payment_intent if payment else write.stripe_object_id if write else None
 
 
 def _look(intent: str) -> None:

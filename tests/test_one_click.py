@@ -144,7 +144,7 @@ def test_a_bank_that_wants_to_be_asked_is_asked_on_its_own_page_and_what_it_says
     assert (taken(alice), credits_of(alice)) == ([], 0)
     bank = alice.post(f"{order}/confirm").location
     assert bank == answer.location
-    back = post_page(bank, answer="complete")
+    back = post_page(bank, answer="pass")
     assert back.location.startswith(f"{config_of(office).public_url}/orders/return?payment_intent={made['id']}")
     path = back.location.removeprefix(config_of(office).public_url)
     assert alice.get(path).location == order, "the secret in the address goes no further"
@@ -206,9 +206,9 @@ def test_after_a_fault_of_stripes_the_payment_is_looked_for_and_what_was_not_don
     office: Flask, alice: Shopper, done: bool
 ) -> None:
     with over_a_wire(office, alice.sandbox) as wire:
-        wire.answer = lambda sent: (wire.pass_on(sent) if done or sent.method == "GET" else None) and (
+        wire.answer = lambda sent: ((wire.pass_on(sent) if done or sent.method == "GET" else None) and (
             wire.pass_on(sent) if sent.method == "GET" else error(500)
-        ) or error(500)
+        )) or error(500)
         fields = form(alice)
         address = press(alice, fields).location
         wire.answer = wire.pass_on

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from billing import access, accounts, catalogue, installation
 from billing.extensions import db
-from billing.models import CheckoutSession, User
+from billing.models import CheckoutSession, Grant, StripeWrite, User
 from local.mailsink import MailSink
 from local.ports import free_port
 from tests import admin_rows as rows
@@ -39,6 +39,15 @@ ORDERS: dict[str, dict[str, Any]] = {
     "waiting": {"status": "complete", "payment_status": "paid", "created_at": NOW - DAY},
     "failed": {"status": "complete", "payment_status": "unpaid", "async_failed": True},
     "expired": {"status": "expired"},
+}
+# How a one-off purchase can stand.
+PURCHASES: dict[str, dict[str, Any]] = {
+    "partly": {"amount_refunded": 500, "refunded_at": NOW},
+    "all": {"amount_refunded": 1500, "refunded_at": NOW},
+    "lost": {},
+    "action": {"status": "requires_action", "fulfilled_at": None},
+    "processing": {"status": "processing", "fulfilled_at": None},
+    "failed": {"status": "requires_payment_method", "fulfilled_at": None},
 }
 
 
@@ -149,5 +158,28 @@ def _people(session: Session, house: House) -> None:
     catch_up(house.app)
     seated = shopper(house.app, address_of("seated"))
     seated.subscribe("team")
+    _purchases(session, house.subscriber.user)
+    unsure = make_user(session, address_of("unsure"), customer="cus_unsure")
+    rows.add(session, _sent(unsure, "a-form-of-another"))
     house.values["invoice_id"] = house.subscriber.invoices[0].stripe_id
     session.rollback()  # nothing stays open while a browser is at work
+
+
+def _purchases(session: Session, user: User) -> None:
+    """One order for each thing that the page of an order can say."""
+    for name, values in PURCHASES.items():
+        rows.payment(session, user, payment_intent=f"pi_order_{name}", **values)
+    rows.dispute(session, user, payment_intent="pi_order_lost", status="lost")
+    for key, amount in (("granted", 100), ("taken_back", -33)):
+        given = Grant(key=key, user_id=user.id, kind=key, feature="", amount=amount)
+        given.payment_intent = "pi_order_partly"
+        rows.add(session, given)
+    rows.add(session, Grant(key="life", user_id=user.id, kind="granted", feature="reports", amount=1))
+    rows.add(session, _sent(user, "a-form-sent-in-vain"))
+
+
+def _sent(user: User, token: str) -> StripeWrite:
+    """A purchase with the saved card that nobody answered."""
+    write = StripeWrite(name=f"order:{user.id}:{token}", operation="payment_intent.create", user_id=user.id)
+    write.params, write.params_sha256, write.idempotency_key, write.state = "{}", "0", token, "in_flight"
+    return write
