@@ -77,7 +77,7 @@ def settle(session: Session, payment: Payment, cause: Cause) -> None:
                 key=f"{intent}:{feature}:{number + 1}", user_id=payment.user_id, kind=kind, amount=change
             )
             row.feature, row.payment_intent, row.product = feature, intent, payment.product
-            row.cause_event_id = cause.event_id
+            row.cause_event_id = cause.event_id or None
             session.add(row)
     session.flush()
 

@@ -128,8 +128,10 @@ def pay(name: str) -> ResponseReturnValue:
 
 def _drive(write: StripeWrite | WriteRequest, name: str, token: str) -> ResponseReturnValue:
     """Send it, whoever else does, and lead on: to the bank that has to be asked, or to what became of it."""
-    wanted = one_click.once_more(write) if isinstance(write, StripeWrite) else write
     page = redirect(f"/orders/{token}", 303)
+    if isinstance(write, StripeWrite) and write.state == "done":
+        return page  # its answer of then may name a bank's page that is over
+    wanted = one_click.once_more(write) if isinstance(write, StripeWrite) else write
     try:
         answer = writes.perform(db.session(), wanted)
     except (StripeDeclined, StripeRefused):

@@ -308,13 +308,19 @@ class Card(Way):
         db.session.rollback()
         given = grants.balance(db.session(), self.alice.id) - self.had
         [page] = self.alice.get(f"/orders/{self.form['once']}").text.split("<h1>")[1:]
-        return given, count(StripeWrite) - self.written, sum(self.effects().values()), page.partition("</h1>")[0]
+        return (
+            given,
+            count(StripeWrite) - self.written,
+            sum(self.effects().values()),
+            page.partition("</h1>")[0],
+        )
 
 
 class Purchase(FirstPayment):
-    """Something was bought once, and a part of it paid back, and a worker hears of it: rows, entries and mails."""
+    """Something was bought once, and a part of it paid back, and all of that is heard of: rows, entries and mails."""
 
-    boundaries = 20
+    flow = "sweep"
+    boundaries = 8
 
     def prepare(self) -> None:
         history = History(self.desk)

@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from billing import access, grants, payments
+from billing import access, grants, mirrors, payments
 from billing.clock import now
 from billing.extensions import db
 from billing.installation import public_id
@@ -78,7 +78,9 @@ def test_a_refund_takes_back_its_share_of_the_credits_in_each_class_of_currency_
         tell(db_session, intent(currency, refunded))
         kept, features = has(db_session, alice)
         exact = 500 * (amount - refunded)
-        assert (exact <= kept * amount < exact + amount, features) == (True, ALL[1]), "never less than was paid for"
+        assert (exact <= kept * amount < exact + amount, features) == (True, ALL[1]), (
+            "never less than was paid for"
+        )
     row = db_session.query(Payment).one()
     assert (row.amount, row.amount_refunded, row.currency) == (amount, amount - step, currency)
     tell(db_session, intent(currency, amount))
@@ -126,7 +128,20 @@ def test_a_refund_that_fails_later_gives_back_and_a_lost_dispute_takes_everythin
         grants.settle_intent(db_session, "pi_of_a_plan", cause)
     db_session.commit()
     assert has(db_session, alice)[0] == 1000
-    assert [one.amount for one in db_session.query(Grant).filter_by(payment_intent="pi_isk", feature="")] == [500, -500]
+    assert [one.amount for one in db_session.query(Grant).filter_by(payment_intent="pi_isk", feature="")] == [
+        500,
+        -500,
+    ]
+
+
+def test_what_a_payment_gave_that_stripe_does_not_know_goes_with_its_row(
+    db_session: Session, alice: User
+) -> None:
+    tell(db_session, intent())
+    cause = Cause(rows.stripe_event(db_session).event_id, 2, public_id(db_session), now())
+    mirrors.forget(db_session, "pi_eur", cause)
+    db_session.commit()
+    assert (has(db_session, alice), count(Payment)) == ((0, set()), 0)
 
 
 def test_what_was_promised_is_given_whatever_the_catalogue_or_stripes_metadata_say_by_then(
@@ -136,7 +151,9 @@ def test_what_was_promised_is_given_whatever_the_catalogue_or_stripes_metadata_s
     tell(db_session, intent())
     tell(db_session, intent(refunded=750, metadata=bare))
     assert has(db_session, alice) == (250, ALL[1]), "its metadata was emptied: our row knows"
-    order = CheckoutSession(user_id=alice.id, mode="payment", item="pack", price_id="p", status="complete", credits=70)
+    order = CheckoutSession(
+        user_id=alice.id, mode="payment", item="pack", price_id="p", status="complete", credits=70
+    )
     order.payment_intent = "pi_jpy"
     db_session.add(order)
     write = StripeWrite(name="order:x", operation="payment_intent.create", user_id=alice.id, params_sha256="0",
@@ -149,7 +166,10 @@ def test_what_was_promised_is_given_whatever_the_catalogue_or_stripes_metadata_s
     old = {"plan": "credits-100", "installation": public_id(db_session)}
     tell(db_session, intent("isk", metadata=old))
     for strange in ("-5", "5x", "", "9" * 30, "٣"):
-        tell(db_session, intent("isk", id=f"pi_{len(strange)}_{strange[:1]}", metadata={**old, "credits": strange}))
+        tell(
+            db_session,
+            intent("isk", id=f"pi_{len(strange)}_{strange[:1]}", metadata={**old, "credits": strange}),
+        )
     assert has(db_session, alice)[0] == 329, "an order of before promised nothing, and nonsense is nothing"
 
 
@@ -247,7 +267,9 @@ def test_a_bank_that_refuses_in_the_end_is_told_once_and_whoever_saw_it_at_check
     db_session.commit()
     for _ in range(2):
         tell(db_session, intent(status="requires_payment_method"))
-    assert [(one.kind, one.facts["amount"]) for one in db_session.query(Notice)] == [("one_off_failed", "€15.00")]
+    assert [(one.kind, one.facts["amount"]) for one in db_session.query(Notice)] == [
+        ("one_off_failed", "€15.00")
+    ]
     assert (has(db_session, alice), count(Grant)) == ((0, set()), 0)
 
 

@@ -67,7 +67,13 @@ def test_one_press_takes_the_price_of_the_catalogue_from_the_card_and_is_only_be
     assert (page.count('class="btn"'), "Pay another way" in page) == (1, True)
     assert not re.search(r"js\.stripe\.com|autocomplete=\"cc-|name=\"card(number|_number)", page)
     alice.sandbox.control("trouble", delivery="hold")
-    forged = {"amount": "1", "price": "p", "customer": "cus_else", "payment_method": "pm_else", "user_id": "1"}
+    forged = {
+        "amount": "1",
+        "price": "p",
+        "customer": "cus_else",
+        "payment_method": "pm_else",
+        "user_id": "1",
+    }
     answer = press(alice, {**form(alice), **forged})
     [made] = intents(alice)
     assert answer.location == f"/orders/{made['id']}"
@@ -76,7 +82,9 @@ def test_one_press_takes_the_price_of_the_catalogue_from_the_card_and_is_only_be
     assert {name: metadata[name] for name in ("user_id", "plan", "credits")} == {
         "user_id": str(alice.id), "plan": "credits-100", "credits": "100",
     }  # fmt: skip
-    assert (count(Payment, user_id=alice.id), credits_of(alice)) == (0, 0), "an answer of the API grants nothing"
+    assert (count(Payment, user_id=alice.id), credits_of(alice)) == (0, 0), (
+        "an answer of the API grants nothing"
+    )
     with over_a_wire(office, alice.sandbox) as wire:
         wire.answer = cut
         assert "We’re confirming your payment." in reads(alice, answer.location)
@@ -134,7 +142,8 @@ def test_a_bank_that_wants_to_be_asked_is_asked_on_its_own_page_and_what_it_says
 ) -> None:
     put_card(alice, ASKS_THE_BANK)
     settle(alice)
-    answer = press(alice)
+    first = form(alice)
+    answer = press(alice, first)
     assert answer.location.startswith(f"{alice.sandbox.url}/3ds/"), "never a page of ours"
     [made] = intents(alice)
     order = f"/orders/{made['id']}"
@@ -145,14 +154,20 @@ def test_a_bank_that_wants_to_be_asked_is_asked_on_its_own_page_and_what_it_says
     bank = alice.post(f"{order}/confirm").location
     assert bank == answer.location
     back = post_page(bank, answer="pass")
-    assert back.location.startswith(f"{config_of(office).public_url}/orders/return?payment_intent={made['id']}")
+    assert back.location.startswith(
+        f"{config_of(office).public_url}/orders/return?payment_intent={made['id']}"
+    )
     path = back.location.removeprefix(config_of(office).public_url)
     assert alice.get(path).location == order, "the secret in the address goes no further"
     assert "You bought 100 credits." in reads(alice, order)
     assert (taken(alice), credits_of(alice)) == ([1500], 100)
     assert alice.post(f"{order}/confirm").location == order
+    assert press(alice, first).location == f"/orders/{first['once']}", "not to a bank's page that is over"
     press(alice)
-    assert post_page(alice.post(f"/orders/{intents(alice)[0]['id']}/confirm").location, answer="fail").status == 303
+    assert (
+        post_page(alice.post(f"/orders/{intents(alice)[0]['id']}/confirm").location, answer="fail").status
+        == 303
+    )
     catch_up(office)
     said = reads(alice, f"/orders/{intents(alice)[0]['id']}")
     assert "This payment didn’t go through. Nothing was taken." in said
@@ -206,9 +221,13 @@ def test_after_a_fault_of_stripes_the_payment_is_looked_for_and_what_was_not_don
     office: Flask, alice: Shopper, done: bool
 ) -> None:
     with over_a_wire(office, alice.sandbox) as wire:
-        wire.answer = lambda sent: ((wire.pass_on(sent) if done or sent.method == "GET" else None) and (
-            wire.pass_on(sent) if sent.method == "GET" else error(500)
-        )) or error(500)
+        wire.answer = lambda sent: (
+            (
+                (wire.pass_on(sent) if done or sent.method == "GET" else None)
+                and (wire.pass_on(sent) if sent.method == "GET" else error(500))
+            )
+            or error(500)
+        )
         fields = form(alice)
         address = press(alice, fields).location
         wire.answer = wire.pass_on
@@ -251,13 +270,18 @@ def test_somebody_elses_order_and_none_are_the_same_and_so_are_strange_names(
     assert taken(alice) == [1500]
 
 
-def test_a_card_that_is_gone_is_refused_and_ten_tries_in_an_hour_are_enough(office: Flask, alice: Shopper) -> None:
+def test_a_card_that_is_gone_is_refused_and_ten_tries_in_an_hour_are_enough(
+    office: Flask, alice: Shopper
+) -> None:
     alice.sandbox.stripe.payment_methods.detach(one_click.card_of(db.session(), alice.id).method)  # type: ignore[union-attr]
     answers = [press(alice) for _ in range(one_click.MOST)]
     assert {answer.status_code for answer in answers} == {303}
     assert "Stripe couldn’t take this card." in reads(alice, answers[0].location)
     assert press(alice).status_code == 429
-    assert (taken(alice), count(StripeWrite, user_id=alice.id, operation=one_click.OPERATION)) == ([], one_click.MOST)
+    assert (taken(alice), count(StripeWrite, user_id=alice.id, operation=one_click.OPERATION)) == (
+        [],
+        one_click.MOST,
+    )
 
 
 def test_whatever_is_told_twice_or_backwards_gives_once(office: Flask, alice: Shopper) -> None:
@@ -275,7 +299,9 @@ def test_whatever_is_told_twice_or_backwards_gives_once(office: Flask, alice: Sh
     assert alice.mails().count("one_off_receipt") == 1
 
 
-def test_nobody_pays_by_checkout_what_the_bank_refuses(office: Flask, newcomer: Callable[[], Shopper]) -> None:
+def test_nobody_pays_by_checkout_what_the_bank_refuses(
+    office: Flask, newcomer: Callable[[], Shopper]
+) -> None:
     bob = newcomer()
     session_id = bob.buy()
     assert bob.pay(session_id, DECLINED).status == 422

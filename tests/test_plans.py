@@ -168,7 +168,7 @@ MISTAKES = [
     ("amount = 1500", "amount = 1500\n[[product.price]]\n", ["product credits-100", "named twice"]),
     (
         'currency = "jpy"\namount = 1500',
-        '[[product.price]]\ncurrency = "jpy"\namount = 1500\n[[product.price]]\ncurrency = "JPY"\namount = 9',
+        '[[product.price]]\ncurrency = "jpy"\namount = 1500\n[[product.price]]\ncurrency = "JPY"\namount = 900',
         ["product credits-100", "two prices in JPY"],
     ),
     (

@@ -264,7 +264,9 @@ class Wishes:
         listed = {"customer": user.stripe_customer_id}
         method = self._api.payment_methods.list({"customer": str(user.stripe_customer_id)})["data"][0]["id"]
         price = PlanPrice(lookup_key="credits-100_eur", item="credits-100", amount=1500, currency="eur")
-        product = plans.Product("credits-100", "100 credits", "", plans.Price("credits-100", 1500, "eur", None))
+        product = plans.Product(
+            "credits-100", "100 credits", "", plans.Price("credits-100", 1500, "eur", None)
+        )
         token = f"purchase-{number:020d}"
         request = one_click.request(user, product, price, method, token, config, self._installation)
         db.session.rollback()

@@ -40,15 +40,6 @@ ORDERS: dict[str, dict[str, Any]] = {
     "failed": {"status": "complete", "payment_status": "unpaid", "async_failed": True},
     "expired": {"status": "expired"},
 }
-# How a one-off purchase can stand.
-PURCHASES: dict[str, dict[str, Any]] = {
-    "partly": {"amount_refunded": 500, "refunded_at": NOW},
-    "all": {"amount_refunded": 1500, "refunded_at": NOW},
-    "lost": {},
-    "action": {"status": "requires_action", "fulfilled_at": None},
-    "processing": {"status": "processing", "fulfilled_at": None},
-    "failed": {"status": "requires_payment_method", "fulfilled_at": None},
-}
 
 
 @dataclass
@@ -159,27 +150,39 @@ def _people(session: Session, house: House) -> None:
     seated = shopper(house.app, address_of("seated"))
     seated.subscribe("team")
     _purchases(session, house.subscriber.user)
-    unsure = make_user(session, address_of("unsure"), customer="cus_unsure")
-    rows.add(session, _sent(unsure, "a-form-of-another"))
+    house.values["order_id"] = _asked_by_their_bank(session, house, house.subscriber.user)
     house.values["invoice_id"] = house.subscriber.invoices[0].stripe_id
     session.rollback()  # nothing stays open while a browser is at work
 
 
 def _purchases(session: Session, user: User) -> None:
-    """One order for each thing that the page of an order can say."""
-    for name, values in PURCHASES.items():
-        rows.payment(session, user, payment_intent=f"pi_order_{name}", **values)
-    rows.dispute(session, user, payment_intent="pi_order_lost", status="lost")
-    for key, amount in (("granted", 100), ("taken_back", -33)):
-        given = Grant(key=key, user_id=user.id, kind=key, feature="", amount=amount)
-        given.payment_intent = "pi_order_partly"
+    """An order of which a part went back, and one with the saved card that nobody answered."""
+    rows.payment(session, user, payment_intent="pi_order", amount_refunded=500, refunded_at=NOW)
+    for kind, amount in (("granted", 100), ("taken_back", -33)):
+        given = Grant(
+            key=kind, user_id=user.id, kind=kind, feature="", amount=amount, payment_intent="pi_order"
+        )
         rows.add(session, given)
-    rows.add(session, Grant(key="life", user_id=user.id, kind="granted", feature="reports", amount=1))
-    rows.add(session, _sent(user, "a-form-sent-in-vain"))
+    write = StripeWrite(
+        name=f"order:{user.id}:a-form-sent-in-vain", operation="payment_intent.create", user_id=user.id
+    )
+    write.params, write.params_sha256, write.idempotency_key, write.state = "{}", "0", "vain", "in_flight"
+    rows.add(session, write)
 
 
-def _sent(user: User, token: str) -> StripeWrite:
-    """A purchase with the saved card that nobody answered."""
-    write = StripeWrite(name=f"order:{user.id}:{token}", operation="payment_intent.create", user_id=user.id)
-    write.params, write.params_sha256, write.idempotency_key, write.state = "{}", "0", token, "in_flight"
-    return write
+def _asked_by_their_bank(session: Session, house: House, user: User) -> str:
+    """An order that waits for its bank, also at Stripe, which its page asks."""
+    made = house.sandbox.stripe.payment_intents.create(
+        {
+            "amount": 1500,
+            "currency": "eur",
+            "customer": str(user.stripe_customer_id),
+            "payment_method": "pm_card_authenticationRequired",
+            "confirm": True,
+            "return_url": f"{house.url()}/orders/return",
+            "metadata": {"plan": "credits-100", "credits": "100"},
+        }
+    )["id"]
+    waits = {"status": "requires_action", "fulfilled_at": None}
+    rows.payment(session, user, payment_intent=made, **waits)
+    return str(made)
