@@ -30,7 +30,7 @@ STRANGER, ALICE, ADMIN = "a stranger", "alice", "an admin"
 EVERYBODY = (STRANGER, ALICE, ADMIN)
 # What the address needs beside its path, for the page that has something to show.
 QUERIES = {"arrival.returned": "?session_id=cs_alice", "arrival.state": "?session_id=cs_alice",
-    "purchases.returned": "?payment_intent=pi_alice"}
+    "purchases.returned": "?payment_intent=pi_once_alice"}
 PRODUCTS = ("shop.check", "shop.buy", "shop.pay")
 
 
@@ -84,7 +84,7 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     alice = make_user(session, "alice@example.com", customer="cus_alice")
     row = rows.subscription(session, alice)
     bill = rows.owed(session, row)
-    bought = rows.payment(session, alice)
+    bought = rows.payment(session, alice, payment_intent="pi_once_alice")
     rows.dispute(session, alice)
     rows.mail(session, alice)
     order = CheckoutSession(
