@@ -82,6 +82,7 @@ def test_people_find_every_page_open_that_is_theirs(answers: list[Answer]) -> No
     }  # what a change costs only Stripe can say
     assert refused == {name for name in refused if name.startswith("admin.") or name in without_stripe}
     assert {one.path for one in mine if one.status == 303} == {
+        "/orders/return?payment_intent=pi_once_alice",
         "/login",
         "/signup",
         "/billing/unpause",
