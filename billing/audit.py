@@ -31,12 +31,14 @@ NOUNS: dict[str, tuple[str, str]] = {
     "checkout_sessions": ("checkout", "stripe_id"),
 }
 # Columns that name the row, as the entry itself does, or only say when and why it was written.
-MARKS = frozenset({"id", "stripe_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"})
+MARKS = frozenset(
+    {"id", "stripe_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time", "refunded_at"}
+)
 # Of a Checkout Session: our own book-keeping, what the person chose before there was one, and the way to pay.
 OURS = frozenset(
     {
         "user_id", "once", "created_at", "superseded_at", "mode", "item", "price_id", "trial_days", "quantity", "url",
-        "locale", "trial_end_behavior", "promotion_codes", "completed_at",
+        "locale", "trial_end_behavior", "promotion_codes", "completed_at", "credits", "gives",
     }
 )  # fmt: skip
 

@@ -38,6 +38,7 @@ LINKS = {
     "recovered": "/invoices",
     "refund": "/invoices",
     "one_off_receipt": "/invoices",
+    "one_off_failed": "/shop",
     "admin_dispute": "/admin/subscribers",
     "admin_alert": "/admin/events",
 }

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from billing import audit, invoices, payments, stripe_client, subscriptions
+from billing import audit, grants, invoices, payments, stripe_client, subscriptions
 from billing.errors import StripeRefused
 from billing.models import Dispute, Invoice, Payment, Subscription
 from billing.models.subscriptions import FINAL
@@ -134,6 +134,9 @@ def forget(session: Session, stripe_id: str, cause: Cause) -> Outcome:
         before={"status": row.status},
         alert=True,
     )
+    if isinstance(row, Payment):
+        row.status = "canceled"
+        grants.settle(session, row, cause)  # what it gave was never paid
     session.delete(row)
     return Outcome(row.user_id)
 

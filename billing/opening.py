@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import audit
+from billing import audit, grants
 from billing.clock import from_stripe
 from billing.config import Config
 from billing.models import CheckoutSession, User
@@ -48,7 +48,7 @@ def create_request(
 def _metadata(row: CheckoutSession, user: User, installation: str) -> dict[str, str]:
     metadata = {
         "user_id": str(user.id),
-        "plan": row.item,
+        **grants.Promise(row.item, row.credits or 0, row.gives or "").metadata,
         "installation": installation,
         "checkout": str(row.id),
     }

@@ -23,6 +23,14 @@ def one_off_receipt(session: Session, user: User, payment: Payment, cause: Cause
 
 
 @to_the_reader
+def one_off_failed(session: Session, user: User, payment: Payment, cause: Cause) -> None:
+    """A bank that was slow refused a one-off purchase in the end."""
+    words = {"product": title(payment.product), "amount": format_money(payment.amount, payment.currency)}
+    facts, key = {"payment": payment.payment_intent}, f"one_off_failed:{payment.payment_intent}"
+    owe(session, "one_off_failed", key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
+
+
+@to_the_reader
 def refunded(
     session: Session, user: User, subject: str, amount: int, total: int, currency: str, cause: Cause
 ) -> None:

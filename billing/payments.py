@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, invoices, payment_news, stripe_client
+from billing import audit, grants, invoices, payment_news, stripe_client
 from billing.clock import from_stripe
-from billing.models import CheckoutSession, Dispute, Invoice, Payment, Subscription, User
+from billing.models import CheckoutSession, Dispute, Invoice, Payment, StripeWrite, Subscription, User
 from billing.payloads import Object, invoice_subscription, ref
 from billing.people import owner
 from billing.syncing import Cause, Outcome
+
+# Stripe's words for a PaymentIntent that took nothing (any more).
+CAME_BACK = ("requires_payment_method", "canceled")
 
 
 @dataclass(frozen=True)
@@ -65,29 +69,45 @@ def _bring_invoice(session: Session, user: User, found: Object, cause: Cause) ->
 def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
     """Bring the row of a one-off payment to Stripe's PaymentIntent; grant it once, when it succeeded."""
     user = owner(session, intent, cause.installation)
-    item = _bought(session, user, intent) if user else None
-    if user is None or not item or not intent.get("id"):
+    bought = _bought(session, user, intent) if user else None
+    if user is None or bought is None or not intent.get("id"):
         return Outcome(user.id if user else None, "not a one-off payment of this installation")
     found = select(Payment).where(Payment.payment_intent == intent["id"]).with_for_update()
     row = session.execute(found).scalar()
     before = audit.picture(row) if row else {}
     if row is None:
-        row = Payment(payment_intent=intent["id"], product=item, amount_refunded=0)
+        row = Payment(payment_intent=intent["id"], product=bought.item, amount_refunded=0)
+        row.credits, row.gives = bought.credits or None, bought.gives or None
         session.add(row)
     row.user_id = user.id
     _copy_intent(row, intent, cause)
     refunded = refunded_of(intent)
     _tell_of_refund(session, user, row, intent["id"], refunded, cause)
-    row.amount_refunded = refunded
+    if row.amount_refunded != refunded:
+        row.amount_refunded, row.refunded_at = refunded, cause.now
     if row.status == "succeeded" and row.fulfilled_at is None:
         row.fulfilled_at = cause.now
         payment_news.one_off_receipt(session, user, row, cause)
+    if row.status in CAME_BACK and _was_ordered(session, row):
+        payment_news.one_off_failed(session, user, row, cause)
     _note(session, row, before, cause)
+    grants.settle(session, row, cause)
     return Outcome(user.id)
 
 
+def _was_ordered(session: Session, row: Payment) -> bool:
+    """Whether its order was complete: then only a bank that was slow can have refused it, and nobody was there to see
+    that. Whoever is declined in Checkout is still there, and their Session is open."""
+    order = select(CheckoutSession.id).where(
+        CheckoutSession.payment_intent == row.payment_intent, CheckoutSession.status == "complete"
+    )
+    return session.execute(order.limit(1)).first() is not None
+
+
 def _copy_intent(row: Payment, intent: Object, cause: Cause) -> None:
-    row.product = (intent.get("metadata") or {}).get("plan") or row.product
+    said = grants.Promise.read(intent.get("metadata") or {})
+    if said is not None:  # else what our row knows of it stays
+        row.product, row.credits, row.gives = said.item, said.credits or None, said.gives or None
     row.created = from_stripe(intent["created"]) or cause.now
     row.status, row.amount, row.currency = intent["status"], intent["amount"], intent["currency"]
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
@@ -103,14 +123,31 @@ def payment_as_written(row: Payment, intent: Object, cause: Cause) -> None:
         row.fulfilled_at = row.fulfilled_at or cause.now
 
 
-def _bought(session: Session, user: User, intent: Object) -> str | None:
-    """The catalogue's name of what was bought: as the metadata has it, else as our own order does. Metadata can be
-    emptied in the dashboard, and nobody may lose for that what they paid for."""
-    order = select(CheckoutSession.item).where(
-        CheckoutSession.payment_intent == ref(intent), CheckoutSession.user_id == user.id
+def _bought(session: Session, user: User, intent: Object) -> grants.Promise | None:
+    """What was bought, and what was promised for it: as the metadata has it, else as our own order does. Metadata can
+    be emptied in the dashboard, and nobody may lose for that what they paid for."""
+    said = grants.Promise.read(intent.get("metadata") or {})
+    if said is not None or ref(intent) is None:
+        return said
+    for model, item in ((Payment, Payment.product), (CheckoutSession, CheckoutSession.item)):
+        known = select(item, model.credits, model.gives).where(
+            model.payment_intent == ref(intent), model.user_id == user.id
+        )
+        row = session.execute(known.limit(1)).first()
+        if row is not None:
+            return grants.Promise(row[0], row[1] or 0, row[2] or "")
+    return _asked_for(session, user, intent)
+
+
+def _asked_for(session: Session, user: User, intent: Object) -> grants.Promise | None:
+    """The same of a purchase with the saved card: the registry has what Stripe was asked for."""
+    write = select(StripeWrite.params).where(
+        StripeWrite.stripe_object_id == ref(intent),
+        StripeWrite.operation == "payment_intent.create",
+        StripeWrite.user_id == user.id,
     )
-    named = (intent.get("metadata") or {}).get("plan")
-    return named or session.execute(order.limit(1)).scalar()
+    params = session.execute(write.limit(1)).scalar()
+    return grants.Promise.read(json.loads(params)["metadata"]) if params else None
 
 
 def fetch_dispute(stripe_id: str, hints: list[str]) -> Object:

@@ -74,6 +74,17 @@ def answer_of_session(session: Session, asked: Asked, config: Config) -> bool:
     return event.state == StripeEvent.APPLIED
 
 
+def purchase(session: Session, payment_intent: str, customer: str | None, config: Config) -> None:
+    """Look at a one-off payment for somebody who waits; what takes too long stays in the inbox for the worker."""
+    kind, livemode = "payment_intent", config.livemode
+    event_id = inbox.ask_for_refresh(
+        session, payment_intent, customer, livemode=livemode, actor="arrival", kind=kind
+    )
+    session.commit()
+    with deadline.within(ARRIVAL_SECONDS):
+        jobs.apply_one(session, event_id)
+
+
 def _has_begun(session: Session, subscription: str) -> bool:
     known = select(Subscription.status).where(Subscription.stripe_id == subscription)
     return session.execute(known).scalar() not in (None, "incomplete")

@@ -174,6 +174,14 @@ def _voided(wish: Wish) -> Object | None:
     return found if found["status"] == "void" else None
 
 
+def _find_purchase(wish: Wish) -> Object | None:
+    """The payment that carries the token of its form; there is one for each form. What it came to, events tell."""
+    for found in stripe_client.each_payment_intent({"customer": wish.params["customer"]}):
+        if found["metadata"] == wish.params["metadata"]:
+            return found
+    return None
+
+
 RESOLUTIONS: dict[str, Resolution] = {
     "customer.create": Resolution(lambda wish: people.find_customer(wish.params), None),
     "product.create": Resolution(_find_product, DAY),
@@ -195,6 +203,8 @@ RESOLUTIONS: dict[str, Resolution] = {
     # An invoice has one payment: asked for again, Stripe takes it once at most.
     "invoice.pay": Resolution(_paid, HOUR),
     "invoice.void": Resolution(_voided, DAY),
+    # Whoever was told that it isn't known may have paid another way: what was not done is not done behind their back.
+    "payment_intent.create": Resolution(_find_purchase, HOUR, again=False),
     "subscription.cancel": Resolution(lambda wish: second.ended_already(wish.target), DAY, alert=True),
     "refund.create": Resolution(lambda wish: second.find_refund(wish.params), None),
 }

@@ -72,6 +72,7 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "subscription_schedule.release": lambda v1, target, p, o: v1.subscription_schedules.release(target, p, o),
     "invoice.pay": lambda v1, target, p, o: v1.invoices.pay(target, p, o),
     "invoice.void": lambda v1, target, p, o: v1.invoices.void_invoice(target, p, o),
+    "payment_intent.create": lambda v1, _, p, o: v1.payment_intents.create(p, o),
     "refund.create": lambda v1, _, p, o: v1.refunds.create(p, o),
 }
 

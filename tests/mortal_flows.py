@@ -55,6 +55,14 @@ def keep(app: Flask, user_id: int) -> Iterator[None]:
     client.post("/billing/resume", data=form)
 
 
+def card(app: Flask, user_id: int, form: dict[str, str]) -> Iterator[None]:
+    """A web process takes the price of a product from somebody's saved card."""
+    client = _browser(app, user_id)
+    form = {"csrf_token": csrf_of(client), **form}
+    yield
+    client.post("/buy/credits-100/card", data=form)
+
+
 def push(app: Flask, item: str) -> Iterator[None]:
     """An operator brings a file to Stripe that has another name and another price for a plan, and a new plan."""
     yield
@@ -112,5 +120,5 @@ def _browser(app: Flask, user_id: int) -> FlaskClient:
 
 
 FLOWS: dict[str, Flow] = {
-    flow.__name__: flow for flow in (intake, bell, order, keep, sweep, clock, push, recovery)
+    flow.__name__: flow for flow in (intake, bell, order, keep, card, sweep, clock, push, recovery)
 }

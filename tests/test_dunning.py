@@ -18,7 +18,7 @@ from billing import accounts, breaks, dunning, mailer, notices, outbox, payments
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
-from billing.models import AuthToken, Invoice, Notice, Subscription, User
+from billing.models import AuthToken, CheckoutSession, Invoice, Notice, Subscription, User
 from billing.payloads import Object
 from billing.syncing import Cause
 from local.mailsink import MailSink
@@ -350,6 +350,13 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     payments.write_dispute(session, {
         "id": "du_1", "charge": {"customer": CUSTOMER}, "status": "needs_response", "reason": "fraudulent",
         "amount": 2900, "currency": "eur", "created": START, "evidence_details": {"due_by": START + 7 * DAY},
+    }, cause)  # fmt: skip
+    session.add(CheckoutSession(
+        user_id=user.id, mode="payment", item="credits-100", price_id="p", status="complete", payment_intent="pi_2",
+    ))  # fmt: skip
+    payments.write_intent(session, {
+        "id": "pi_2", "customer": CUSTOMER, "metadata": {"plan": "credits-100"}, "status": "requires_payment_method",
+        "amount": 1500, "currency": "eur", "created": START, "latest_charge": None,
     }, cause)  # fmt: skip
     accounts.start_sign_up(session, "dora@example.com", "three warm words", None, config.secret_key)
     token = session.execute(select(AuthToken).order_by(AuthToken.id.desc()).limit(1)).scalar_one()

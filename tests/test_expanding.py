@@ -54,6 +54,10 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "0007": (),
     "0008": (),
     "0009": (),
+    "0011": (
+        "insert into grants (key, user_id, kind, feature, amount)"
+        " select :n, max(id), 'granted', '', 100 from users",
+    ),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"

@@ -83,6 +83,7 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("trial_end", {**TRIAL, "card": "Visa ending 4242"}),
     ("trial_end", {**TRIAL, "card": None}),
     ("one_off_receipt", {"product": "100 credits", "amount": "€15.00"}),
+    ("one_off_failed", {"product": "100 credits", "amount": "€15.00", "payment": "pi_1"}),
     ("withdraw_link", {"secret": "WyJzdWJfMSIsMTc5NF0.Zm9v"}),
     ("withdrawn", WITHDRAWN),
     ("withdrawn", {**WITHDRAWN, "reference": None}),

@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from billing import jobs, payments
+from billing import grants, jobs, payments
 from billing.clock import from_stripe, now
 from billing.extensions import db
 from billing.installation import public_id
-from billing.models import Dispute, Notice, Payment, User
+from billing.models import Dispute, Grant, Notice, Payment, User
 from billing.payloads import Object
 from billing.standing import Policy, standing
 from billing.syncing import Cause
@@ -108,12 +108,14 @@ def test_each_refund_of_a_purchase_is_shown_and_mailed_once_with_its_own_amount(
     row = bought(alice)
     refund(alice, row.payment_intent, 500)
     assert [one.amount_refunded for one in purchases(alice)] == [500]
-    assert ledger(alice) == [("Partly refunded", "€15.00")]
+    assert ledger(alice) == [("Refund", "-€5.00"), ("Partly refunded", "€15.00")], "an entry of its own"
+    assert grants.balance(db.session(), alice.id) == 67
     twice(alice)
     refund(alice, row.payment_intent, 1000)
     twice(alice)
     assert [one.amount_refunded for one in purchases(alice)] == [1500]
-    assert ledger(alice) == [("Refunded", "€15.00")]
+    assert ledger(alice) == [("Refund", "-€15.00"), ("Refunded", "€15.00")]
+    assert [one.amount for one in db.session.query(Grant).order_by(Grant.id)] == [100, -33, -67]
     assert mailed("refund") == [(alice.email, "€5.00"), (alice.email, "€10.00")]
     assert [(one.before, one.after) for one in audit_of(db.session(), "refund")] == [
         ({"amount_refunded": 0}, {"amount_refunded": 500}),

@@ -28,6 +28,7 @@ from billing.models import (
     Comp,
     LoginSession,
     Notice,
+    Payment,
     StripeEvent,
     StripeWrite,
     Subscription,
@@ -281,10 +282,37 @@ def _order(house: House) -> None:
     one_session(house, person, answers)
 
 
-@of("orders.start_payment")
+@of("shop.buy")
 def _buy(house: House) -> None:
     person = house.newcomer()
     one_session(house, person, press(house, "/buy/credits-100", house.browsers(person)))
+
+
+@of("shop.pay")
+def _pay(house: House) -> None:
+    """One form, sent from everywhere: one payment."""
+    person = house.newcomer(subscribed=True)
+    fields = hidden(
+        person.get("/buy/credits-100").text.partition("Pay another way")[0].rpartition("<form")[0]
+    )
+    answers = press(house, "/buy/credits-100/card", house.browsers(person), **fields)
+    assert statuses(answers) <= {303, SLOW}
+    writes.finish_open(db.session())
+    assert len(house.done_at_stripe("payment_intent.create", person.id)) == 1
+    assert person.get(f"/orders/{fields['once']}").status_code == 200
+    assert count(Payment, user_id=person.id, status="succeeded") == 1
+
+
+@of("purchases.confirm")
+def _confirm_purchase(house: House) -> None:
+    """It leads to the bank's page, and charges nothing by itself."""
+    person = house.newcomer(subscribed=True)
+    fields = hidden(
+        person.get("/buy/credits-100").text.partition("Pay another way")[0].rpartition("<form")[0]
+    )
+    order = person.post("/buy/credits-100/card", **fields).location
+    assert statuses(press(house, f"{order}/confirm", house.browsers(person))) <= {303, SLOW}
+    assert len(house.done_at_stripe("payment_intent.create", person.id)) == 1
 
 
 @of("portal.open_portal")

@@ -197,7 +197,7 @@ POLICY = {
     "frame-ancestors": "'none'",
     # a stand-in for Stripe is listed where the settings name one
     "form-action": "'self' https://checkout.stripe.com https://billing.stripe.com https://invoice.stripe.com "
-    "https://pay.stripe.com http://127.0.0.1:1",
+    "https://pay.stripe.com https://hooks.stripe.com http://127.0.0.1:1",
 }
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",

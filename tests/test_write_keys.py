@@ -57,6 +57,12 @@ def buys_something(alice: Shopper) -> None:
     catch_up(alice.desk)
 
 
+def buys_with_one_press(alice: Shopper) -> None:
+    page = alice.get("/buy/credits-100").text.partition("Pay another way")[0]
+    assert alice.post("/buy/credits-100/card", **hidden(page.rpartition("<form")[0])).status_code == 303
+    catch_up(alice.desk)
+
+
 def uses_the_portal_and_keeps_her_plan(alice: Shopper) -> None:
     for flow in ("home", "payment_method_update", "subscription_cancel"):
         assert alice.post(f"/billing/portal/{flow}").status_code == 303
@@ -114,6 +120,7 @@ def test_every_write_of_a_whole_story_carries_a_key_and_parameters_that_are_in_t
     a_new_product_another_name_and_price_for_it_and_its_end()
     changes_her_mind_and_subscribes(alice)
     buys_something(alice)
+    buys_with_one_press(alice)
     uses_the_portal_and_keeps_her_plan(alice)
     changes_her_plan(alice)
     owes_and_puts_another_card(alice)

@@ -29,8 +29,9 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 STRANGER, ALICE, ADMIN = "a stranger", "alice", "an admin"
 EVERYBODY = (STRANGER, ALICE, ADMIN)
 # What the address needs beside its path, for the page that has something to show.
-QUERIES = {"arrival.returned": "?session_id=cs_alice", "arrival.state": "?session_id=cs_alice"}
-PRODUCTS = ("orders.check_product", "orders.start_payment")
+QUERIES = {"arrival.returned": "?session_id=cs_alice", "arrival.state": "?session_id=cs_alice",
+    "purchases.returned": "?payment_intent=pi_alice"}
+PRODUCTS = ("shop.check", "shop.buy", "shop.pay")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     alice = make_user(session, "alice@example.com", customer="cus_alice")
     row = rows.subscription(session, alice)
     bill = rows.owed(session, row)
-    rows.payment(session, alice)
+    bought = rows.payment(session, alice)
     rows.dispute(session, alice)
     rows.mail(session, alice)
     order = CheckoutSession(
@@ -98,6 +99,7 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     values = {
         "run_id": str(run.id),
         "stripe_id": bill.stripe_id,
+        "reference": bought.payment_intent,
         "flow": "home",
         "user_id": str(alice.id),
         "subscription_id": row.stripe_id,

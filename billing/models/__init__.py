@@ -2,6 +2,7 @@
 
 from billing.models.audit import AuditEntry, Installation, Lease, RateHit
 from billing.models.comps import Comp
+from billing.models.grants import Grant
 from billing.models.inbox import StripeEvent
 from billing.models.mail import Notice
 from billing.models.money import Dispute, Invoice, PastPrice, Payment, PlanPrice
@@ -17,6 +18,7 @@ __all__ = [
     "CheckoutSession",
     "Comp",
     "Dispute",
+    "Grant",
     "Installation",
     "Invoice",
     "Lease",

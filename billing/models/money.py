@@ -51,7 +51,11 @@ class Invoice(Model):
 
 
 class Payment(Model):
-    """A one-off purchase, keyed by its PaymentIntent; fulfilled once, when Stripe says succeeded."""
+    """A one-off purchase, keyed by its PaymentIntent; fulfilled once, when Stripe says succeeded.
+
+    ``credits`` and ``gives`` (features, comma-separated): what was promised for it, None where nothing was.
+    ``refunded_at``: when we heard of the last change of ``amount_refunded``.
+    """
 
     __tablename__ = "payments"
 
@@ -65,6 +69,9 @@ class Payment(Model):
     currency: Mapped[Str]
     created: Mapped[Moment]
     fulfilled_at: Mapped[Moment | None]
+    credits: Mapped[Big | None]
+    gives: Mapped[Str | None]
+    refunded_at: Mapped[Moment | None]
     fetch_no: Mapped[Big]
     cause_event_id: Mapped[Str] = mapped_column(ForeignKey("stripe_events.event_id"))
 

@@ -111,7 +111,7 @@ class CheckoutSession(Model):
     ``trial_end_behavior``: what the trial's end brings where there is no card; None where a card is asked for.
     With ``locale`` and ``promotion_codes`` it is kept so that every try asks Stripe for the same. The amount is
     Stripe's, after discounts; ``completed_at``: when we heard that it was completed; ``fetched_at``: when Stripe was
-    last asked.
+    last asked. ``credits`` and ``gives``: what a one-off purchase promises, as a ``Payment`` has it.
     """
 
     __tablename__ = "checkout_sessions"
@@ -151,4 +151,6 @@ class CheckoutSession(Model):
     currency: Mapped[Str | None]
     completed_at: Mapped[Moment | None]
     fetched_at: Mapped[Moment | None]
+    credits: Mapped[Big | None]
+    gives: Mapped[Str | None]
     fetch_no: Mapped[Big] = mapped_column(default=0, server_default="0")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from billing import access, accounts, catalogue, installation
 from billing.extensions import db
-from billing.models import CheckoutSession, User
+from billing.models import CheckoutSession, Grant, StripeWrite, User
 from local.mailsink import MailSink
 from local.ports import free_port
 from tests import admin_rows as rows
@@ -149,5 +149,40 @@ def _people(session: Session, house: House) -> None:
     catch_up(house.app)
     seated = shopper(house.app, address_of("seated"))
     seated.subscribe("team")
+    _purchases(session, house.subscriber.user)
+    house.values["order_id"] = _asked_by_their_bank(session, house, house.subscriber.user)
     house.values["invoice_id"] = house.subscriber.invoices[0].stripe_id
     session.rollback()  # nothing stays open while a browser is at work
+
+
+def _purchases(session: Session, user: User) -> None:
+    """An order of which a part went back, and one with the saved card that nobody answered."""
+    rows.payment(session, user, payment_intent="pi_order", amount_refunded=500, refunded_at=NOW)
+    for kind, amount in (("granted", 100), ("taken_back", -33)):
+        given = Grant(
+            key=kind, user_id=user.id, kind=kind, feature="", amount=amount, payment_intent="pi_order"
+        )
+        rows.add(session, given)
+    write = StripeWrite(
+        name=f"order:{user.id}:a-form-sent-in-vain", operation="payment_intent.create", user_id=user.id
+    )
+    write.params, write.params_sha256, write.idempotency_key, write.state = "{}", "0", "vain", "in_flight"
+    rows.add(session, write)
+
+
+def _asked_by_their_bank(session: Session, house: House, user: User) -> str:
+    """An order that waits for its bank, also at Stripe, which its page asks."""
+    made = house.sandbox.stripe.payment_intents.create(
+        {
+            "amount": 1500,
+            "currency": "eur",
+            "customer": str(user.stripe_customer_id),
+            "payment_method": "pm_card_authenticationRequired",
+            "confirm": True,
+            "return_url": f"{house.url()}/orders/return",
+            "metadata": {"plan": "credits-100", "credits": "100"},
+        }
+    )["id"]
+    waits = {"status": "requires_action", "fulfilled_at": None}
+    rows.payment(session, user, payment_intent=made, **waits)
+    return str(made)
