@@ -56,9 +56,10 @@ def by_time(invoice: Invoice, subscription: Subscription, present: datetime) -> 
     how = way(invoice)
     if how == "retry":
         return None
-    if present >= since + window * WARNING:
+    reminder = timedelta(days=_reminder(invoice, how))
+    if present >= since + max(window * WARNING, reminder + timedelta(days=1)):
         return 3
-    return 2 if present >= since + timedelta(days=_reminder(invoice, how)) else 1
+    return 2 if present >= since + reminder else 1
 
 
 def _reminder(invoice: Invoice, how: Way) -> int:
