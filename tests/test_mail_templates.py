@@ -59,7 +59,7 @@ LADDER = [
     for kind in ("dun1", "dun2", "dun3", "dun4")
     for way in ("retry", "card", "confirm", "invoice")
 ]
-STOPPED = {"retry_text": DUNNING["retry_text"], "keeps": False, "way": "card", "pays": True}
+STOPPED = {"retry_text": DUNNING["retry_text"], "keeps": False, "way": "card"}
 
 SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("code", {"secret": "482913"}),
@@ -82,7 +82,7 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("dun4", {**DUNNING, "days": 1}),
     ("dun4", {**DUNNING, **HELD, "days": None}),
     ("dun5", ENDED),
-    ("dun5", {**ENDED, **STOPPED, "end": "over", "pays": False, "keeps": True}),
+    ("dun5", {**ENDED, **STOPPED, "end": "over", "keeps": True}),
     ("dun5", {**ENDED, **STOPPED, "end": "unpaid", "way": "invoice"}),
     ("dun5", {**ENDED, **STOPPED, "end": "past_due"}),
     ("action_required", DUNNING),
