@@ -138,7 +138,7 @@ TROUBLE = [
 PERSONS = [
     Place("plans-mine", "active", "/plans"),
     Place("check", "none", "/subscribe/pro"),
-    Place("check-trial", "none", "/subscribe/team?interval=year"),
+    Place("check-trial", "none", "/subscribe/team?interval=year", queries=9),
     Place("check-product", "none", "/buy/credits-100"),
     Place("shop", "none", "/shop"),
     Place("product", "active", "/app", queries=16),
@@ -146,7 +146,7 @@ PERSONS = [
     Place("change-now", "subscriber", "/billing/change/team", queries=12),
     Place("change-later", "subscriber", "/billing/change/basic", queries=12),
     Place("change-not", "subscriber", "/billing/change/pro", 409, queries=12),
-    Place("check-seats-mistake", "none", "/subscribe/team?seats=0", 422),
+    Place("check-seats-mistake", "none", "/subscribe/team?seats=0", 422, queries=9),
     Place("already-subscribed", "active", "/subscribe/pro"),
     Place("cancel", "active", "/billing/cancel"),
     Place("cancel-owing", "past_due", "/billing/cancel"),
