@@ -16,6 +16,7 @@ from billing import (
     admin,
     arrival,
     auth,
+    banner,
     boot,
     canceling,
     cli,
@@ -30,6 +31,7 @@ from billing import (
     orders,
     packing,
     pausing,
+    paying,
     plan_file,
     portal,
     pricing,
@@ -75,6 +77,7 @@ def create_app(config: Config | None = None) -> Flask:
     queues.init_app(app, config.redis_url)
     stripe_client.init_app(app, config)
     packing.init_app(app)
+    banner.init_app(app)
     pages.init_app(app, config)  # names the request and refuses other sites before the token is looked at
     csrf.init_app(app)
     for module in (
@@ -84,6 +87,7 @@ def create_app(config: Config | None = None) -> Flask:
         portal,
         canceling,
         pausing,
+        paying,
         new_card,
         ledger,
         receipts,

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from flask import current_app
 
-from billing import bounces, language
+from billing import bounces, language, pay_links
 from billing.clock import now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -87,6 +87,8 @@ def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str |
     path = LINKS.get(notice.kind, "/billing")
     if notice.kind == "reset":
         path = f"/reset/{notice.secret}"
+    if notice.facts.get("pays"):
+        path = pay_links.path(notice.facts["invoice"], notice.created_at)
     if notice.kind == "withdraw_link":
         path = f"/billing/withdraw?link={notice.secret}"
     context = {

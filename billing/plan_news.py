@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from billing import dunning, invoices, ladder
 from billing.labels import card, price, title
-from billing.models import Subscription, User
+from billing.models import Invoice, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.notices import owe
 from billing.readers import to_the_reader
-from billing.standing import LIVE
 from billing.syncing import Cause
 from billing.words import day
 
@@ -44,22 +44,18 @@ def subscription_written(
 
 def _stopped(session: Session, user: User, row: Subscription, words: dict[str, Any], cause: Cause) -> None:
     facts = {"subscription": row.stripe_id}
-    words = {**words, "ended_date": day(row.ended_at or cause.now)}
-    unpaid = row.status == "unpaid" or (
-        row.status == "canceled" and row.cancellation_reason == "payment_failed"
-    )
-    if unpaid:
-        key = f"dun:{row.latest_invoice or row.stripe_id}:5"
-        owe(session, "dun5", key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
+    ended = row.ended_at or row.clock_time or cause.now
+    words = {**words, "ended_date": day(ended)}
+    by_payment = row.status == "canceled" and row.cancellation_reason == "payment_failed"
+    if by_payment or ladder.on_hold(row):
+        owed = invoices.open_failed(session, row.stripe_id) or _latest(session, row)
+        dunning.tell_of_the_end(session, user, row, owed, ended, cause=cause.event_id)
     elif row.status == "canceled":
         # Whoever has another plan that runs must not read that their access has ended.
-        kind = "second_ended" if _goes_on(session, row) else "ended"
+        kind = "second_ended" if dunning.has_another(session, row) else "ended"
         key = f"ended:{row.stripe_id}"
         owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause.event_id)
 
 
-def _goes_on(session: Session, row: Subscription) -> bool:
-    other = select(Subscription.id).where(
-        Subscription.user_id == row.user_id, Subscription.id != row.id, Subscription.status.in_(LIVE)
-    )
-    return session.execute(other.limit(1)).first() is not None
+def _latest(session: Session, row: Subscription) -> Invoice | None:
+    return session.execute(select(Invoice).where(Invoice.stripe_id == row.latest_invoice)).scalar()

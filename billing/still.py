@@ -7,7 +7,8 @@ from collections.abc import Callable
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing.dunning import DUNNING, stage
+from billing import dunning, ladder
+from billing.clock import database_now
 from billing.models import AuthToken, Invoice, Notice, Payment, Subscription
 
 # What must still be so of the subscription when a mail about it leaves.
@@ -17,17 +18,16 @@ STILL: dict[str, Callable[[Subscription], bool]] = {
     "trial_end": lambda row: row.status == "trialing" and row.ends_at is None,
     "paused": lambda row: row.status == "paused",
     "resuming": lambda row: row.status == "paused" and row.resumes_at is not None,
-    "dun5": lambda row: row.final or row.status == "unpaid",
 }
 
 
 def still_true(session: Session, notice: Notice) -> bool:
     """Whether what the mail says is so at this moment. Asked in the transaction that starts sending it."""
     facts = notice.facts
-    if notice.kind in DUNNING:
-        invoice = _invoice(session, facts["invoice"])
-        owed = invoice is not None and invoice.status == "open" and stage(invoice) == facts["stage"]
-        return owed and not _is_over(session, invoice)
+    if notice.kind in dunning.DUNNING:
+        return _is_owed(session, facts["invoice"], facts["stage"])
+    if notice.kind == "dun5":
+        return _has_stopped(session, facts["subscription"], facts.get("invoice"))
     if notice.kind in STILL:
         wanted = select(Subscription).where(Subscription.stripe_id == facts["subscription"])
         row = session.execute(wanted).scalar()
@@ -42,12 +42,37 @@ def still_true(session: Session, notice: Notice) -> bool:
     return True
 
 
-def _is_over(session: Session, invoice: Invoice | None) -> bool:
-    """Whether the invoice's subscription has ended: then the last mail says so, and no reminder follows."""
-    known = select(Subscription).where(Subscription.stripe_id == (invoice.subscription if invoice else None))
-    row = session.execute(known).scalar()
-    return row is not None and row.final
+def _is_owed(session: Session, stripe_id: str, stage: int) -> bool:
+    """Whether the invoice is still to be paid, the plan still runs, and no later stage has overtaken this one."""
+    invoice, subscription = _invoice(session, stripe_id)
+    if invoice is None or invoice.status != "open" or ladder.has_stopped(subscription):
+        return False
+    if stage == ladder.LAST and _is_over(session, invoice, subscription):
+        return False  # there are no days left
+    return not dunning.told(session, stripe_id, stage + 1)
 
 
-def _invoice(session: Session, stripe_id: str) -> Invoice | None:
-    return session.execute(select(Invoice).where(Invoice.stripe_id == stripe_id)).scalar()
+def _has_stopped(session: Session, stripe_id: str, owed: str | None) -> bool:
+    """Whether access is still gone for what is owed: Stripe says so, or the days of grace are over."""
+    wanted = select(Subscription).where(Subscription.stripe_id == stripe_id)
+    row = session.execute(wanted).scalar()
+    if row is None or ladder.has_stopped(row):
+        return row is not None
+    invoice, _ = _invoice(session, owed or "")
+    return invoice is not None and invoice.status == "open" and _is_over(session, invoice, row)
+
+
+def _is_over(session: Session, invoice: Invoice, subscription: Subscription | None) -> bool:
+    end = ladder.grace_end(invoice, subscription)
+    present = (subscription.clock_time if subscription else None) or database_now(session)
+    return end is not None and present >= end
+
+
+def _invoice(session: Session, stripe_id: str) -> tuple[Invoice | None, Subscription | None]:
+    found = (
+        select(Invoice, Subscription)
+        .outerjoin(Subscription, Subscription.stripe_id == Invoice.subscription)
+        .where(Invoice.stripe_id == stripe_id)
+    )
+    pair = session.execute(found).first()
+    return (pair[0], pair[1]) if pair else (None, None)

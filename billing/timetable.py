@@ -29,6 +29,7 @@ from billing import (
     pauses,
     queues,
     registry,
+    reminders,
     running,
     throttle,
     writes,
@@ -69,6 +70,8 @@ def duties() -> list[Duty]:
         Duty("sweep", 10, lambda session, config: jobs.apply_due(session), "sweep"),
         Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
         Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
+        # Its stages are days apart, and it reads every open invoice.
+        Duty("remind", 300, lambda session, config: _remind(session), "send"),
         Duty("resume", 60, lambda session, config: _resume(session), "send"),
         # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
         Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
@@ -175,6 +178,13 @@ def _resume(session: Session) -> None:
     breaks.owe_what_is_near(session)
     session.commit()
     writes.send_new(session)
+
+
+def _remind(session: Session) -> None:
+    """Owe what time alone has made due about unpaid invoices, one by one."""
+    for stripe_id in reminders.due(session):
+        reminders.owe(session, stripe_id)
+        session.commit()
 
 
 def _clean(session: Session) -> None:

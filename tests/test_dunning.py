@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, breaks, dunning, mailer, notices, outbox, payments, withdrawals
+from billing import accounts, breaks, ladder, mailer, notices, outbox, payments, reminders, withdrawals
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -272,7 +272,7 @@ def test_grace_starts_at_stripes_first_try_and_no_later_try_or_late_news_moves_i
         row = db_session.execute(select(Subscription)).scalar_one()
         found = db_session.execute(select(Invoice)).scalar_one()
         assert (row.first_failed_at, found.first_failed_at) == (first, first)
-        assert dunning.grace_end(found, row) == first + timedelta(days=14)
+        assert ladder.grace_end(found, row) == first + timedelta(days=14)
     tell(db_session, subscription, an_invoice(subscription, id=invoice["id"]))
     assert db_session.execute(select(Subscription.first_failed_at)).scalar_one() is None
 
@@ -334,6 +334,9 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     tell(session, plan)
     other = a_subscription(alice)
     tell(session, other)
+    near = owing(other, 1)
+    tell(session, past_due(other), near, clock=START + 13 * DAY)
+    reminders.owe(session, near["id"])
     tell(session, {**other, "status": "unpaid"})
     second = a_subscription(alice)
     tell(session, second)

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import declines, mailer
+from billing import declines, dunning, mailer
 from billing.config import Config
 from billing.models import AuthToken, Notice, User
 from billing.payloads import Object
@@ -71,7 +71,7 @@ def links(content: str) -> set[str]:
 def test_every_link_in_a_mail_asks_for_a_sign_in_or_shows_what_anybody_may_see(
     client: FlaskClient, config: Config, letters: list[tuple[Notice, str]]
 ) -> None:
-    seen = set()
+    seen, paid_by = set(), set()
     for notice, content in letters:
         assert links(content), notice.kind
         for link in links(content):
@@ -85,11 +85,16 @@ def test_every_link_in_a_mail_asks_for_a_sign_in_or_shows_what_anybody_may_see(
                 continue
             assert notice.secret is None or notice.secret not in link
             answer = client.get(path)
+            if path.startswith("/pay/") and notice.facts["pays"]:  # what one may see: tests/test_pay_link.py
+                assert (answer.status_code, notice.to in answer.text) == (200, False)
+                paid_by.add(notice.kind)
+                continue
             asks = answer.status_code == 303 and urlsplit(answer.location).path in ("/login", "/signup")
             open_to_all = path in ("/plans", "/login", "/reset") and notice.to not in answer.text
             assert asks or open_to_all, (notice.kind, path, answer.status)
             seen.add(path)
     assert {"/billing", "/invoices", "/admin/events", "/admin/subscribers"} <= seen
+    assert paid_by == {*dunning.DUNNING, "dun5"}
 
 
 def test_what_works_without_a_sign_in_is_for_one_use_within_the_hour(

@@ -29,7 +29,10 @@ DUNNING = {
     "access": True,
     "access_until": "4 December 2026",
     "decline_text": "Your bank declined the payment and didn’t say why.",
-    "retry_text": "We can’t try this card again. Add another card and we’ll take the payment.",
+    "retry_text": "We can’t try this card again. Add another card and we’ll take the payment straight away.",
+    "way": "card",
+    "tried": True,
+    "days": 2,
 }
 PLAN = {"plan": "Pro", "amount": "€29.00", "next_date": "3 December 2026", "access_until": "3 December 2026"}
 TRIAL = {**PLAN, "trial_end": "30 November 2026"}
@@ -49,6 +52,14 @@ WITHDRAWN = {
 MAYBE = ("due_date", "access_until", "next_date", "number", "description", "paid_date")
 ABSENT = dict.fromkeys(MAYBE)
 HELD = {"access": False, "access_until": None}
+BY_TIME = {**DUNNING, "tried": False}
+# Of each way to pay what the mails say differently, and of each way to stop.
+LADDER = [
+    (kind, {**BY_TIME, "way": way})
+    for kind in ("dun1", "dun2", "dun3", "dun4")
+    for way in ("retry", "card", "confirm", "invoice")
+]
+STOPPED = {"retry_text": DUNNING["retry_text"], "keeps": False, "way": "card", "pays": True}
 
 SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("code", {"secret": "482913"}),
@@ -67,7 +78,13 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("dun3", DUNNING),
     ("dun3", {**DUNNING, **ABSENT}),
     ("dun3", {**DUNNING, **HELD}),
+    *LADDER,
+    ("dun4", {**DUNNING, "days": 1}),
+    ("dun4", {**DUNNING, **HELD, "days": None}),
     ("dun5", ENDED),
+    ("dun5", {**ENDED, **STOPPED, "end": "over", "pays": False, "keeps": True}),
+    ("dun5", {**ENDED, **STOPPED, "end": "unpaid", "way": "invoice"}),
+    ("dun5", {**ENDED, **STOPPED, "end": "past_due"}),
     ("action_required", DUNNING),
     ("action_required", {**DUNNING, **HELD}),
     ("cancel_set", PLAN),

@@ -18,7 +18,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import accounts, bounces, catalogue, comps, installation, refresh, writes
+from billing import accounts, bounces, catalogue, comps, installation, pay_links, refresh, writes
 from billing.clock import database_now
 from billing.extensions import db
 from billing.models import (
@@ -42,7 +42,7 @@ from tests.conftest import dispose, make_app, make_config
 from tests.counter import quoted
 from tests.doors import COOKIE, code_in, cookie_of, subjects
 from tests.served import Answer, Served, served
-from tests.story import Shopper, config_of, count, shopper
+from tests.story import FAILS_LATER, Shopper, config_of, count, shopper
 from tests.support import PASSWORD, Databases, Sandbox, csrf_of, make_event, make_user, sign_in
 from tests.test_leaving import hidden
 from tests.test_plan_change import charged, money, offer, today
@@ -474,6 +474,23 @@ def _invoice(house: House) -> None:
 @of("receipts.pdf")
 def _pdf(house: House) -> None:
     led_to_stripe(house, "pdf")
+
+
+@of("paying.pay")
+def _pay_by_a_link(house: House) -> None:
+    """Twenty a quarter of an hour are led to Stripe's page of the invoice, whoever has the link."""
+    person = house.newcomer(subscribed=True)
+    person.use_card(FAILS_LATER)
+    end = int((person.row.current_period_end or person.row.created).timestamp())
+    house.sandbox.control(f"customers/{person.customer}/advance", to=end + 3700)
+    refresh.person(db.session(), person.user, config_of(house.app), "test")
+    bill, charges = person.invoices[-1].stripe_id, len(house.sandbox.look("ledger")["charges"])
+    path = pay_links.path(bill, database_now(db.session()))
+    answers = press(house, path, [opened(house.app.test_client(), "/login") for _ in range(6)])
+    assert statuses(answers) <= {303, 429, SLOW}
+    hosted = house.sandbox.stripe.invoices.retrieve(bill)["hosted_invoice_url"]
+    assert {one.headers["Location"] for one in answers if one.status == 303} == {hosted}
+    assert len(house.sandbox.look("ledger")["charges"]) == charges
 
 
 def newest_event(person: Shopper) -> str:

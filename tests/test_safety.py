@@ -23,6 +23,8 @@ PUBLIC = {
     "health.deep",
     "health.shallow",
     "locales.choose",
+    "paying.pay",
+    "paying.page",
     "pricing.home",
     "pricing.plans",
     "static",

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 from werkzeug.routing import Rule
 
-from billing import accounts, installation
+from billing import accounts, installation, pay_links
+from billing.clock import database_now
 from billing.config import Config
 from billing.extensions import db
 from billing.models import CheckoutSession, Notice, SyncRun, User
@@ -105,6 +106,7 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
         "subscription_id": row.stripe_id,
         "event_id": row.cause_event_id,
         "secret": reset_secret(session, alice),
+        "token": pay_links.path(bill.stripe_id, database_now(session)).rpartition("/")[2],
         "filename": "app.js",
     }
     return values, token.id

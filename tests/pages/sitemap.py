@@ -111,6 +111,8 @@ DOORS = [
     Place("reset", "stranger", "/reset"),
     Place("reset-mistake", "stranger", "/reset", 422, sends(email="ana@")),
     Place("reset-new", "stranger", "/reset/{secret}"),
+    Place("pay", "stranger", "/pay/{token}"),
+    Place("pay-broken", "stranger", "/pay/not-a-link", 404),
     Place("reset-new-mistake", "stranger", "/reset/{secret}", 422, sends(new_password="short")),
 ]
 TROUBLE = [
@@ -175,6 +177,8 @@ PERSONS = [
     Place("invoices", "past_due", "/invoices"),
     Place("invoices-none", "none", "/invoices"),
     Place("account", "canceling", "/account", weight=66_000),
+    Place("account-owing", "past_due", "/account", weight=66_000),
+    Place("shop-on-hold", "unpaid", "/shop"),
     Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
 ]
 DESK = [
