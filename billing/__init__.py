@@ -21,7 +21,7 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           accounts, reconcile, comparing, mirrors, syncing, write_request, readers, premises, reasons,
           sentences, actions, line, particulars, comps, means, novelties, currencies, offers, plan_cards,
           opening, became, cards, customers, pauses, breaks, ending, bills, obstacles, previews, quoting,
-          quote_words, seals, next_steps, withdrawals
+          quote_words, seals, next_steps, withdrawals, refunds, refunding, contested, fraud_warnings
 * nouns:  models, plans, running, money, stripe_client, queues, payloads, inbox, leases, installation, schema,
           roles, audit, throttle, refusals, passwords, words, plan_file, prices
 * ground: config, environment, signing, extensions, errors, clock, deadline, logs, pace, hands, language

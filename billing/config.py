@@ -18,6 +18,8 @@ from billing.environment import Reader
 from billing.errors import ConfigError
 
 SECOND = ("tell", "refund")
+DISPUTE_LOST = ("tell", "end")
+FRAUD_WARNING = ("tell", "refund")
 ENVIRONMENTS = ("development", "staging", "production")
 MIN_SECRET_LENGTH = 32
 
@@ -55,6 +57,8 @@ class Config:
     fail_open_hours: int
     pause_months: int
     second_subscription: str
+    on_dispute_lost: str
+    on_fraud_warning: str
     eu_withdrawal: bool
     password_min_length: int
     stripe_account: str | None
@@ -115,6 +119,8 @@ def load(environ: Mapping[str, str]) -> Config:
         fail_open_hours=read.number("FAIL_OPEN_HOURS", 72, 1, 720),
         pause_months=read.number("PAUSE_MONTHS", 3, 0, 12),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
+        on_dispute_lost=read("ON_DISPUTE_LOST", "tell"),
+        on_fraud_warning=read("ON_FRAUD_WARNING", "tell"),
         eu_withdrawal=_switch("EU_WITHDRAWAL", read("EU_WITHDRAWAL", "off")),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
@@ -179,6 +185,10 @@ def _check_environment(config: Config) -> None:
         raise ConfigError(f"APP_ENV must be one of {', '.join(ENVIRONMENTS)}.")
     if config.second_subscription not in SECOND:
         raise ConfigError(f"SECOND_SUBSCRIPTION must be one of {', '.join(SECOND)}.")
+    if config.on_dispute_lost not in DISPUTE_LOST:
+        raise ConfigError(f"ON_DISPUTE_LOST must be one of {', '.join(DISPUTE_LOST)}.")
+    if config.on_fraud_warning not in FRAUD_WARNING:
+        raise ConfigError(f"ON_FRAUD_WARNING must be one of {', '.join(FRAUD_WARNING)}.")
     if config.default_locale not in language.LOCALES:
         raise ConfigError(f"DEFAULT_LOCALE must be one of {', '.join(language.LOCALES)}.")
     if config.display_tz not in language.zones():

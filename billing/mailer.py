@@ -36,8 +36,10 @@ LINKS = {
     "receipt": "/invoices",
     "recovered": "/invoices",
     "refund": "/invoices",
+    "refund_failed": "/invoices",
     "one_off_receipt": "/invoices",
-    "admin_dispute": "/admin/subscribers",
+    "admin_dispute": "/admin/disputes",
+    "admin_fraud_warning": "/admin/disputes",
     "admin_alert": "/admin/events",
 }
 
@@ -85,6 +87,8 @@ def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str |
     path = LINKS.get(notice.kind, "/billing")
     if notice.kind == "reset":
         path = f"/reset/{notice.secret}"
+    if notice.kind == "admin_dispute" and "dispute" in notice.facts:
+        path = f"/admin/disputes/{notice.facts['dispute']}"
     if notice.kind == "withdraw_link":
         path = f"/billing/withdraw?link={notice.secret}"
     context = {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from billing.dunning import DUNNING, stage
-from billing.models import AuthToken, Invoice, Notice, Subscription
+from billing.models import AuthToken, Dispute, FraudWarning, Invoice, Notice, Refund, Subscription
 
 # What must still be so of the subscription when a mail about it leaves.
 STILL: dict[str, Callable[[Subscription], bool]] = {
@@ -32,11 +33,23 @@ def still_true(session: Session, notice: Notice) -> bool:
         wanted = select(Subscription).where(Subscription.stripe_id == facts["subscription"])
         row = session.execute(wanted).scalar()
         return row is not None and STILL[notice.kind](row)
+    if "refund" in facts:
+        return facts["status"] in _status(session, Refund.status, Refund.stripe_id == facts["refund"])
+    if "dispute" in facts and facts["phase"].endswith("due"):
+        return facts["status"] in _status(session, Dispute.status, Dispute.stripe_id == facts["dispute"])
+    if "warning" in facts and not facts["refunds"]:
+        known = FraudWarning.stripe_id == facts["warning"]
+        return True in _status(session, FraudWarning.actionable, known)
     if "token_id" in facts:
         token = session.get(AuthToken, facts["token_id"])
         fresh = token is not None and token.used_at is None
         return fresh and bool(session.execute(select(token.expires_at > func.now())).scalar())  # type: ignore[union-attr]
     return True
+
+
+def _status(session: Session, column: Any, which: ColumnElement[bool]) -> list[object]:
+    """The state of a row as it is now, alone in its list; an empty one where there is no such row."""
+    return list(session.execute(select(column).where(which)).scalars())
 
 
 def _is_over(session: Session, invoice: Invoice | None) -> bool:

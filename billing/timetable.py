@@ -27,6 +27,7 @@ from billing import (
     outbox,
     pace,
     pauses,
+    payment_news,
     queues,
     registry,
     running,
@@ -70,6 +71,7 @@ def duties() -> list[Duty]:
         Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
         Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
         Duty("resume", 60, lambda session, config: _resume(session), "send"),
+        Duty("deadlines", 600, lambda session, config: _tell_what_is_due(session), "send"),
         # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
         Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
         Duty("clean", 3600, lambda session, config: _clean(session), "look"),
@@ -175,6 +177,12 @@ def _resume(session: Session) -> None:
     breaks.owe_what_is_near(session)
     session.commit()
     writes.send_new(session)
+
+
+def _tell_what_is_due(session: Session) -> None:
+    """The admins' last word before a dispute can't be answered any more, once."""
+    payment_news.owe_what_is_due(session)
+    session.commit()
 
 
 def _clean(session: Session) -> None:

@@ -26,7 +26,7 @@ domain: subscriptions plan_change second invoices payments checkout clocks stand
   syncing write_request readers premises
   reasons sentences actions line particulars comps means novelties currencies offers plan_cards opening became
   cards customers pauses breaks ending bills obstacles previews quoting quote_words seals next_steps
-  withdrawals
+  withdrawals refunds refunding contested fraud_warnings
 nouns: models plans running money stripe_client queues payloads inbox leases installation schema roles audit
   throttle refusals passwords words plan_file prices
 ground: config environment signing extensions errors clock deadline logs pace hands language

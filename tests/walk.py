@@ -83,8 +83,8 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     alice = make_user(session, "alice@example.com", customer="cus_alice")
     row = rows.subscription(session, alice)
     bill = rows.owed(session, row)
-    rows.payment(session, alice)
-    rows.dispute(session, alice)
+    bought = rows.payment(session, alice)
+    disputed = rows.dispute(session, alice)
     rows.mail(session, alice)
     order = CheckoutSession(
         stripe_id="cs_alice", user_id=alice.id, mode="subscription", item="pro", price_id="p", status="complete",
@@ -99,6 +99,8 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
         "run_id": str(run.id),
         "stripe_id": bill.stripe_id,
         "flow": "home",
+        "payment_intent": bought.payment_intent,
+        "dispute_id": disputed.stripe_id,
         "user_id": str(alice.id),
         "subscription_id": row.stripe_id,
         "event_id": row.cause_event_id,

@@ -17,4 +17,4 @@ def _in_english() -> None:
     language.speak(language.DEFAULT)
 
 
-from billing.admin import comps, event, events, rehearse, runs, subscribers, subscription  # noqa: E402, F401 they add their views to the blueprint
+from billing.admin import comps, disputes, event, events, refund, rehearse, runs, subscribers, subscription  # noqa: E402, F401 they add their views to the blueprint

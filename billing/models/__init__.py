@@ -6,6 +6,7 @@ from billing.models.inbox import StripeEvent
 from billing.models.mail import Notice
 from billing.models.money import Dispute, Invoice, PastPrice, Payment, PlanPrice
 from billing.models.people import AuthToken, LoginSession, User
+from billing.models.refunds import FraudWarning, Refund
 from billing.models.runs import SyncRun
 from billing.models.subscriptions import CheckoutSession, Subscription
 from billing.models.withdrawals import Withdrawal
@@ -17,6 +18,7 @@ __all__ = [
     "CheckoutSession",
     "Comp",
     "Dispute",
+    "FraudWarning",
     "Installation",
     "Invoice",
     "Lease",
@@ -26,6 +28,7 @@ __all__ = [
     "Payment",
     "PlanPrice",
     "RateHit",
+    "Refund",
     "StripeEvent",
     "StripeWrite",
     "Subscription",
