@@ -65,7 +65,7 @@ REFUNDS: dict[str, Tag] = {
 }
 
 WARNINGS: dict[str, Tag] = {
-    "actionable": ("Refund before a dispute?", "look", "▲"),
+    "actionable": ("Refund it first", "look", "▲"),
     "settled": ("Settled", "rest", "○"),
 }
 

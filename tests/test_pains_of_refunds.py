@@ -105,6 +105,22 @@ def keys(kind: str) -> list[str]:
     return sorted(key for (key,) in db.session.query(Notice.dedupe_key).filter_by(kind=kind))
 
 
+def in_every_order(history: History, told: list[Object], ends: Callable[[], Any]) -> Any:
+    """Deliver what was told last, in each order, each twice; every order must end alike."""
+    found: list[Any] = []
+    for order in itertools.islice(itertools.permutations(told), 24):
+        db.session.query(Dispute).delete()
+        db.session.query(StripeWrite).filter_by(operation="subscription.cancel").delete()
+        db.session.commit()
+        forget()
+        for event in order:
+            history.deliver([event, event])
+            apply_all()
+        found.append(ends())
+    assert all(one == found[0] for one in found), found
+    return found[0]
+
+
 AMOUNTS = [
     ("eur", 2900, "12.50", 1250, "€16.50", ("12.505", "29.01", "0", "-1", "1,50", "", "1e2", "٣", "5.")),
     ("jpy", 2900, "1250", 1250, "¥1,650", ("12.5", "2901", "1250.0")),
@@ -236,6 +252,27 @@ def test_a_refund_that_the_bank_sends_back_is_owed_again_and_told_however_its_ev
     assert count(Notice, kind="admin_alert") == 1
 
 
+def test_the_events_of_a_refund_that_failed_end_alike_in_all_their_orders_and_in_any_number(
+    desk: Flask, alice: Shopper, admin: Shopper
+) -> None:
+    history = History(desk)
+    assert alice.pay(alice.buy(), BOUNCES).status == 303
+    [intent] = intents_of(alice)
+    for amount in (400, 600):
+        alice.sandbox.stripe.refunds.create({"payment_intent": intent, "amount": amount})
+    alice.sandbox.control(f"customers/{alice.customer}/advance", to=int(now().timestamp()) + 2 * DAY)
+    told = [one for one in history.news() if one["type"].startswith(("refund.", "charge.refunded"))]
+    names = ("refund.created", "charge.refunded", "refund.failed")
+    chosen = [next(one for one in told if one["type"] == name) for name in names]
+
+    def ends() -> Any:
+        row = db.session.query(Payment).one()
+        return row.status, row.amount_refunded, rows(intent), keys("refund"), len(keys("refund_failed"))
+
+    both = [(400, "failed"), (600, "failed")]
+    assert in_every_order(history, chosen, ends) == ("succeeded", 0, both, [], 2)
+
+
 def test_a_refund_that_is_pending_is_not_called_done_and_is_told_once_it_is(
     desk: Flask, alice: Shopper, admin: Shopper
 ) -> None:
@@ -248,22 +285,6 @@ def test_a_refund_that_is_pending_is_not_called_done_and_is_told_once_it_is(
     alice.advance_by(2 * DAY)
     assert rows(intent) == [(500, "succeeded")]
     assert count(Notice, kind="refund", state="sent") == 1
-
-
-def in_every_order(desk: Flask, history: History, told: list[Object], ends: Callable[[], Any]) -> Any:
-    """Deliver what was told last, in each order, each twice; every order must end alike."""
-    found: list[Any] = []
-    for order in itertools.islice(itertools.permutations(told), 24):
-        db.session.query(Dispute).delete()
-        db.session.query(StripeWrite).filter_by(operation="subscription.cancel").delete()
-        db.session.commit()
-        forget()
-        for event in order:
-            history.deliver([event, event])
-            apply_all()
-        found.append(ends())
-    assert all(one == found[0] for one in found), found
-    return found[0]
 
 
 def test_a_dispute_that_is_lost_ends_the_plan_by_policy_once_in_whatever_order_it_is_heard_of(
@@ -286,7 +307,7 @@ def test_a_dispute_that_is_lost_ends_the_plan_by_policy_once_in_whatever_order_i
         ]
         return row.status, row.funds, names, keys("admin_dispute")
 
-    found = in_every_order(desk, history, last, ends)
+    found = in_every_order(history, last, ends)
     assert found == (
         "lost",
         "withdrawn",

@@ -70,6 +70,7 @@ _BY_ID: dict[str, list[tuple[Select[Any], ColumnElement[Any]]]] = {
     ],
     "re": [(select(Refund.user_id), Refund.stripe_id.expression)],
     "pyr": [(select(Refund.user_id), Refund.stripe_id.expression)],
+    "dp": [(select(Dispute.user_id), Dispute.stripe_id.expression)],
     "du": [(select(Dispute.user_id), Dispute.stripe_id.expression)],
     "issfr": [(select(FraudWarning.user_id), FraudWarning.stripe_id.expression)],
     "cs": [(select(CheckoutSession.user_id), CheckoutSession.stripe_id.expression)],
