@@ -21,7 +21,6 @@ from billing.clock import now
 from billing.errors import StripeUnavailable
 from billing.installation import public_id
 from billing.mirrors import (
-    DISPUTES,
     INVOICES,
     KINDS,
     PAYMENTS,
@@ -91,8 +90,8 @@ def differing(session: Session, kind: Kind, *, full: bool, customer: str | None 
 
 
 def _asked(kind: Kind, *, full: bool, customer: str | None) -> Object | None:
-    """What to list; None for one customer's disputes, which Stripe can't list."""
-    if customer is not None and kind is DISPUTES:
+    """What to list; None for what Stripe can't list of one customer."""
+    if customer is not None and kind not in (SUBSCRIPTIONS, INVOICES, PAYMENTS):
         return None
     whose = {"customer": customer} if customer else {}
     if kind is SUBSCRIPTIONS:

@@ -19,6 +19,8 @@ from billing.errors import ConfigError
 
 SECOND = ("tell", "refund")
 SENDERS = ("portal", "stripe", "off")
+DISPUTE_LOST = ("tell", "end")
+FRAUD_WARNING = ("tell", "refund")
 ENVIRONMENTS = ("development", "staging", "production")
 MIN_SECRET_LENGTH = 32
 
@@ -56,6 +58,8 @@ class Config:
     fail_open_hours: int
     pause_months: int
     second_subscription: str
+    on_dispute_lost: str
+    on_fraud_warning: str
     eu_withdrawal: bool
     billing_emails: str
     password_min_length: int
@@ -117,6 +121,8 @@ def load(environ: Mapping[str, str]) -> Config:
         fail_open_hours=read.number("FAIL_OPEN_HOURS", 72, 1, 720),
         pause_months=read.number("PAUSE_MONTHS", 3, 0, 12),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
+        on_dispute_lost=read("ON_DISPUTE_LOST", "tell"),
+        on_fraud_warning=read("ON_FRAUD_WARNING", "tell"),
         eu_withdrawal=read.yes("EU_WITHDRAWAL", "no"),
         billing_emails=read("BILLING_EMAILS", "portal"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
@@ -178,6 +184,10 @@ def _check_environment(config: Config) -> None:
         raise ConfigError(f"SECOND_SUBSCRIPTION must be one of {', '.join(SECOND)}.")
     if config.billing_emails not in SENDERS:
         raise ConfigError(f"BILLING_EMAILS must be one of {', '.join(SENDERS)}.")
+    if config.on_dispute_lost not in DISPUTE_LOST:
+        raise ConfigError(f"ON_DISPUTE_LOST must be one of {', '.join(DISPUTE_LOST)}.")
+    if config.on_fraud_warning not in FRAUD_WARNING:
+        raise ConfigError(f"ON_FRAUD_WARNING must be one of {', '.join(FRAUD_WARNING)}.")
     if config.default_locale not in language.LOCALES:
         raise ConfigError(f"DEFAULT_LOCALE must be one of {', '.join(language.LOCALES)}.")
     if config.display_tz not in language.zones():

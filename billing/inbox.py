@@ -23,6 +23,8 @@ REFRESHES = {
     "invoice": "dunlin.refresh.invoice",
     "payment_intent": "dunlin.refresh.payment_intent",
     "dispute": "dunlin.refresh.dispute",
+    "refund": "dunlin.refresh.refund",
+    "radar.early_fraud_warning": "dunlin.refresh.early_fraud_warning",
     "checkout.session": "dunlin.refresh.checkout_session",
 }
 

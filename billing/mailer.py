@@ -37,9 +37,11 @@ LINKS = {
     "receipt": "/invoices",
     "recovered": "/invoices",
     "refund": "/invoices",
+    "refund_failed": "/invoices",
     "one_off_receipt": "/invoices",
     "one_off_failed": "/shop",
-    "admin_dispute": "/admin/subscribers",
+    "admin_dispute": "/admin/disputes",
+    "admin_fraud_warning": "/admin/disputes",
     "admin_alert": "/admin/events",
 }
 
@@ -89,6 +91,8 @@ def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str |
         path = f"/reset/{notice.secret}"
     if notice.facts.get("pays"):
         path = pay_links.path(notice.facts["invoice"], notice.created_at)
+    if notice.kind == "admin_dispute" and "dispute" in notice.facts:
+        path = f"/admin/disputes/{notice.facts['dispute']}"
     if notice.kind == "withdraw_link":
         path = f"/billing/withdraw?link={notice.secret}"
     context = {

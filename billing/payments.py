@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, grants, invoices, payment_news, stripe_client
+from billing import audit, contested, grants, invoices, payment_news, refunds, stripe_client
 from billing.clock import from_stripe
 from billing.models import CheckoutSession, Dispute, Invoice, Payment, StripeWrite, Subscription, User
 from billing.payloads import Object, invoice_subscription, ref
@@ -29,7 +29,15 @@ class FetchedPayment:
 
 
 def fetch_intent(stripe_id: str, hints: list[str]) -> FetchedPayment:
-    """The PaymentIntent with its charge, and the invoice it paid, if it paid one."""
+    """The PaymentIntent with its charge and its refunds, and the invoice it paid, if it paid one.
+
+    ``stripe_id``: a PaymentIntent, one of its refunds, or a charge; those of bank debits begin otherwise.
+    """
+    if stripe_id.startswith(("re_", "pyr_")):
+        found = stripe_client.get_refund(stripe_id)
+        stripe_id = ref(found.get("payment_intent")) or ref(found.get("charge")) or ""
+    if not stripe_id:  # what went back was never taken by a charge
+        return FetchedPayment({"id": None}, None)
     if stripe_id.startswith(("ch_", "py_")):
         charge = stripe_client.get_charge(stripe_id)
         return FetchedPayment({"id": None, "customer": charge.get("customer"), "latest_charge": charge}, None)
@@ -52,12 +60,20 @@ def write_payment(session: Session, fetched: FetchedPayment, cause: Cause) -> Ou
     if row is None and fetched.refunded is not None and owner(session, fetched.refunded, cause.installation):
         row = _bring_invoice(session, user, fetched.refunded, cause)
     if row is None:
+        refunds.write(session, user, fetched.intent, 0, cause)
         return Outcome(user.id, "the invoice's own event brings it, if it is ours")
-    before, refunded = audit.picture(row), refunded_of(fetched.intent)
-    _tell_of_refund(session, user, row, row.stripe_id, refunded, cause)
-    row.amount_refunded = refunded
-    _note(session, row, before, cause)
+    _refunded(session, user, row, audit.picture(row), fetched.intent, cause)
     return Outcome(user.id)
+
+
+def _refunded(
+    session: Session, user: User, row: Invoice | Payment, before: audit.Picture, intent: Object, cause: Cause
+) -> None:
+    """What went back, on the payment's row and on a row for each refund. It falls again where a refund failed."""
+    risen = refunded_of(intent) - row.amount_refunded
+    row.amount_refunded = refunded_of(intent)
+    _note(session, row, before, cause)
+    refunds.write(session, user, intent, risen, cause)
 
 
 def _bring_invoice(session: Session, user: User, found: Object, cause: Cause) -> Invoice:
@@ -71,6 +87,8 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
     user = owner(session, intent, cause.installation)
     bought = _bought(session, user, intent) if user else None
     if user is None or bought is None or not intent.get("id"):
+        if user is not None:
+            refunds.write(session, user, intent, 0, cause)
         return Outcome(user.id if user else None, "not a one-off payment of this installation")
     found = select(Payment).where(Payment.payment_intent == intent["id"]).with_for_update()
     row = session.execute(found).scalar()
@@ -81,16 +99,12 @@ def write_intent(session: Session, intent: Object, cause: Cause) -> Outcome:
         session.add(row)
     row.user_id = user.id
     _copy_intent(row, intent, cause)
-    refunded = refunded_of(intent)
-    _tell_of_refund(session, user, row, intent["id"], refunded, cause)
-    if row.amount_refunded != refunded:
-        row.amount_refunded, row.refunded_at = refunded, cause.now
     if row.status == "succeeded" and row.fulfilled_at is None:
         row.fulfilled_at = cause.now
         payment_news.one_off_receipt(session, user, row, cause)
     if row.status in CAME_BACK and _was_ordered(session, row):
         payment_news.one_off_failed(session, user, row, cause)
-    _note(session, row, before, cause)
+    _refunded(session, user, row, before, intent, cause)
     grants.settle(session, row, cause)
     return Outcome(user.id)
 
@@ -151,11 +165,14 @@ def _asked_for(session: Session, user: User, intent: Object) -> grants.Promise |
 
 
 def fetch_dispute(stripe_id: str, hints: list[str]) -> Object:
-    return stripe_client.get_dispute(stripe_id)
+    """The dispute with its charge; of a lost one, under ``plan`` the subscription that was paid for."""
+    found = stripe_client.get_dispute(stripe_id)
+    return {**found, "plan": contested.plan_of(found) if found["status"] == "lost" else None}
 
 
 def write_dispute(session: Session, dispute: Object, cause: Cause) -> Outcome:
-    """Record the dispute and tell the admins; access follows the policy in ``standing``."""
+    """Record the dispute and tell the admins; access follows the policy in ``standing``, and what a lost one ends
+    that in ``contested``."""
     charge = dispute.get("charge")
     user = owner(session, charge if isinstance(charge, dict) else {}, cause.installation)
     if user is None:
@@ -168,9 +185,12 @@ def write_dispute(session: Session, dispute: Object, cause: Cause) -> Outcome:
         session.add(row)
     row.user_id = user.id
     dispute_as_written(row, dispute, cause)
-    if "status" in _note(session, row, before, cause):
-        payment_news.dispute_changed(session, user, row, cause)
-    return Outcome(user.id)
+    if "status" not in _note(session, row, before, cause):
+        return Outcome(user.id)
+    payment_news.dispute_changed(session, user, row, before.get("status"), cause)
+    grants.settle_intent(session, row.payment_intent, cause)
+    lost = contested.lost(session, row, dispute.get("plan")) if row.status == "lost" else []
+    return Outcome(user.id, writes=tuple(lost))
 
 
 def dispute_as_written(row: Dispute, dispute: Object, cause: Cause) -> None:
@@ -180,21 +200,22 @@ def dispute_as_written(row: Dispute, dispute: Object, cause: Cause) -> None:
     row.amount, row.currency = dispute["amount"], dispute["currency"]
     row.payment_intent = ref(dispute.get("payment_intent"))
     row.due_by = from_stripe((dispute.get("evidence_details") or {}).get("due_by"))
+    row.funds = _funds(dispute)
     row.fetch_no, row.cause_event_id = cause.fence, cause.event_id
+
+
+def _funds(dispute: Object) -> str | None:
+    """Stripe keeps no word for it: the bank's taking is the first of its balance transactions, the return another."""
+    moved = [one["amount"] for one in dispute.get("balance_transactions") or []]
+    if not moved:
+        return None
+    return "withdrawn" if sum(moved) < 0 else "reinstated"
 
 
 def refunded_of(intent: Object) -> int:
     """How much of a PaymentIntent's charge went back, in minor units."""
     charge = intent.get("latest_charge")
     return int(charge.get("amount_refunded") or 0) if isinstance(charge, dict) else 0
-
-
-def _tell_of_refund(
-    session: Session, user: User, row: Invoice | Payment, subject: str, after: int, cause: Cause
-) -> None:
-    if after > row.amount_refunded:
-        back = after - row.amount_refunded
-        payment_news.refunded(session, user, subject, back, after, row.currency, cause)
 
 
 def _note(

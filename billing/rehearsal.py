@@ -27,10 +27,12 @@ from billing.installation import public_id
 from billing.models import (
     CheckoutSession,
     Dispute,
+    FraudWarning,
     Grant,
     Invoice,
     Notice,
     Payment,
+    Refund,
     StripeEvent,
     Subscription,
     User,
@@ -47,6 +49,8 @@ NAMED_BY: dict[type[Model], str] = {
     Payment: "payment_intent",
     Dispute: "stripe_id",
     Grant: "key",
+    Refund: "stripe_id",
+    FraudWarning: "stripe_id",
     Notice: "dedupe_key",
 }
 # Marks of the write itself: they change at every look and mean nothing to people.

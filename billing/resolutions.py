@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from billing import people, second, stripe_client
+from billing import people, refunding, second, stripe_client
 from billing.errors import StripeRefused
 from billing.models.subscriptions import FINAL
 from billing.payloads import first_item, ref
@@ -39,12 +39,14 @@ class Resolution:
 
     ``worth``: how long after it was asked for it is sent; None: however long it takes. ``again``: whether it is sent
     by another key where Stripe didn't do it. ``alert``: whether an admin is told where it is given up.
+    ``first``: asked of Stripe right before each try: what it returns was done already, and StripeRefused ends it.
     """
 
     made: Callable[[Wish], Object | None]
     worth: timedelta | None
     again: bool = True
     alert: bool = False
+    first: Callable[[Wish], Object | None] = lambda wish: None
 
 
 def _find_product(wish: Wish) -> Object | None:
@@ -206,7 +208,9 @@ RESOLUTIONS: dict[str, Resolution] = {
     # Whoever was told that it isn't known may have paid another way: what was not done is not done behind their back.
     "payment_intent.create": Resolution(_find_purchase, HOUR, again=False),
     "subscription.cancel": Resolution(lambda wish: second.ended_already(wish.target), DAY, alert=True),
-    "refund.create": Resolution(lambda wish: second.find_refund(wish.params), None),
+    "refund.create": Resolution(
+        lambda wish: refunding.find(wish.params), None, first=lambda wish: refunding.look_first(wish.params)
+    ),
 }
 
 # Whoever asked to leave must not be charged because Stripe was away for a while: that is done however late.

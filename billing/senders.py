@@ -12,19 +12,24 @@ from dataclasses import dataclass
 STRIPE: dict[str, str] = {
     "Successful payments": "receipt recovered one_off_receipt",
     "Refunds": "refund",
-    "Failed payments": "dun1 dun2 dun3",
+    "Failed payments": "dun1 dun2 dun3 dun4",
     "Payments to confirm": "action_required",
     "Trials that end": "trial_end",
-    "Upcoming renewals": "",
-    "Expiring cards": "",
+    "Upcoming renewals": "renewal",
+    "Expiring cards": "card_expiring",
 }
 WHERE = {"Successful payments": "Settings → Customer emails", "Refunds": "Settings → Customer emails"}
 ELSEWHERE = "Settings → Billing → Subscriptions and emails"
 # About billing, and no switch of Stripe's sends them.
-ONLY_WE = "dun5 cancel_set kept paused resuming ended second_ended".split()
+ONLY_WE = (
+    "dun5 cancel_set kept paused resuming ended second_ended trial_start changed one_off_failed refund_failed"
+).split()
 # About the account, asked for by the person, or owed to them by law.
-ALWAYS = "code exists welcome reset pw_changed withdraw_link withdrawn".split()
-ADMINS = "admin_alert admin_dispute".split()
+ALWAYS = (
+    "code exists welcome reset pw_changed email_changed export_ready withdraw_link withdrawn"
+    " delete_asked delete_undone delete_stuck deleted"
+).split()
+ADMINS = "admin_alert admin_dispute admin_fraud_warning".split()
 
 STRIPES = {kind: switch for switch, kinds in STRIPE.items() for kind in kinds.split()}
 KINDS = frozenset({*STRIPES, *ONLY_WE, *ALWAYS, *ADMINS})

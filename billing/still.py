@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from billing import dunning, ladder
 from billing.clock import database_now
-from billing.models import AuthToken, Invoice, Notice, Payment, Subscription
+from billing.models import AuthToken, Dispute, FraudWarning, Invoice, Notice, Payment, Refund, Subscription
 
 # What must still be so of the subscription when a mail about it leaves.
 STILL: dict[str, Callable[[Subscription], bool]] = {
@@ -35,6 +36,13 @@ def still_true(session: Session, notice: Notice) -> bool:
     if notice.kind == "one_off_failed":
         bought = select(Payment.status).where(Payment.payment_intent == facts["payment"])
         return session.execute(bought).scalar() not in ("succeeded", "processing")
+    if "refund" in facts:
+        return facts["status"] in _status(session, Refund.status, Refund.stripe_id == facts["refund"])
+    if "dispute" in facts and facts["phase"].endswith("due"):
+        return facts["status"] in _status(session, Dispute.status, Dispute.stripe_id == facts["dispute"])
+    if "warning" in facts and not facts["refunds"]:
+        known = FraudWarning.stripe_id == facts["warning"]
+        return True in _status(session, FraudWarning.actionable, known)
     if "token_id" in facts:
         token = session.get(AuthToken, facts["token_id"])
         fresh = token is not None and token.used_at is None
@@ -50,6 +58,11 @@ def _is_owed(session: Session, stripe_id: str, stage: int) -> bool:
     if stage == ladder.LAST and _is_over(session, invoice, subscription):
         return False  # there are no days left
     return not dunning.told(session, stripe_id, stage + 1)
+
+
+def _status(session: Session, column: Any, which: ColumnElement[bool]) -> list[object]:
+    """The state of a row as it is now, alone in its list; an empty one where there is no such row."""
+    return list(session.execute(select(column).where(which)).scalars())
 
 
 def _has_stopped(session: Session, stripe_id: str, owed: str | None) -> bool:

@@ -194,7 +194,12 @@ def get_checkout_session(stripe_id: str) -> Object:
 
 
 def get_payment_intent(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.payment_intents.retrieve(stripe_id, {"expand": ["latest_charge"]}))
+    """The PaymentIntent with its charge, and every refund of that; the charge itself shows the first ten."""
+    found = _ask(lambda v1: v1.payment_intents.retrieve(stripe_id, {"expand": ["latest_charge.refunds"]}))
+    charge = found.get("latest_charge")
+    if isinstance(charge, dict) and (charge.get("refunds") or {}).get("has_more"):
+        charge["refunds"] = {"data": list(list_refunds(stripe_id))}
+    return found
 
 
 def get_charge(stripe_id: str) -> Object:
@@ -203,6 +208,14 @@ def get_charge(stripe_id: str) -> Object:
 
 def get_dispute(stripe_id: str) -> Object:
     return _ask(lambda v1: v1.disputes.retrieve(stripe_id, {"expand": ["charge"]}))
+
+
+def get_refund(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.refunds.retrieve(stripe_id))
+
+
+def get_early_fraud_warning(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.radar.early_fraud_warnings.retrieve(stripe_id, {"expand": ["charge"]}))
 
 
 def get_customer(stripe_id: str) -> Object:
@@ -317,6 +330,11 @@ def list_refunds(payment_intent: str) -> Iterator[Object]:
     return _pages(lambda v1, p: v1.refunds.list(p), {"payment_intent": payment_intent})
 
 
+def list_disputes(payment_intent: str) -> Iterator[Object]:
+    """Every dispute of a payment."""
+    return _pages(lambda v1, p: v1.disputes.list(p), {"payment_intent": payment_intent})
+
+
 def each_subscription(params: Object) -> Iterator[Object]:
     """Subscriptions as ``get_subscription`` gives them; canceled ones only where asked for.
 
@@ -338,6 +356,16 @@ def each_payment_intent(params: Object) -> Iterator[Object]:
 def each_dispute(params: Object) -> Iterator[Object]:
     """Disputes with their charge."""
     return _pages(lambda v1, p: v1.disputes.list(p), {**params, **_expanded(["charge"])})
+
+
+def each_refund(params: Object) -> Iterator[Object]:
+    """Refunds as they are."""
+    return _pages(lambda v1, p: v1.refunds.list(p), params)
+
+
+def each_early_fraud_warning(params: Object) -> Iterator[Object]:
+    """Early fraud warnings with their charge."""
+    return _pages(lambda v1, p: v1.radar.early_fraud_warnings.list(p), {**params, **_expanded(["charge"])})
 
 
 def _expanded(names: list[str]) -> Object:

@@ -41,12 +41,12 @@ def repair(session: Session, config: Config, *, full: bool, customer: str | None
 
     ``customer``: theirs alone.
     """
-    *first, refunds = KINDS
+    first, last = list(KINDS[:-2]), list(KINDS[-2:])
     _raise_fences(session)
     # Rows of nothing go first: else a second subscription would seem to run beside the real one.
     compared, found = _compared(session, first, full=full, customer=customer)
     looked = _look_at(session, config, sorted(found, key=lambda one: GONE not in one.differs))
-    more, paid = _compared(session, [refunds], full=full, customer=customer)
+    more, paid = _compared(session, last, full=full, customer=customer)
     looked += _look_at(session, config, paid)
     lost = [one for one in found + paid if STRAY in one.differs]
     given_back = [one for one in lost if _found_again(session, one)]

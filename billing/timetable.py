@@ -27,6 +27,7 @@ from billing import (
     outbox,
     pace,
     pauses,
+    payment_news,
     queues,
     registry,
     reminders,
@@ -73,6 +74,7 @@ def duties() -> list[Duty]:
         # Its stages are days apart, and it reads every open invoice.
         Duty("remind", 300, lambda session, config: _remind(session), "send"),
         Duty("resume", 60, lambda session, config: _resume(session), "send"),
+        Duty("deadlines", 600, lambda session, config: _tell_what_is_due(session), "send"),
         # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
         Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
         Duty("clean", 3600, lambda session, config: _clean(session), "look"),
@@ -185,6 +187,12 @@ def _remind(session: Session) -> None:
     for stripe_id in reminders.due(session):
         reminders.owe(session, stripe_id)
         session.commit()
+
+
+def _tell_what_is_due(session: Session) -> None:
+    """The admins' last word before a dispute can't be answered any more, once."""
+    payment_news.owe_what_is_due(session)
+    session.commit()
 
 
 def _clean(session: Session) -> None:

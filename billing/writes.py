@@ -151,6 +151,9 @@ def _call(session: Session, row: StripeWrite) -> Object:
 
 
 def _ask(wish: Wish, key: str) -> Object:
+    done = RESOLUTIONS[wish.operation].first(wish)
+    if done is not None:
+        return done
     try:
         return stripe_client.call(wish.operation, wish.target, wish.params, key)
     except StripeRefused:

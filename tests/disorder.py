@@ -36,6 +36,8 @@ KEYS = {
     "payments": "payment_intent",
     "checkout_sessions": "id",
     "disputes": "stripe_id",
+    "refunds": "stripe_id",
+    "fraud_warnings": "stripe_id",
 }
 MIRRORS = ", ".join(
     f"'{table}', (select jsonb_agg(to_jsonb(t) - cast(:ours as text[]) order by {key}) from {table} t)"

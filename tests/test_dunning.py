@@ -14,7 +14,19 @@ from jinja2 import StrictUndefined
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, breaks, ladder, mailer, notices, outbox, payments, reminders, withdrawals
+from billing import (
+    accounts,
+    breaks,
+    fraud_warnings,
+    ladder,
+    mailer,
+    notices,
+    outbox,
+    payments,
+    refunds,
+    reminders,
+    withdrawals,
+)
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -345,7 +357,10 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     trial = {**a_subscription(alice), "status": "trialing", "trial_end": START}
     tell(session, trial, types=("customer.subscription.trial_will_end",))
     cause = Cause(stripe_event(session).event_id, 1, "", now())
-    charge = {"amount_refunded": 500}
+    back = {
+        "id": "re_1", "amount": 500, "currency": "eur", "created": START, "status": "succeeded",
+    }  # fmt: skip
+    charge = {"amount_refunded": 500, "refunds": {"data": [back]}}
     payments.write_intent(session, {
         "id": "pi_1", "customer": CUSTOMER, "metadata": {"plan": "credits-100"}, "status": "succeeded",
         "amount": 1500, "currency": "eur", "created": START, "latest_charge": charge,
@@ -360,6 +375,12 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     payments.write_intent(session, {
         "id": "pi_2", "customer": CUSTOMER, "metadata": {"plan": "credits-100"}, "status": "requires_payment_method",
         "amount": 1500, "currency": "eur", "created": START, "latest_charge": None,
+    }, cause)  # fmt: skip
+    bounced = {"id": "re_1", "status": "failed", "amount": 500, "currency": "eur", "created": START}
+    refunds.write(session, user, {"latest_charge": {"refunds": {"data": [bounced]}}}, 0, cause)
+    fraud_warnings.write(session, {
+        "id": "issfr_1", "actionable": True, "fraud_type": "misc", "created": START, "payment_intent": "pi_1",
+        "charge": {"id": "ch_1", "customer": CUSTOMER, "amount": 1500, "currency": "eur"},
     }, cause)  # fmt: skip
     accounts.start_sign_up(session, "dora@example.com", "three warm words", None, config.secret_key)
     token = session.execute(select(AuthToken).order_by(AuthToken.id.desc()).limit(1)).scalar_one()

@@ -25,7 +25,8 @@ domain: subscriptions plan_change second invoices payments checkout clocks stand
   labels still plan_news payment_news declines mailer bounces people accounts reconcile comparing mirrors syncing
   write_request readers premises reasons sentences actions line particulars comps means novelties currencies offers
   plan_cards opening became cards customers pauses breaks ending bills obstacles previews quoting quote_words seals
-  next_steps withdrawals senders grants one_click purchase_words ladder reminders pay_links
+  next_steps withdrawals senders grants one_click purchase_words ladder reminders pay_links refunds refunding
+  contested fraud_warnings
 nouns: models plans running money stripe_client queues payloads inbox leases installation schema roles audit throttle
   refusals passwords words plan_file prices diagnosis key_rights
 ground: config environment signing extensions errors clock deadline logs pace hands language

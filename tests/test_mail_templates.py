@@ -97,6 +97,7 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("ended", ENDED),
     ("second_ended", ENDED),
     ("refund", {"amount": "€29.00"}),
+    ("refund_failed", {"amount": "€29.00"}),
     ("trial_end", {**TRIAL, "card": "Visa ending 4242"}),
     ("trial_end", {**TRIAL, "card": None}),
     ("one_off_receipt", {"product": "100 credits", "amount": "€15.00"}),
@@ -106,6 +107,11 @@ SAMPLES: list[tuple[str, dict[str, Any]]] = [
     ("withdrawn", {**WITHDRAWN, "reference": None}),
     ("admin_dispute", {**DISPUTE, "status": "needs_response"}),
     ("admin_dispute", {**DISPUTE, "status": "won"}),
+    ("admin_dispute", {**DISPUTE, "status": "needs_response", "phase": "due"}),
+    ("admin_dispute", {**DISPUTE, "status": "warning_needs_response", "phase": "inquiry"}),
+    ("admin_dispute", {**DISPUTE, "status": "lost", "phase": "lost"}),
+    ("admin_fraud_warning", {**DISPUTE, "fraud_type": "misc", "refunds": True}),
+    ("admin_fraud_warning", {**DISPUTE, "fraud_type": "misc", "refunds": False}),
     ("admin_alert", {"what": "A person has two live subscriptions", "subject": "sub_1Q2w3E4r5T6y7U8i9O0p"}),
 ]
 each_mail = pytest.mark.parametrize(("kind", "facts"), SAMPLES, ids=[kind for kind, facts in SAMPLES])

@@ -595,6 +595,22 @@ def _end_comp(house: House) -> None:
     assert count(AuditEntry, kind="comp.taken_back", user_id=person.id) == 1
 
 
+@of("admin.give_refund")
+def _give_refund(house: House) -> None:
+    """One page, pressed from everywhere: what it said goes back once."""
+    person, admin = house.newcomer(subscribed=True), house.admin()
+    intent = person.invoices[0].payment_intent or ""
+    path = f"/admin/payments/{intent}/refund"
+    form = {"amount": "5.00", "reason": "duplicate", "note": "press", "seen": "0", "once": "f" * 22}
+    answers = press(house, path, house.browsers(admin), **form)
+    assert statuses(answers) <= {303, 409, 503}
+    writes.finish_open(db.session())
+    assert [
+        one["amount"] for one in house.sandbox.stripe.refunds.list({"payment_intent": intent})["data"]
+    ] == [500]
+    assert count(AuditEntry, kind="refund.asked", user_id=person.id) == 1
+
+
 @of("admin.ask_reconciler")
 def _reconcile(house: House) -> None:
     answers = press(house, "/admin/reconciler", house.browsers(house.admin()))

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from billing import comparing, healing, pace, refresh, sweep
 from billing.clock import now
 from billing.extensions import db
-from billing.models import AuditEntry, Dispute, Invoice, Notice, Payment, Subscription, SyncRun, User
+from billing.models import AuditEntry, Dispute, Invoice, Notice, Payment, Refund, Subscription, SyncRun, User
 from tests.histories import ITS_OWN, OURS, at_stripe, cursor_at, sandbox_in, with_us
 from tests.registry import over_a_wire
 from tests.story import HOUR, Shopper, catch_up, config_of, count, events, shopper
@@ -28,7 +28,7 @@ from tests.watching import all_rows
 from tests.wire import Reply, Sent, Wire, error, ok
 
 DISPUTED = "4000000000000259"
-OF_ROWS: tuple[Any, ...] = (Subscription, Invoice, Payment, Dispute)
+OF_ROWS: tuple[Any, ...] = (Subscription, Invoice, Payment, Dispute, Refund)
 # Ours, not Stripe's: who wrote the row, and what only we know of when. Their guards and rules have tests of their own.
 OUR_OWN = OURS - {"user_id"} | {"livemode", "fulfilled_at"}
 
@@ -54,7 +54,7 @@ def alice(desk: Flask) -> Shopper:
     alice.sandbox.stripe.refunds.create({"payment_intent": alice.invoices[0].payment_intent, "amount": 500})
     assert alice.pay(alice.buy(), DISPUTED).status == 303
     catch_up(desk)
-    assert [count(model) for model in OF_ROWS] == [1, 1, 1, 1]
+    assert [count(model) for model in OF_ROWS] == [1, 1, 1, 1, 1]
     alice.sandbox.control("trouble", delivery="drop")
     return alice
 

@@ -86,7 +86,7 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     row = rows.subscription(session, alice)
     bill = rows.owed(session, row)
     bought = rows.payment(session, alice)
-    rows.dispute(session, alice)
+    disputed = rows.dispute(session, alice)
     rows.mail(session, alice)
     order = CheckoutSession(
         stripe_id="cs_alice", user_id=alice.id, mode="subscription", item="pro", price_id="p", status="complete",
@@ -102,6 +102,8 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
         "stripe_id": bill.stripe_id,
         "reference": bought.payment_intent,
         "flow": "home",
+        "payment_intent": bought.payment_intent,
+        "dispute_id": disputed.stripe_id,
         "user_id": str(alice.id),
         "subscription_id": row.stripe_id,
         "event_id": row.cause_event_id,

@@ -22,6 +22,10 @@ TITLES = {
     "payment.status": "Payment",
     "payment.changed": "Payment changed",
     "refund": "Refunded",
+    "refund.status": "Refund",
+    "refund.changed": "Refund changed",
+    "refund.asked": "A refund was asked for",
+    "fraud_warning.changed": "Fraud warning",
     "dispute.status": "Dispute",
     "dispute.changed": "Dispute changed",
     "checkout.status": "Checkout",
@@ -60,7 +64,7 @@ ACTORS = {
     "reconciler": "by the reconciler",
     "events_api": "by catching up with Stripe",
 }
-MONEY = ("invoice.", "payment.", "refund", "dispute.")
+MONEY = ("invoice.", "payment.", "refund", "dispute.", "fraud_warning.")
 
 Currencies = Mapping[str, str]
 

@@ -7,6 +7,7 @@ from billing.models.inbox import StripeEvent
 from billing.models.mail import Notice
 from billing.models.money import Dispute, Invoice, PastPrice, Payment, PlanPrice
 from billing.models.people import AuthToken, LoginSession, User
+from billing.models.refunds import FraudWarning, Refund
 from billing.models.runs import SyncRun
 from billing.models.subscriptions import CheckoutSession, Subscription
 from billing.models.withdrawals import Withdrawal
@@ -18,6 +19,7 @@ __all__ = [
     "CheckoutSession",
     "Comp",
     "Dispute",
+    "FraudWarning",
     "Grant",
     "Installation",
     "Invoice",
@@ -28,6 +30,7 @@ __all__ = [
     "Payment",
     "PlanPrice",
     "RateHit",
+    "Refund",
     "StripeEvent",
     "StripeWrite",
     "Subscription",

@@ -77,7 +77,10 @@ class Payment(Model):
 
 
 class Dispute(Model):
-    """A payment that the cardholder contests. ``due_by`` is the last moment to answer."""
+    """A payment that the cardholder contests. ``due_by`` is the last moment to answer.
+
+    ``funds``: ``withdrawn`` while the bank has the money, ``reinstated`` once it is back, None where none moved.
+    """
 
     __tablename__ = "disputes"
 
@@ -91,6 +94,7 @@ class Dispute(Model):
     currency: Mapped[Str]
     created: Mapped[Moment]
     due_by: Mapped[Moment | None]
+    funds: Mapped[Str | None]
     fetch_no: Mapped[Big]
     cause_event_id: Mapped[Str] = mapped_column(ForeignKey("stripe_events.event_id"))
 
