@@ -31,8 +31,11 @@ WORK_SECONDS = 15.0
 PATIENCE = timedelta(hours=72)
 # Mails about the account itself go to the address they were asked for; all others to the current one.
 TO_THE_ADDRESS_GIVEN = frozenset(
-    {"code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute", "withdrawn"}
-)
+    {
+        "code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute", "withdrawn",
+        "email_code", "email_taken", "email_changed", "email_undone",
+    }
+)  # fmt: skip
 
 # Mails that also say where the person stands as they are written: all that are about somebody's plan.
 OF_A_PLAN = dunning.DUNNING | {

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.dunning import DUNNING, stage
-from billing.models import AuthToken, Invoice, Notice, Subscription
+from billing.models import AuthToken, DataExport, Invoice, Notice, Subscription
 
 # What must still be so of the subscription when a mail about it leaves.
 STILL: dict[str, Callable[[Subscription], bool]] = {
@@ -32,6 +32,9 @@ def still_true(session: Session, notice: Notice) -> bool:
         wanted = select(Subscription).where(Subscription.stripe_id == facts["subscription"])
         row = session.execute(wanted).scalar()
         return row is not None and STILL[notice.kind](row)
+    if notice.kind == "export_ready":
+        copy = session.get(DataExport, facts["export"])
+        return copy is not None and copy.state == "ready"
     if "token_id" in facts:
         token = session.get(AuthToken, facts["token_id"])
         fresh = token is not None and token.used_at is None

@@ -54,6 +54,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "0007": (),
     "0008": (),
     "0009": (),
+    "0014": ("insert into data_exports (user_id, state) select max(id), 'asked' from users",),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"

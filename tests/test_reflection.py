@@ -47,7 +47,7 @@ def assert_only_text(answer: TestResponse, where: str) -> None:
         assert [raw for raw in RAW if raw in page] == [], where
         assert Html(page).problems == [], where
     else:
-        assert answer.mimetype in ("application/json", "text/javascript"), where
+        assert answer.mimetype in ("application/json", "text/javascript", "application/zip"), where
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert [raw for raw in RAW if raw in str(answer.headers)] == [], where
     assert re.match(r"/(?![/\\])|$", answer.location or ""), where

@@ -29,6 +29,7 @@ PUBLIC = {
     "webhooks.receive",
     "withdrawing.page",
     "withdrawing.withdraw",
+    "email_change.undo",
 }
 WEBHOOK = "/webhooks/stripe"
 
