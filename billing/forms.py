@@ -96,6 +96,13 @@ class ChangePassword(FlaskForm):
     new_password = PasswordField(later("New password"), validators=[_new_password])
 
 
+class ChangeEmail(FlaskForm):
+    email = StringField(later("New email"), filters=[_tidy], validators=[_email])
+    current_password = PasswordField(
+        later("Current password"), validators=[_given(later("Enter your current password."))]
+    )
+
+
 def _listed(values: Callable[[], Collection[str]], ask: str) -> Any:
     def check(form: FlaskForm, field: Any) -> None:
         if field.data and field.data not in values():

@@ -23,6 +23,7 @@ from billing import (
     clocks,
     customers,
     deadline,
+    exports,
     fraud_warnings,
     inbox,
     invoices,
@@ -158,6 +159,7 @@ def answer_bell() -> None:
     if time.monotonic() - begun < TIME_FOR_WRITES:
         writes.send_new(db.session())
     if time.monotonic() - begun < TIME_FOR_MAIL:
+        exports.make_due(db.session())
         outbox.send_due(db.session(), running.config())
     db.session.remove()
 

@@ -15,6 +15,7 @@ from billing import (
     people,
     queues,
     refresh,
+    registry,
     running,
     stripe_client,
     throttle,
@@ -80,7 +81,7 @@ def _create(row_id: int, user_id: int) -> None:
     session, config, installation = db.session(), running.config(), public_id(db.session())
     user = session.get_one(User, user_id)
     if user.stripe_customer_id is None:
-        writes.perform(session, people.create_customer(user, installation))
+        writes.perform(session, registry.as_kept(session, people.create_customer(user, installation)))
     row, user = session.get_one(CheckoutSession, row_id), session.get_one(User, user_id)
     title = running.catalogue().title(row.item)
     writes.perform(session, opening.create_request(row, user, title, config, installation))

@@ -32,6 +32,10 @@ FIRST_DOT = re.compile(rb"^\.", re.MULTILINE)  # of a line; it would end the mes
 LINKS = {
     "code": "/signup/confirm",
     "exists": "/login",
+    "email_code": "/account/email",
+    "email_taken": "/login",
+    "email_changed": "/account",
+    "email_undone": "/reset",
     "welcome": "/plans",
     "pw_changed": "/reset",
     "receipt": "/invoices",
@@ -93,6 +97,10 @@ def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str |
         path = pay_links.path(notice.facts["invoice"], notice.created_at)
     if notice.kind == "admin_dispute" and "dispute" in notice.facts:
         path = f"/admin/disputes/{notice.facts['dispute']}"
+    if notice.kind == "email_changed" and notice.facts["old"]:
+        path = f"/account/email/undo/{notice.secret}"
+    if notice.kind == "export_ready":
+        path = f"/account/export/{notice.facts['export']}"
     if notice.kind == "withdraw_link":
         path = f"/billing/withdraw?link={notice.secret}"
     context = {

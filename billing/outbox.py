@@ -34,7 +34,7 @@ PATIENCE = timedelta(hours=72)
 TO_THE_ADDRESS_GIVEN = frozenset(
     {
         "code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute", "admin_fraud_warning",
-        "withdrawn",
+        "withdrawn", "email_code", "email_taken", "email_changed", "email_undone",
     }
 )  # fmt: skip
 

@@ -60,11 +60,31 @@ def find_customer(params: Object) -> Object | None:
     return None
 
 
-def bind_customer(session: Session, user_id: int, customer: str) -> None:
-    """Remember the customer that was made. An id that is already there is never replaced."""
-    user = session.get(User, user_id, with_for_update=True)
-    if user is not None and user.stripe_customer_id is None:
-        user.stripe_customer_id = customer
+def bind_customer(session: Session, user_id: int, customer: str, email: str) -> WriteRequest | None:
+    """Remember the customer that was made with this address. An id that is already there is never replaced.
+
+    Returns the write that brings the person's address to it, where that is another one by now.
+    """
+    user = session.get(User, user_id, with_for_update=True, populate_existing=True)
+    if user is None or user.stripe_customer_id is not None:
+        return None
+    user.stripe_customer_id = customer
+    return None if user.email == email else move_customer(user, f"{customer}:made")
+
+
+def move_customer(user: User, change: str) -> WriteRequest:
+    """The write that tells Stripe the person's present address. ``change`` names what made it that; each change is a
+    write of its own, and they are sent in the order in which they were kept (``registry.must_wait``).
+
+    The caller holds the person's row locked, so that order is the one in which the address changed.
+    """
+    return WriteRequest(
+        "customer.update",
+        f"customer-email:{user.id}:{change}",
+        {"email": user.email},
+        user.stripe_customer_id,
+        user.id,
+    )
 
 
 def lost_owner(session: Session, customer: Object, installation: str) -> User | None:

@@ -186,6 +186,8 @@ def _find_purchase(wish: Wish) -> Object | None:
 
 RESOLUTIONS: dict[str, Resolution] = {
     "customer.create": Resolution(lambda wish: people.find_customer(wish.params), None),
+    # The address at Stripe is to be ours, however late; ``registry.must_wait`` keeps the changes in their order.
+    "customer.update": Resolution(_updated(stripe_client.get_customer), None),
     "product.create": Resolution(_find_product, DAY),
     "product.update": Resolution(_updated(stripe_client.get_product), DAY),
     "price.create": Resolution(_find_price, DAY),

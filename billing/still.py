@@ -10,7 +10,17 @@ from sqlalchemy.orm import Session
 
 from billing import dunning, ladder
 from billing.clock import database_now
-from billing.models import AuthToken, Dispute, FraudWarning, Invoice, Notice, Payment, Refund, Subscription
+from billing.models import (
+    AuthToken,
+    DataExport,
+    Dispute,
+    FraudWarning,
+    Invoice,
+    Notice,
+    Payment,
+    Refund,
+    Subscription,
+)
 
 # What must still be so of the subscription when a mail about it leaves.
 STILL: dict[str, Callable[[Subscription], bool]] = {
@@ -43,6 +53,9 @@ def still_true(session: Session, notice: Notice) -> bool:
     if "warning" in facts and not facts["refunds"]:
         known = FraudWarning.stripe_id == facts["warning"]
         return True in _status(session, FraudWarning.actionable, known)
+    if notice.kind == "export_ready":
+        copy = session.get(DataExport, facts["export"])
+        return copy is not None and copy.state == "ready"
     if "token_id" in facts:
         token = session.get(AuthToken, facts["token_id"])
         fresh = token is not None and token.used_at is None

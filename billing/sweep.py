@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sqlalchemy import exists, select, text
 from sqlalchemy.orm import Session
 
-from billing import audit, comparing, inbox, jobs, mirrors, notices, people, stripe_client
+from billing import audit, comparing, inbox, jobs, mirrors, notices, people, registry, stripe_client
 from billing.clock import now
 from billing.comparing import GONE, STRAY, Finding
 from billing.config import Config
@@ -126,7 +126,9 @@ def _found_again(session: Session, finding: Finding) -> bool:
     user = people.lost_owner(session, customer, public_id(session))
     if user is None:
         return False
-    people.bind_customer(session, user.id, customer["id"])
+    moved = people.bind_customer(session, user.id, customer["id"], customer["email"])
+    if moved is not None:  # the same address in other letters
+        registry.record(session, moved)
     audit.record(
         session,
         "customer.found_again",

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from billing import (
     accounts,
     breaks,
+    exports,
     healing,
     jobs,
     leases,
@@ -69,6 +70,7 @@ def duties() -> list[Duty]:
         Duty("ring", 60, lambda session, config: queues.ring()),
         # ``claims.CLAIM`` counts on the 10 seconds.
         Duty("sweep", 10, lambda session, config: jobs.apply_due(session), "sweep"),
+        Duty("exports", 10, lambda session, config: exports.make_due(session), "send"),
         Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
         Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
         # Its stages are days apart, and it reads every open invoice.

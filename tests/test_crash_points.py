@@ -27,7 +27,18 @@ from tests.histories import sandbox_in
 from tests.mortal import Nursery, nursery
 from tests.support import Sandbox
 
-WAYS: list[type[Way]] = [Reconciler, Intake, FirstPayment, FailedRenewal, Order, Keep, Second, Push, Card, Purchase]
+WAYS: list[type[Way]] = [
+    Reconciler,
+    Intake,
+    FirstPayment,
+    FailedRenewal,
+    Order,
+    Keep,
+    Second,
+    Push,
+    Card,
+    Purchase,
+]
 TWICE = 1
 
 

@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session
 
 from billing import (
     accounts,
+    addresses,
     breaks,
+    exports,
     fraud_warnings,
     ladder,
     mailer,
@@ -389,6 +391,7 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     accounts.finish_sign_up(session, token.id, code or "", config.secret_key)
     accounts.start_reset(session, user.email)
     accounts.set_password(session, user, "four warm words here")
+    moved_and_exported(session, user, config)
     resting_and_withdrawn(session, user, cause)
     session.commit()
 
@@ -425,6 +428,23 @@ def test_no_two_mails_have_the_same_message_id(db_session: Session, config: Conf
     every_kind(db_session, config, alice)
     ids = db_session.execute(select(func.count(), func.count(Notice.message_id.distinct()))).one()
     assert ids[0] == ids[1] > 15
+
+
+def moved_and_exported(session: Session, user: User, config: Config) -> None:
+    """Owe the mails of an address that became another one and was put back, and of a copy of the data."""
+    addresses.ask(session, user, "erin@example.com", config.secret_key)
+    addresses.ask(session, user, "dora@example.com", config.secret_key)
+    addresses.ask(session, user, "alma@example.com", config.secret_key)
+    wanted = select(Notice.secret).where(Notice.kind == "email_code").order_by(Notice.id.desc()).limit(1)
+    code, key = session.execute(wanted).scalar_one() or "", config.secret_key
+    assert addresses.confirm(session, user, code, key, keep_session=0, user_agent="")
+    links = select(Notice.secret).where(Notice.kind == "email_changed", Notice.secret.is_not(None))
+    link = accounts.open_link(session, "undo", session.execute(links).scalar_one() or "")
+    assert link is not None
+    addresses.undo(session, link)
+    exports.ask(session, user.id)
+    session.commit()
+    assert exports.make_due(session) == 1
 
 
 def part(message: Any, kind: str) -> str:

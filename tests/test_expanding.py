@@ -68,6 +68,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         " cause_event_id) select 'du_' || :n, user_id, 'won', 'general', 500, currency, now(), 'reinstated', 1,"
         " cause_event_id from subscriptions limit 1",
     ),
+    "0014": ("insert into data_exports (user_id, state) select max(id), 'asked' from users",),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"

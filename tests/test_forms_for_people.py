@@ -70,6 +70,7 @@ TABLE: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "time_zone": ("", "off", ""),
         },
     ),
+    "/account/email": (ALICE, {"email": ("email", "email", ""), "current_password": PASSWORD}),
 }
 
 
@@ -98,6 +99,12 @@ WRONG: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
     (STRANGER, "/reset", {"email": "ana@"}, {"email": "ana@"}),
     (STRANGER, "/reset/<secret>", {"new_password": "short"}, {}),
     (ALICE, "/account/password", {"current_password": "", "new_password": "short"}, {}),
+    (
+        ALICE,
+        "/account/email",
+        {"email": "ana@", "current_password": "canary words"},
+        {"email": "ana@"},
+    ),
     (ALICE, "/account/language", {"locale": "xx", "time_zone": "Asia/Tokyo"}, {}),
 ]
 

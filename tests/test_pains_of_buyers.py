@@ -357,7 +357,9 @@ def test_nobody_is_given_what_they_bought_once_before_their_bank_has_paid(
         bank(session_id, iban)
         assert heading(alice, session_id) == ON_ITS_WAY
         assert given(alice) == before, "nothing is given for what is only promised"
-        order = db.session.query(Payment).filter_by(user_id=alice.id, status="processing").one().payment_intent
+        order = (
+            db.session.query(Payment).filter_by(user_id=alice.id, status="processing").one().payment_intent
+        )
         assert ON_ITS_WAY in reads(alice, f"/orders/{order}")
         settle(alice)
         assert heading(alice, session_id) == last

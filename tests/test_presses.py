@@ -18,7 +18,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import accounts, bounces, catalogue, comps, installation, pay_links, refresh, writes
+from billing import (
+    accounts,
+    addresses,
+    bounces,
+    catalogue,
+    comps,
+    exports,
+    installation,
+    pay_links,
+    refresh,
+    writes,
+)
 from billing.clock import database_now
 from billing.extensions import db
 from billing.models import (
@@ -26,6 +37,7 @@ from billing.models import (
     AuthToken,
     CheckoutSession,
     Comp,
+    DataExport,
     LoginSession,
     Notice,
     Payment,
@@ -46,7 +58,7 @@ from tests.story import FAILS_LATER, Shopper, config_of, count, shopper
 from tests.support import PASSWORD, Databases, Sandbox, csrf_of, make_event, make_user, sign_in
 from tests.test_leaving import hidden
 from tests.test_plan_change import charged, money, offer, today
-from tests.walk import reset_secret
+from tests.walk import reset_secret, way_back
 from tests.watching import all_rows
 
 PRESSES = 50
@@ -260,6 +272,96 @@ def _sign_out_others(house: House) -> None:
     mine = house.browsers(person)[0]
     assert statuses(press(house, "/account/signout-others", [mine])) == {303}
     assert count(LoginSession, user_id=person.id) == 1
+
+
+@of("account.sign_out_one")
+def _sign_out_one(house: House) -> None:
+    person = house.newcomer()
+    mine = house.browsers(person)[0]
+    rows = accounts.open_sessions(db.session(), person.id)
+    token = mine_of(house, person)
+    other = next(row.id for row in rows if row.id != token)
+    assert statuses(press(house, f"/account/sessions/{other}/signout", [mine])) == {303}
+    assert count(LoginSession, user_id=person.id) == len(rows) - 1
+
+
+def mine_of(house: House, person: Shopper) -> int:
+    """The row of the browser that the person's own client is."""
+    with person.client.session_transaction() as cookie:
+        row = accounts.find_session(db.session(), cookie["_user_id"])
+    assert row is not None
+    return int(row.id)
+
+
+@of("account.ask_for_a_copy")
+def _ask_for_a_copy(house: House) -> None:
+    person = house.newcomer()
+    answers = press(house, "/account/export", house.browsers(person))
+    assert Counter(answer.status for answer in answers) == {303: TRIES, 429: PRESSES - TRIES}
+    assert count(DataExport, user_id=person.id) == 1
+    assert exports.make_due(db.session()) == 1
+    assert count(Notice, kind="export_ready", user_id=person.id) == 1
+
+
+def asks(person: Shopper, email: str, house: House) -> str:
+    """The person waits for this address's code."""
+    addresses.ask(db.session(), person.user, email, config_of(house.app).secret_key)
+    db.session.commit()
+    found = db.session.query(Notice.secret).filter_by(kind="email_code", user_id=person.id)
+    return str(found.order_by(Notice.id.desc()).limit(1).scalar())
+
+
+@of("email_change.ask")
+def _ask(house: House) -> None:
+    person = house.newcomer()
+    form = {"email": f"new-{person.email}", "current_password": PASSWORD}
+    answers = press(house, "/account/email", house.browsers(person), **form)
+    assert Counter(answer.status for answer in answers) == {303: TRIES, 429: PRESSES - TRIES}
+    assert count(AuthToken, kind="email", user_id=person.id) == TRIES
+    assert count(AuthToken, kind="email", user_id=person.id, used_at=None) == 1, "only the last code works"
+
+
+@of("email_change.again")
+def _again(house: House) -> None:
+    person = house.newcomer()
+    asks(person, f"new-{person.email}", house)
+    answers = press(house, "/account/email/again", house.browsers(person))
+    assert Counter(answer.status for answer in answers) == {303: TRIES, 429: PRESSES - TRIES}
+    assert count(AuthToken, kind="email", user_id=person.id, used_at=None) == 1
+
+
+@of("email_change.keep")
+def _keep_address(house: House) -> None:
+    person = house.newcomer()
+    asks(person, f"new-{person.email}", house)
+    assert statuses(press(house, "/account/email/keep", house.browsers(person))) == {303}
+    assert count(AuthToken, kind="email", user_id=person.id, used_at=None) == 0
+
+
+@of("email_change.confirm")
+def _confirm_address(house: House) -> None:
+    """Every browser of theirs sends the code; the one that is first stays signed in."""
+    person = house.newcomer(customer=house.sandbox.stripe.customers.create({"email": "a@example.com"})["id"])
+    email = f"new-{person.email}"
+    code, browsers = asks(person, email, house), house.browsers(person)
+    assert statuses(press(house, "/account/email/code", browsers, code=code)) <= {303, 400}
+    assert (person.user.email, count(LoginSession, user_id=person.id)) == (email, 1)
+    assert count(Notice, kind="email_changed", user_id=person.id) == 2
+    assert count(AuditEntry, kind="user.email", user_id=person.id) == 1
+    writes.finish_open(db.session(), older_than=timedelta())
+    assert len(house.done_at_stripe("customer.update", person.id)) == 1
+    assert house.sandbox.stripe.customers.retrieve(person.customer)["email"] == email
+
+
+@of("email_change.undo")
+def _undo_address(house: House) -> None:
+    person = house.newcomer()
+    path = f"/account/email/undo/{way_back(db.session(), person.user, f'old-{person.email}')}"
+    strangers = [opened(house.app.test_client(), path) for _ in range(2)]
+    answers = press(house, path, strangers)
+    assert Counter(answer.status for answer in answers) == {303: 1, 410: PRESSES - 1}
+    assert person.user.email == f"old-{person.email}"
+    assert count(Notice, kind="email_undone", user_id=person.id) == 2
 
 
 def one_session(house: House, person: Shopper, answers: list[Answer]) -> None:

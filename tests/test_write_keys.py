@@ -19,6 +19,7 @@ from billing.plans import Catalogue, Price, Product
 from tests.registry import over_a_wire, sweep
 from tests.story import DECLINED, FAILS_LATER, GOOD, HOUR, Shopper, catch_up, config_of, shopper
 from tests.support import Sandbox
+from tests.test_address_at_stripe import moves
 from tests.test_leaving import hidden
 from tests.test_new_card import put_card, settle
 from tests.test_plan_change import offer
@@ -126,6 +127,7 @@ def test_every_write_of_a_whole_story_carries_a_key_and_parameters_that_are_in_t
     owes_and_puts_another_card(alice)
     takes_a_break(alice)
     is_paid_back_for_a_second_plan(alice)
+    moves(alice, "alice@elsewhere.example.com")
     alice.advance_by(40 * 24 * HOUR)
     alice.post("/billing/check")
     refresh.everything(db.session(), config_of(desk))

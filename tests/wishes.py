@@ -64,6 +64,17 @@ class Wishes:
         listed = {"email": user.email, "limit": 100}
         return Wanted(request, lambda: len(self._api.customers.list(listed)["data"]))
 
+    def move(self, number: int) -> Wanted:
+        user = self._person(number)
+        user.email = f"moved{number}@example.com"
+        db.session.commit()
+        request = people.move_customer(user, f"{number}")
+        db.session.rollback()
+        customer = request.target or ""
+        return Wanted(
+            request, lambda: int(self._api.customers.retrieve(customer)["email"] == request.params["email"])
+        )
+
     def product(self, number: int) -> Wanted:
         params = {
             "name": f"Thing {number}",
@@ -293,6 +304,7 @@ class Wishes:
 
 BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
     "customer.create": Wishes.customer,
+    "customer.update": Wishes.move,
     "product.create": Wishes.product,
     "product.update": Wishes.renaming,
     "price.create": Wishes.price,

@@ -2,6 +2,7 @@
 
 from billing.models.audit import AuditEntry, Installation, Lease, RateHit
 from billing.models.comps import Comp
+from billing.models.exports import DataExport
 from billing.models.grants import Grant
 from billing.models.inbox import StripeEvent
 from billing.models.mail import Notice
@@ -18,6 +19,7 @@ __all__ = [
     "AuthToken",
     "CheckoutSession",
     "Comp",
+    "DataExport",
     "Dispute",
     "FraudWarning",
     "Grant",

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from billing import access, accounts, catalogue, installation
+from billing import access, accounts, addresses, catalogue, exports, installation
 from billing.extensions import db
 from billing.models import CheckoutSession, Grant, StripeWrite, User
 from local.mailsink import MailSink
@@ -24,7 +24,7 @@ from tests.doors import COOKIE, cookie_of
 from tests.pages.standings import DAY, NOW, WAYS, bring_about
 from tests.story import Shopper, catch_up, shopper
 from tests.support import Databases, Sandbox, make_user, sign_in
-from tests.walk import populate
+from tests.walk import a_copy, populate, way_back
 from tests.watching import serving
 
 Settings = frozenset[tuple[str, str]]
@@ -144,6 +144,13 @@ def _people(session: Session, house: House) -> None:
     refusing = make_user(session, address_of("refusing"), customer="cus_refusing")
     refusing.mail_refused_at = NOW - 3 * DAY
     bring_about(session, refusing, "active")
+    moving = make_user(session, address_of("moving"))
+    addresses.ask(session, moving, "new-address@example.com", house.app.extensions["config"].secret_key)
+    exports.ask(session, make_user(session, address_of("copying")).id)
+    copied = make_user(session, address_of("copied"))
+    house.values["over_id"] = str(a_copy(session, copied, state="expired", content=None).id)
+    a_copy(session, copied)
+    house.values["way_back_taken"] = way_back(session, moving, address_of("active"))
     house.subscriber = shopper(house.app, address_of("subscriber"))
     house.subscriber.subscribe()
     catch_up(house.app)

@@ -179,6 +179,23 @@ PERSONS = [
     Place("account", "canceling", "/account", weight=66_000),
     Place("account-owing", "past_due", "/account", weight=66_000),
     Place("shop-on-hold", "unpaid", "/shop"),
+    Place("account-waiting", "moving", "/account", weight=66_000),
+    Place("account-copy", "copying", "/account", weight=66_000),
+    Place("account-copy-ready", "copied", "/account", weight=66_000),
+    Place("copy-over", "copied", "/account/export/{over_id}", 410),
+    Place("email", "active", "/account/email"),
+    Place(
+        "email-mistake",
+        "active",
+        "/account/email",
+        422,
+        sends(email="ana@", current_password="three warm words"),
+    ),
+    Place("email-code", "moving", "/account/email"),
+    Place("email-code-mistake", "moving", "/account/email", 422, sends(code="12")),
+    Place("email-undo", "stranger", "/account/email/undo/{way_back}"),
+    Place("email-undo-gone", "stranger", "/account/email/undo/not-a-link", 410),
+    Place("email-undo-taken", "stranger", "/account/email/undo/{way_back_taken}", 409, presses("csrf_token")),
     Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
 ]
 DESK = [
