@@ -16,7 +16,9 @@ from billing.stripe_client import KEY_MISUSED, Object
 
 # What an answer's id is kept for, in the transaction that closes the write.
 COMPLETIONS: dict[str, Callable[[Session, StripeWrite, Object], None]] = {
-    "customer.create": lambda s, write, answer: people.bind_customer(s, write.user_id or 0, answer["id"]),
+    "customer.create": lambda s, write, answer: people.bind_customer(
+        s, write.user_id or 0, answer["id"], after=write.name.partition(":after:")[2]
+    ),
     "checkout.session.create": lambda s, write, answer: _opened(s, write, answer),
     "checkout.session.expire": lambda s, write, answer: opening.expired_by_us(s, answer),
 }

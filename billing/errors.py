@@ -11,6 +11,7 @@ DunlinError
 ├── WriteConflict          one write name was used with two different sets of parameters
 ├── PushUnderWay           another process is bringing the catalogue to Stripe
 ├── StaleLease             another worker took over; nothing was written
+├── NotDeleted             an account is not deleted yet: something at Stripe stands in the way
 ├── CompChanged            another admin gave or took back access meanwhile; nothing was changed
 ├── PassStopped            the process was told to end in the middle of a pass of the reconciler
 ├── BadEvent               a request to the webhook endpoint that is not a Stripe event for us
@@ -71,6 +72,10 @@ class WriteConflict(DunlinError):
 
 class StaleLease(DunlinError):
     """The lease ran out or was taken over before the write; the write changed nothing."""
+
+
+class NotDeleted(DunlinError):
+    """What stands in the way of deleting an account, in words for an admin. It is tried again."""
 
 
 class CompChanged(DunlinError):

@@ -37,6 +37,10 @@ LINKS = {
     "recovered": "/invoices",
     "refund": "/invoices",
     "one_off_receipt": "/invoices",
+    "delete_asked": "/account/keep",
+    "delete_undone": "/account",
+    "delete_stuck": "/account/keep",
+    "deleted": "/",
     "admin_dispute": "/admin/subscribers",
     "admin_alert": "/admin/events",
 }

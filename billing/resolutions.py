@@ -174,8 +174,15 @@ def _voided(wish: Wish) -> Object | None:
     return found if found["status"] == "void" else None
 
 
+def _deleted(wish: Wish) -> Object | None:
+    """The customer if Stripe says that it was deleted. One that Stripe never knew is a wrong key or a wrong Stripe."""
+    found = stripe_client.get_customer(wish.target)
+    return found if found.get("deleted") else None
+
+
 RESOLUTIONS: dict[str, Resolution] = {
     "customer.create": Resolution(lambda wish: people.find_customer(wish.params), None),
+    "customer.delete": Resolution(_deleted, None),
     "product.create": Resolution(_find_product, DAY),
     "product.update": Resolution(_updated(stripe_client.get_product), DAY),
     "price.create": Resolution(_find_price, DAY),
@@ -199,8 +206,9 @@ RESOLUTIONS: dict[str, Resolution] = {
     "refund.create": Resolution(lambda wish: second.find_refund(wish.params), None),
 }
 
-# Whoever asked to leave must not be charged because Stripe was away for a while: that is done however late.
-LEAVING = "cancel:"
+# Whoever asked to leave must not be charged because Stripe was away for a while: that is done however late. So is the
+# taking back, for whoever kept the account that was to be deleted.
+LEAVING = ("cancel:", "stay:")
 
 
 def worth(operation: str, name: str) -> timedelta | None:
@@ -209,4 +217,4 @@ def worth(operation: str, name: str) -> timedelta | None:
 
 
 # A DELETE heeds no key: that there is nothing to do may mean that an earlier try did it.
-HEEDS_NO_KEY = {"subscription.cancel"}
+HEEDS_NO_KEY = {"subscription.cancel", "customer.delete"}

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from billing.dunning import DUNNING, stage
-from billing.models import AuthToken, Invoice, Notice, Subscription
+from billing.models import AuthToken, Deletion, Invoice, Notice, Subscription, User
 
 # What must still be so of the subscription when a mail about it leaves.
 STILL: dict[str, Callable[[Subscription], bool]] = {
@@ -21,9 +21,26 @@ STILL: dict[str, Callable[[Subscription], bool]] = {
 }
 
 
+# What somebody is not told whose account waits to be deleted: it speaks of a future that they have ended.
+OF_A_FUTURE = DUNNING | {"cancel_set", "kept", "ended", "second_ended", "trial_end", "paused", "resuming"}
+# What must still be so of a deletion.
+OF_A_DELETION: dict[str, Callable[[Deletion], bool]] = {
+    "delete_asked": lambda row: row.open,
+    "delete_stuck": lambda row: row.open,
+}
+LAST = "deleted"
+
+
 def still_true(session: Session, notice: Notice) -> bool:
     """Whether what the mail says is so at this moment. Asked in the transaction that starts sending it."""
-    facts = notice.facts
+    facts, user = notice.facts, session.get(User, notice.user_id) if notice.user_id else None
+    if user is not None and user.deleted_at is not None:
+        return notice.kind == LAST
+    if user is not None and user.deletion_due_at is not None and notice.kind in OF_A_FUTURE:
+        return False
+    if notice.kind in OF_A_DELETION:
+        asked = session.get(Deletion, facts["deletion"])
+        return asked is not None and OF_A_DELETION[notice.kind](asked)
     if notice.kind in DUNNING:
         invoice = _invoice(session, facts["invoice"])
         owed = invoice is not None and invoice.status == "open" and stage(invoice) == facts["stage"]

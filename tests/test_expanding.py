@@ -54,6 +54,10 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "0007": (),
     "0008": (),
     "0009": (),
+    "0015": (
+        "insert into deletions (user_id, due_at) select max(id), now() from users",
+        "update users set deletion_due_at = now() where id = (select max(id) from users)",
+    ),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"

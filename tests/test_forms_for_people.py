@@ -70,6 +70,14 @@ TABLE: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "time_zone": ("", "off", ""),
         },
     ),
+    "/account/delete": (
+        ALICE,
+        {
+            "username": ("text", "username", ""),
+            "current_password": PASSWORD,
+            "word": ("text", "off", ""),
+        },
+    ),
 }
 
 

@@ -84,6 +84,7 @@ def test_people_find_every_page_open_that_is_theirs(answers: list[Answer]) -> No
     assert {one.path for one in mine if one.status == 303} == {
         "/login",
         "/signup",
+        "/account/keep",
         "/billing/unpause",
         "/signup/confirm",
     }

@@ -9,10 +9,10 @@ from typing import Any
 
 from flask import Flask
 
-from billing import cards, checkout, opening, pauses, people, plan_change, second
+from billing import cards, checkout, deletions, opening, pauses, people, plan_change, second
 from billing.extensions import db
 from billing.installation import public_id
-from billing.models import CheckoutSession, Invoice, Subscription, User
+from billing.models import CheckoutSession, Deletion, Invoice, Subscription, User
 from billing.quoting import Quote
 from billing.write_request import WriteRequest
 from tests.story import config_of
@@ -63,6 +63,13 @@ class Wishes:
         request = people.create_customer(user, self._installation)
         listed = {"email": user.email, "limit": 100}
         return Wanted(request, lambda: len(self._api.customers.list(listed)["data"]))
+
+    def removal(self, number: int) -> Wanted:
+        user = self._person(number)
+        customer = str(user.stripe_customer_id)
+        request = deletions.remove_request(customer, Deletion(id=number, user_id=user.id, tries=0))
+        db.session.rollback()
+        return Wanted(request, lambda: int("deleted" in self._api.customers.retrieve(customer).to_dict()))
 
     def product(self, number: int) -> Wanted:
         params = {
@@ -280,6 +287,7 @@ class Wishes:
 
 BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
     "customer.create": Wishes.customer,
+    "customer.delete": Wishes.removal,
     "product.create": Wishes.product,
     "product.update": Wishes.renaming,
     "price.create": Wishes.price,

@@ -2,6 +2,7 @@
 
 from billing.models.audit import AuditEntry, Installation, Lease, RateHit
 from billing.models.comps import Comp
+from billing.models.deletions import Deletion
 from billing.models.inbox import StripeEvent
 from billing.models.mail import Notice
 from billing.models.money import Dispute, Invoice, PastPrice, Payment, PlanPrice
@@ -16,6 +17,7 @@ __all__ = [
     "AuthToken",
     "CheckoutSession",
     "Comp",
+    "Deletion",
     "Dispute",
     "Installation",
     "Invoice",

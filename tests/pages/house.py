@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from billing import access, accounts, catalogue, installation
 from billing.extensions import db
-from billing.models import CheckoutSession, User
+from billing.models import CheckoutSession, Deletion, User
 from local.mailsink import MailSink
 from local.ports import free_port
 from tests import admin_rows as rows
@@ -144,6 +144,10 @@ def _people(session: Session, house: House) -> None:
     refusing = make_user(session, address_of("refusing"), customer="cus_refusing")
     refusing.mail_refused_at = NOW - 3 * DAY
     bring_about(session, refusing, "active")
+    for name, begun in (("leaving", None), ("going", NOW)):
+        leaver = make_user(session, address_of(name))
+        leaver.deletion_due_at = NOW + 7 * DAY
+        rows.add(session, Deletion(user_id=leaver.id, due_at=leaver.deletion_due_at, begun_at=begun))
     house.subscriber = shopper(house.app, address_of("subscriber"))
     house.subscriber.subscribe()
     catch_up(house.app)
