@@ -39,7 +39,8 @@ def answered(session: Session, row: StripeWrite, answer: Object) -> None:
 def _bound(session: Session, write: StripeWrite, answer: Object) -> None:
     """Whose address changed while it was made has the new one brought to it."""
     made_with = json.loads(write.params)["email"]
-    moved = people.bind_customer(session, write.user_id or 0, answer["id"], made_with)
+    before = write.name.partition(":after:")[2]
+    moved = people.bind_customer(session, write.user_id or 0, answer["id"], made_with, after=before)
     if moved is not None:
         registry.record(session, moved)
 

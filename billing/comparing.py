@@ -32,7 +32,7 @@ from billing.mirrors import (
 )
 from billing.models import Invoice, User
 from billing.payloads import Object, invoice_subscription
-from billing.people import foreign
+from billing.people import foreign, was_ours
 from billing.syncing import Cause
 
 # What was made longer ago is compared once a day only, unless it is still running, open or contested.
@@ -124,7 +124,8 @@ def compare(session: Session, kind: Kind, objects: list[Object]) -> Batch:
         getattr(row, kind.key): row
         for row in session.execute(select(kind.model).where(kind.column.in_(keys))).scalars()
     }
-    found = [_finding(kind, one, (STRAY,), None) for one in strays if kind.counts(one)]
+    lost = [one for one in strays if kind.counts(one) and not was_ours(session, customer_of(one) or "")]
+    found = [_finding(kind, one, (STRAY,), None) for one in lost]
     for one in ours:
         row, user_id = rows.get(one["id"]), users[customer_of(one) or ""]
         if one.get("unanswered"):

@@ -13,6 +13,7 @@ DunlinError
 ├── StaleLease             another worker took over; nothing was written
 ├── AddressTaken           another account has the e-mail address by now; it stays as it was
 ├── ExportTooLarge         a copy of somebody's data would be larger than we keep
+├── NotDeleted             an account is not deleted yet: something at Stripe stands in the way
 ├── CompChanged            another admin gave or took back access meanwhile; nothing was changed
 ├── PassStopped            the process was told to end in the middle of a pass of the reconciler
 ├── BadEvent               a request to the webhook endpoint that is not a Stripe event for us
@@ -81,6 +82,10 @@ class AddressTaken(DunlinError):
 
 class ExportTooLarge(DunlinError):
     """Nothing is left out of a copy silently: it is not made, and an admin is told."""
+
+
+class NotDeleted(DunlinError):
+    """What stands in the way of deleting an account, in words for an admin. It is tried again."""
 
 
 class CompChanged(DunlinError):

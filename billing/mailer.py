@@ -46,6 +46,10 @@ LINKS = {
     "one_off_failed": "/shop",
     "admin_dispute": "/admin/disputes",
     "admin_fraud_warning": "/admin/disputes",
+    "delete_asked": "/account/keep",
+    "delete_undone": "/account",
+    "delete_stuck": "/account/keep",
+    "deleted": "/",
     "admin_alert": "/admin/events",
 }
 

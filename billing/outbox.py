@@ -14,10 +14,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from jinja2 import TemplateError
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
-from billing import audit, bounces, dunning, facts, mailer, readers, running, senders, still, voice
+from billing import audit, bounces, dunning, erasing, facts, mailer, readers, running, senders, still, voice
 from billing.clock import database_now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -35,6 +35,7 @@ TO_THE_ADDRESS_GIVEN = frozenset(
     {
         "code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute", "admin_fraud_warning",
         "withdrawn", "email_code", "email_taken", "email_changed", "email_undone",
+        "delete_asked", "delete_undone", "delete_stuck", "deleted",
     }
 )  # fmt: skip
 
@@ -138,6 +139,8 @@ def _later(session: Session, notice: Notice, reason: str) -> None:
 def _end(session: Session, notice: Notice, state: str, reason: str | None) -> None:
     notice.state, notice.reason, notice.lease_until, notice.secret = state, reason, None, None
     notice.sent_at = func.clock_timestamp() if state == "sent" else None
+    if notice.kind == still.LAST:  # the one address that was left of somebody
+        notice.to = erasing.nobody(notice.user_id or 0)
     if state in ("unknown", "suppressed"):
         audit.record(
             session,
@@ -156,7 +159,13 @@ def _give_up_on_lost(session: Session) -> None:
     lost = (
         update(Notice)
         .where(Notice.state == "sending", Notice.lease_until < func.clock_timestamp())
-        .values(state="unknown", reason="the sender stopped while sending", lease_until=None, secret=None)
+        .values(
+            state="unknown",
+            reason="the sender stopped while sending",
+            lease_until=None,
+            secret=None,
+            to=case((Notice.kind == still.LAST, erasing.NOWHERE), else_=Notice.to),
+        )
         .returning(Notice.dedupe_key, Notice.user_id)
     )
     for key, user_id in session.execute(lost).all():

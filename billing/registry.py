@@ -76,13 +76,30 @@ def never_sent(session: Session, user_id: int | None) -> list[int]:
     return list(ids)
 
 
+def open_of(session: Session, user_id: int) -> list[int]:
+    """The person's writes that have no end yet, the oldest first; commits."""
+    left = select(StripeWrite.id).where(
+        StripeWrite.user_id == user_id, StripeWrite.state.in_((*StripeWrite.OPEN, "unknown"))
+    )
+    ids = session.execute(left.order_by(StripeWrite.id)).scalars().all()
+    session.commit()
+    return list(ids)
+
+
 def must_wait(session: Session, write_id: int) -> bool:
-    """Whether an earlier write of the same person has to be done first; commits."""
+    """Whether an earlier write of the same person has to be done first; commits.
+
+    Stripe refuses to end a subscription that is still on a schedule, and a refusal would be the end of that wish. Nor
+    may an end that was taken back arrive after the taking back.
+    """
     row = session.get_one(StripeWrite, write_id)
     first = select(StripeWrite.id).where(
         StripeWrite.user_id == row.user_id,
         StripeWrite.id < write_id,
-        StripeWrite.operation == FIRST.get(row.operation),
+        or_(
+            StripeWrite.operation == FIRST.get(row.operation),
+            StripeWrite.name.like("cancel:%") & (StripeWrite.target == row.target),
+        ),
         StripeWrite.state.in_((*StripeWrite.OPEN, "unknown")),
     )
     waits = row.operation in FIRST and session.execute(first.limit(1)).first() is not None

@@ -184,10 +184,17 @@ def _find_purchase(wish: Wish) -> Object | None:
     return None
 
 
+def _deleted(wish: Wish) -> Object | None:
+    """The customer if Stripe says that it was deleted. One that Stripe never knew is a wrong key or a wrong Stripe."""
+    found = stripe_client.get_customer(wish.target)
+    return found if found.get("deleted") else None
+
+
 RESOLUTIONS: dict[str, Resolution] = {
     "customer.create": Resolution(lambda wish: people.find_customer(wish.params), None),
     # The address at Stripe is to be ours, however late; ``registry.must_wait`` keeps the changes in their order.
     "customer.update": Resolution(_updated(stripe_client.get_customer), None),
+    "customer.delete": Resolution(_deleted, None),
     "product.create": Resolution(_find_product, DAY),
     "product.update": Resolution(_updated(stripe_client.get_product), DAY),
     "price.create": Resolution(_find_price, DAY),
@@ -215,8 +222,9 @@ RESOLUTIONS: dict[str, Resolution] = {
     ),
 }
 
-# Whoever asked to leave must not be charged because Stripe was away for a while: that is done however late.
-LEAVING = "cancel:"
+# Whoever asked to leave must not be charged because Stripe was away for a while: that is done however late. So is the
+# taking back, for whoever kept the account that was to be deleted.
+LEAVING = ("cancel:", "stay:")
 
 
 def worth(operation: str, name: str) -> timedelta | None:
@@ -225,4 +233,4 @@ def worth(operation: str, name: str) -> timedelta | None:
 
 
 # A DELETE heeds no key: that there is nothing to do may mean that an earlier try did it.
-HEEDS_NO_KEY = {"subscription.cancel"}
+HEEDS_NO_KEY = {"subscription.cancel", "customer.delete"}

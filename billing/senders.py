@@ -26,8 +26,8 @@ ONLY_WE = (
 ).split()
 # About the account, asked for by the person, or owed to them by law.
 ALWAYS = (
-    "code exists welcome reset pw_changed email_code email_taken email_changed email_undone export_ready withdraw_link withdrawn"
-    " delete_asked delete_undone delete_stuck deleted"
+    "code exists welcome reset pw_changed email_code email_taken email_changed email_undone export_ready"
+    " withdraw_link withdrawn delete_asked delete_undone delete_stuck deleted"
 ).split()
 ADMINS = "admin_alert admin_dispute admin_fraud_warning".split()
 

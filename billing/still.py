@@ -13,6 +13,7 @@ from billing.clock import database_now
 from billing.models import (
     AuthToken,
     DataExport,
+    Deletion,
     Dispute,
     FraudWarning,
     Invoice,
@@ -20,6 +21,7 @@ from billing.models import (
     Payment,
     Refund,
     Subscription,
+    User,
 )
 
 # What must still be so of the subscription when a mail about it leaves.
@@ -32,9 +34,34 @@ STILL: dict[str, Callable[[Subscription], bool]] = {
 }
 
 
+# What somebody is not told whose account waits to be deleted: it speaks of a future that they have ended.
+OF_A_FUTURE = dunning.DUNNING | {
+    "cancel_set",
+    "kept",
+    "ended",
+    "second_ended",
+    "trial_end",
+    "paused",
+    "resuming",
+}
+# What must still be so of a deletion.
+OF_A_DELETION: dict[str, Callable[[Deletion], bool]] = {
+    "delete_asked": lambda row: row.open,
+    "delete_stuck": lambda row: row.open,
+}
+LAST = "deleted"
+
+
 def still_true(session: Session, notice: Notice) -> bool:
     """Whether what the mail says is so at this moment. Asked in the transaction that starts sending it."""
-    facts = notice.facts
+    facts, user = notice.facts, session.get(User, notice.user_id) if notice.user_id else None
+    if user is not None and user.deleted_at is not None:
+        return notice.kind == LAST
+    if user is not None and user.deletion_due_at is not None and notice.kind in OF_A_FUTURE:
+        return False
+    if notice.kind in OF_A_DELETION:
+        asked = session.get(Deletion, facts["deletion"])
+        return asked is not None and OF_A_DELETION[notice.kind](asked)
     if notice.kind in dunning.DUNNING:
         return _is_owed(session, facts["invoice"], facts["stage"])
     if notice.kind == "dun5":

@@ -56,6 +56,8 @@ PERMISSION = re.compile(r"\brak_[a-z_]{1,60}\b")
 OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "customer.create": lambda v1, _, p, o: v1.customers.create(p, o),
     "customer.update": lambda v1, target, p, o: v1.customers.update(target, p, o),
+    # a DELETE too
+    "customer.delete": lambda v1, target, p, o: v1.customers.delete(target, p, o),
     "product.create": lambda v1, _, p, o: v1.products.create(p, o),
     "product.update": lambda v1, target, p, o: v1.products.update(target, p, o),
     "price.create": lambda v1, _, p, o: v1.prices.create(p, o),

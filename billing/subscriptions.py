@@ -18,6 +18,7 @@ from billing import (
     audit,
     breaks,
     cards,
+    deletions,
     invoices,
     means,
     novelties,
@@ -225,7 +226,9 @@ def _note_changes(
     breaks.began(session, user, row, before, cause)
     changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     novelties.tell(row, changed)
-    if "status" in changed and row.status not in FINAL:
+    if "status" in changed and row.status not in FINAL and user.deleted_at is not None:
+        deletions.alert_of_living(session, user, row.stripe_id, cause)
+    elif "status" in changed and row.status not in FINAL:
         return tuple(second.resolve(session, user, row, cause))
     return ()
 

@@ -32,6 +32,7 @@ from billing import (
     queues,
     registry,
     reminders,
+    removing,
     running,
     throttle,
     writes,
@@ -77,6 +78,7 @@ def duties() -> list[Duty]:
         Duty("remind", 300, lambda session, config: _remind(session), "send"),
         Duty("resume", 60, lambda session, config: _resume(session), "send"),
         Duty("deadlines", 600, lambda session, config: _tell_what_is_due(session), "send"),
+        Duty("delete", 60, lambda session, config: removing.delete_due(session), "delete"),
         # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
         Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
         Duty("clean", 3600, lambda session, config: _clean(session), "look"),
@@ -201,4 +203,5 @@ def _clean(session: Session) -> None:
     throttle.forget_old(session)
     accounts.forget_old(session)
     healing.forget_old(session)
+    removing.forget_late(session)
     session.commit()

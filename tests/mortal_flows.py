@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import catalogue, jobs, outbox, timetable, writes
+from billing import catalogue, jobs, outbox, removing, timetable, writes
 from billing.extensions import db
 from billing.models import User
 from tests import shelf
@@ -75,6 +75,12 @@ def recovery(app: Flask) -> Iterator[None]:
     recover(app.extensions["config"])
 
 
+def remove(app: Flask) -> Iterator[None]:
+    """The clock deletes the accounts whose day has come."""
+    yield
+    removing.delete_due(db.session())
+
+
 LANE = "clock-"
 
 
@@ -120,5 +126,5 @@ def _browser(app: Flask, user_id: int) -> FlaskClient:
 
 
 FLOWS: dict[str, Flow] = {
-    flow.__name__: flow for flow in (intake, bell, order, keep, card, sweep, clock, push, recovery)
+    flow.__name__: flow for flow in (intake, bell, order, keep, card, sweep, clock, push, recovery, remove)
 }

@@ -18,6 +18,7 @@ from billing import (
     accounts,
     addresses,
     breaks,
+    deletions,
     exports,
     fraud_warnings,
     ladder,
@@ -393,7 +394,22 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     accounts.set_password(session, user, "four warm words here")
     moved_and_exported(session, user, config)
     resting_and_withdrawn(session, user, cause)
+    leaving_for_good(session, user)
     session.commit()
+
+
+def leaving_for_good(session: Session, user: User) -> None:
+    """Asked for and taken back; asked for again, stuck, and done."""
+    nothing = deletions.AtStripe(gone=True, living=[], open=[])
+    for kind in ("delete_undone", "delete_stuck"):
+        deletions.ask(session, user.id, nothing)
+        asked = deletions.of(session, user.id)
+        assert asked is not None
+        if kind == "delete_undone":
+            deletions.undo(session, user.id)
+        else:
+            deletions.tell(session, user, asked, kind)
+            deletions.say_goodbye(session, user, asked, user.locale, user.email)
 
 
 def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:

@@ -69,6 +69,10 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         " cause_event_id from subscriptions limit 1",
     ),
     "0014": ("insert into data_exports (user_id, state) select max(id), 'asked' from users",),
+    "0015": (
+        "insert into deletions (user_id, due_at) select max(id), now() from users",
+        "update users set deletion_due_at = now() where id = (select max(id) from users)",
+    ),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"

@@ -71,6 +71,14 @@ TABLE: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         },
     ),
     "/account/email": (ALICE, {"email": ("email", "email", ""), "current_password": PASSWORD}),
+    "/account/delete": (
+        ALICE,
+        {
+            "username": ("text", "username", ""),
+            "current_password": PASSWORD,
+            "word": ("text", "off", ""),
+        },
+    ),
 }
 
 

@@ -38,6 +38,7 @@ from billing.models import (
     CheckoutSession,
     Comp,
     DataExport,
+    Deletion,
     LoginSession,
     Notice,
     Payment,
@@ -634,6 +635,33 @@ def _sync(house: House) -> None:
     answers = press(house, f"/admin/subscribers/{person.id}/sync", house.browsers(admin))
     assert statuses(answers) <= {303, SLOW}
     assert (count(Subscription, user_id=person.id), count(Notice, user_id=person.id)) == (1, mails)
+
+
+@of("deleting.delete")
+def _delete_account(house: House) -> None:
+    """Whoever comes after the first is led to what is so; other browsers are signed out."""
+    person = house.newcomer(subscribed=True)
+    answers = press(
+        house, "/account/delete", house.browsers(person)[:1], current_password=PASSWORD, word="DELETE"
+    )
+    assert statuses(answers) <= {303, 429, SLOW}
+    assert places(answers) == {"/account/keep"}
+    writes.finish_open(db.session())
+    assert count(Deletion, user_id=person.id) == count(Notice, kind="delete_asked", user_id=person.id) == 1
+    assert len(house.done_at_stripe("subscription.update", person.id)) == 1
+    assert subscription_at_stripe(house, person)["cancel_at_period_end"] is True
+
+
+@of("deleting.keep")
+def _keep_account(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    person.post("/account/delete", current_password=PASSWORD, word="DELETE")
+    answers = press(house, "/account/keep", house.browsers(person))
+    assert statuses(answers) <= {303, SLOW}
+    writes.finish_open(db.session())
+    assert count(Notice, kind="delete_undone", user_id=person.id) == 1
+    assert len(house.done_at_stripe("subscription.update", person.id)) == 2
+    assert subscription_at_stripe(house, person)["cancel_at_period_end"] is False
 
 
 def refuses_mail(person: Shopper) -> None:

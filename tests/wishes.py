@@ -9,10 +9,10 @@ from typing import Any
 
 from flask import Flask
 
-from billing import cards, checkout, one_click, opening, pauses, people, plan_change, plans, second
+from billing import cards, checkout, deletions, one_click, opening, pauses, people, plan_change, plans, second
 from billing.extensions import db
 from billing.installation import public_id
-from billing.models import CheckoutSession, Invoice, PlanPrice, Subscription, User
+from billing.models import CheckoutSession, Deletion, Invoice, PlanPrice, Subscription, User
 from billing.quoting import Quote
 from billing.write_request import WriteRequest
 from tests.story import config_of
@@ -74,6 +74,13 @@ class Wishes:
         return Wanted(
             request, lambda: int(self._api.customers.retrieve(customer)["email"] == request.params["email"])
         )
+
+    def removal(self, number: int) -> Wanted:
+        user = self._person(number)
+        customer = str(user.stripe_customer_id)
+        request = deletions.remove_request(customer, Deletion(id=number, user_id=user.id, tries=0))
+        db.session.rollback()
+        return Wanted(request, lambda: int("deleted" in self._api.customers.retrieve(customer).to_dict()))
 
     def product(self, number: int) -> Wanted:
         params = {
@@ -305,6 +312,7 @@ class Wishes:
 BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
     "customer.create": Wishes.customer,
     "customer.update": Wishes.move,
+    "customer.delete": Wishes.removal,
     "product.create": Wishes.product,
     "product.update": Wishes.renaming,
     "price.create": Wishes.price,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from billing import labels, running, tags
 from billing.admin import links, paging
 from billing.extensions import db
-from billing.models import Dispute, FraudWarning, Invoice, Payment, Refund, Subscription, User
+from billing.models import Deletion, Dispute, FraudWarning, Invoice, Payment, Refund, Subscription, User
 from billing.models.subscriptions import speaking_rank
 
 Pairs = list[tuple[str, object]]
@@ -64,7 +64,8 @@ def money(session: Session, user: User, subscriptions: Sequence[Subscription]) -
     )
 
 
-def account(user: User) -> Pairs:
+def account(user: User, asked: Deletion | None = None) -> Pairs:
+    """``asked``: the newest wish for the account to be deleted."""
     customer = user.stripe_customer_id
     return _known(
         [
@@ -75,8 +76,23 @@ def account(user: User) -> Pairs:
             ("Stripe customer", links.stripe_object("customers", customer) if customer else "none yet"),
             ("Referral code", user.referral_code),
             ("Admin", "yes" if user.is_admin else None),
+            *(_deletion(asked) if asked else []),
         ]
     )
+
+
+def _deletion(asked: Deletion) -> Pairs:
+    """What was asked for, and what stands in the way of it."""
+    tried = f"{asked.problem} (tried {asked.tries} times)" if asked.problem else None
+    return [
+        ("Deletion asked for", links.moment(asked.asked_at)),
+        ("Deletion due", links.moment(asked.due_at) if asked.open else None),
+        ("Deletion begun", links.moment(asked.begun_at) if asked.open else None),
+        ("Not deleted yet, because", tried if asked.open else None),
+        ("Tried again", links.moment(asked.next_try_at) if asked.open else None),
+        ("Deletion taken back", links.moment(asked.undone_at)),
+        ("Deleted", links.moment(asked.done_at)),
+    ]
 
 
 def subscription(rows: Iterable[Subscription]) -> Pairs:

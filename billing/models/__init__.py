@@ -2,6 +2,7 @@
 
 from billing.models.audit import AuditEntry, Installation, Lease, RateHit
 from billing.models.comps import Comp
+from billing.models.deletions import Deletion
 from billing.models.exports import DataExport
 from billing.models.grants import Grant
 from billing.models.inbox import StripeEvent
@@ -20,6 +21,7 @@ __all__ = [
     "CheckoutSession",
     "Comp",
     "DataExport",
+    "Deletion",
     "Dispute",
     "FraudWarning",
     "Grant",

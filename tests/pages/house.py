@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from billing import access, accounts, addresses, catalogue, exports, installation
 from billing.extensions import db
-from billing.models import CheckoutSession, Grant, StripeWrite, User
+from billing.models import CheckoutSession, Deletion, Grant, StripeWrite, User
 from local.mailsink import MailSink
 from local.ports import free_port
 from tests import admin_rows as rows
@@ -151,6 +151,10 @@ def _people(session: Session, house: House) -> None:
     house.values["over_id"] = str(a_copy(session, copied, state="expired", content=None).id)
     a_copy(session, copied)
     house.values["way_back_taken"] = way_back(session, moving, address_of("active"))
+    for name, begun in (("leaving", None), ("going", NOW)):
+        leaver = make_user(session, address_of(name))
+        leaver.deletion_due_at = NOW + 7 * DAY
+        rows.add(session, Deletion(user_id=leaver.id, due_at=leaver.deletion_due_at, begun_at=begun))
     house.subscriber = shopper(house.app, address_of("subscriber"))
     house.subscriber.subscribe()
     catch_up(house.app)

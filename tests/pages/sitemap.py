@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 from tests.doors import enter
 from tests.pages.house import AS_IS, NO_STRIPE, ORDERS, WITHDRAWAL, House, Settings
 from tests.pages.standings import WAYS
+from tests.support import PASSWORD
 
 Step = Callable[[House, Page], None]
 
@@ -89,6 +90,7 @@ def tried_too_often(house: House, _page: Page) -> None:
             enter(client, "guessed@example.com", "wrong words again")
 
 
+DELETES = sends(current_password=PASSWORD, word="DELETE")
 STANDINGS = [
     Place(f"billing-{code}", code, "/billing", settings=frozenset(way.settings.items()))
     for code, way in WAYS.items()
@@ -196,6 +198,14 @@ PERSONS = [
     Place("email-undo", "stranger", "/account/email/undo/{way_back}"),
     Place("email-undo-gone", "stranger", "/account/email/undo/not-a-link", 410),
     Place("email-undo-taken", "stranger", "/account/email/undo/{way_back_taken}", 409, presses("csrf_token")),
+    Place("delete", "active", "/account/delete", queries=12),
+    Place("delete-owing", "past_due", "/account/delete", queries=12),
+    Place(
+        "delete-mistake", "active", "/account/delete", 422, sends(current_password="x", word="no"), queries=12
+    ),
+    Place("delete-no-stripe", "active", "/account/delete", 503, DELETES, settings=NO_STRIPE, queries=12),
+    Place("delete-waiting", "leaving", "/billing"),
+    Place("delete-begun", "going", "/account/keep"),
     Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
 ]
 DESK = [
