@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, breaks, dunning, mailer, notices, outbox, payments, withdrawals
+from billing import accounts, breaks, dunning, mailer, notices, outbox, payments, reminders, withdrawals
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -340,7 +340,8 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     tell(session, {**second, "status": "canceled", "ended_at": START})
     tell(session, {**plan, "status": "canceled", "ended_at": START})
     trial = {**a_subscription(alice), "status": "trialing", "trial_end": START}
-    tell(session, trial, types=("customer.subscription.trial_will_end",))
+    tell(session, trial, types=("customer.subscription.trial_will_end",), clock=START)
+    moved_and_long(session, config, user)
     cause = Cause(stripe_event(session).event_id, 1, "", now())
     charge = {"amount_refunded": 500}
     payments.write_intent(session, {
@@ -360,6 +361,20 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     accounts.set_password(session, user, "four warm words here")
     resting_and_withdrawn(session, user, cause)
     session.commit()
+
+
+def moved_and_long(session: Session, config: Config, user: User) -> None:
+    """Another plan; then a year that is nearly over, and with it the card."""
+    today = int(now().timestamp())
+    long = a_subscription(user)
+    tell(session, long)
+    [item] = long["items"]["data"]
+    year = {"current_period_start": today - 360 * DAY, "current_period_end": today + 5 * DAY}
+    team = {**item["price"], "id": "price_team", "unit_amount": 4900, "metadata": {"plan": "team"}}
+    tell(session, {**long, "items": {"data": [{**item, **year, "price": team}]}})
+    row = session.execute(select(Subscription).where(Subscription.stripe_id == long["id"])).scalar_one()
+    row.card_expires_at = now()
+    reminders.owe_what_is_near(session, config)
 
 
 def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:

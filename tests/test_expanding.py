@@ -54,6 +54,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "0007": (),
     "0008": (),
     "0009": (),
+    "0013": (),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"

@@ -18,12 +18,12 @@ ROOT = Path(__file__).parent.parent
 HOUSE = """
 edge: auth pricing portal ledger orders switching arrival access account webhooks health admin forms cli
   cli_sync web server locales trouble cli_plans leaving guards canceling pausing new_card receipts looking
-  agreements outcomes seats seat_form withdrawing withdraw_forms packing
+  agreements outcomes seats seat_form withdrawing withdraw_forms packing mail_pages cli_mails
 work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing
-  rehearsal catalogue catalogue_writes comparison turns
+  rehearsal catalogue catalogue_writes comparison turns reminders specimens
 domain: subscriptions plan_change second invoices payments checkout clocks standing voice tags facts dunning
-  notices labels still plan_news payment_news declines mailer bounces people accounts reconcile comparing mirrors
-  syncing write_request readers premises
+  notices labels still samples plan_news payment_news declines mailer bounces people accounts reconcile comparing
+  mirrors syncing write_request readers premises
   reasons sentences actions line particulars comps means novelties currencies offers plan_cards opening became
   cards customers pauses breaks ending bills obstacles previews quoting quote_words seals next_steps
   withdrawals

@@ -38,7 +38,7 @@ def house(databases: Databases, mail_sink: MailSink) -> Iterator[World]:
     """One for all tests of this module: none of them may change anything in it."""
     with (
         databases.copy_of("dunlin_template") as url,
-        world(make_config(url, smtp_port=mail_sink.port, EU_WITHDRAWAL="on")) as found,
+        world(make_config(url, smtp_port=mail_sink.port, EU_WITHDRAWAL="on", APP_ENV="staging")) as found,
     ):
         yield found
 
