@@ -60,7 +60,7 @@ def _charged(session: Session, ahead: timedelta, *more: ColumnElement[bool]) -> 
             Subscription.current_period_end <= PRESENT + ahead,
             Subscription.cancel_at.is_(None),
             Subscription.cancel_at_period_end.is_(False),
-            Subscription.pause_collection.is_(None),
+            func.coalesce(func.jsonb_typeof(Subscription.pause_collection), "null") == "null",
             Subscription.collection_method == "charge_automatically",
             *more,
         )

@@ -374,6 +374,7 @@ def moved_and_long(session: Session, config: Config, user: User) -> None:
     tell(session, {**long, "items": {"data": [{**item, **year, "price": team}]}})
     row = session.execute(select(Subscription).where(Subscription.stripe_id == long["id"])).scalar_one()
     row.card_expires_at = now()
+    session.commit()
     reminders.owe_what_is_near(session, config)
 
 
