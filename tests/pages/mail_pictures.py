@@ -47,10 +47,11 @@ def photograph(page: Page, one: Specimen) -> bytes:
         page.set_viewport_size({"width": width, "height": 400})
         shots.append(base64.b64encode(page.screenshot(full_page=True)).decode())
     page.set_viewport_size({"width": 1920, "height": 400})
+    name = escape(f"{one.name}: {one.subject}")
     figures = "".join(f"<img src='data:image/png;base64,{shot}'>" for shot in shots)
     page.set_content(
         "<style>body{margin:0;padding:12px;background:#888;color:#000;font:16px sans-serif}"
-        f"img{{margin-inline-end:12px;vertical-align:top}}</style><p>{escape(f'{one.name}: {one.subject}')}</p>{figures}"
+        f"img{{margin-inline-end:12px;vertical-align:top}}</style><p>{name}</p>{figures}"
     )
     page.wait_for_function("() => [...document.images].every((image) => image.complete)")
     return page.screenshot(full_page=True)

@@ -185,7 +185,11 @@ DESK = [
     Place("reconciler", "admin", "/admin/reconciler"),
     Place("pass", "admin", "/admin/reconciler/{run_id}"),
 ]
-OURS = [*DOORS, *TROUBLE, *PERSONS, *RETURNS, *STANDINGS, *DESK]
+IN_DEVELOPMENT = [
+    Place("mails", "stranger", "/dev/mails"),
+    Place("mail", "stranger", "/dev/mails/welcome"),
+]
+OURS = [*DOORS, *TROUBLE, *PERSONS, *RETURNS, *STANDINGS, *DESK, *IN_DEVELOPMENT]
 
 
 def named(name: str) -> Place:

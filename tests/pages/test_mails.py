@@ -1,4 +1,4 @@
-"""Each mail in a browser: readable by everybody, by day and by night, on the narrowest screen; and the pages with them."""
+"""Each mail in a browser: readable by everybody, day and night, on the narrowest screen; and the pages with them."""
 
 from __future__ import annotations
 
