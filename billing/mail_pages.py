@@ -29,10 +29,11 @@ def init_app(app: Flask) -> None:
 @public
 def index() -> str:
     """Each kind, with the subject of its first sample in each language."""
-    config, rows = running.config(), []
-    for kind in samples.kinds():
-        firsts = [one for one in specimens.every(config, kind) if one.variant == "1"]
-        rows.append((kind, [(one.locale, one.subject) for one in firsts]))
+    config, firsts = running.config(), [one for one in samples.every() if one.variant == "1"]
+    rows = [
+        (one.kind, [specimens.write(one, locale, config) for locale in specimens.languages(one.kind)])
+        for one in firsts
+    ]
     return render_template("dev/mails.html", rows=rows)
 
 

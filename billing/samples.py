@@ -199,7 +199,7 @@ def standing_for(kind: str, facts: dict[str, Any], policy: Policy) -> Standing:
     running = {
         "status": "active", "plan": "pro", "plan_title": facts["plan"], "price": price, "interval": "month",
         "current_period_end": NOW + timedelta(days=13), "created": NOW - timedelta(days=90), "fetched_at": NOW,
-        "card": CARD(),
+        "card": facts.get("card", CARD()),
     }  # fmt: skip
     known = running | STANDS.get(kind, {})
     if "first_failed_at" in known:
