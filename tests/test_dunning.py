@@ -396,6 +396,8 @@ def test_every_mail_is_written_with_the_facts_that_it_is_really_given(
     every_kind(db_session, config, alice)
     app.jinja_env.undefined = StrictUndefined
     notices = db_session.execute(select(Notice).order_by(Notice.id)).scalars().all()
+    db_session.expunge_all()
+    db_session.rollback()  # no transaction waits while they are written
     assert {one.kind for one in notices} == {path.name for path in TEMPLATES.iterdir() if path.is_dir()}
     for notice in notices:
         message = mailer.compose(notice, notice.to, config)

@@ -59,6 +59,8 @@ def letters(
     make_user(db_session, "admin@example.com", is_admin=True)
     every_kind(db_session, config, alice)
     notices = db_session.execute(select(Notice).order_by(Notice.id)).scalars().all()
+    db_session.expunge_all()
+    db_session.rollback()  # no transaction waits while they are written
     messages = [mailer.compose(notice, notice.to, config) for notice in notices]
     content = ["\n".join([str(one["Subject"]), part(one, "plain"), part(one, "html")]) for one in messages]
     return list(zip(notices, content, strict=True))
