@@ -15,7 +15,7 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           new_card, receipts, looking, agreements, outcomes, seats, seat_form, withdrawing, withdraw_forms,
           packing, mail_pages, cli_mails
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh,
-          sweep, healing, rehearsal, catalogue, catalogue_writes, comparison, turns, reminders,
+          sweep, healing, rehearsal, catalogue, catalogue_writes, comparison, turns, ahead,
           specimens
 * domain: subscriptions, plan_change, second, invoices, payments, checkout, clocks, standing, voice, tags,
           facts, dunning, notices, labels, still, samples, plan_news, payment_news, declines, mailer, bounces, people,

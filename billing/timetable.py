@@ -29,7 +29,7 @@ from billing import (
     pauses,
     queues,
     registry,
-    reminders,
+    ahead,
     running,
     throttle,
     writes,
@@ -71,7 +71,7 @@ def duties() -> list[Duty]:
         Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
         Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
         Duty("resume", 60, lambda session, config: _resume(session), "send"),
-        Duty("remind", 600, reminders.owe_what_is_near, "send"),
+        Duty("announce", 600, ahead.owe_what_is_near, "send"),
         # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
         Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
         Duty("clean", 3600, lambda session, config: _clean(session), "look"),

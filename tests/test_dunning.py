@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, breaks, dunning, mailer, notices, outbox, payments, reminders, withdrawals
+from billing import accounts, breaks, dunning, mailer, notices, outbox, payments, ahead, withdrawals
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -375,7 +375,7 @@ def moved_and_long(session: Session, config: Config, user: User) -> None:
     row = session.execute(select(Subscription).where(Subscription.stripe_id == long["id"])).scalar_one()
     row.card_expires_at = now()
     session.commit()
-    reminders.owe_what_is_near(session, config)
+    ahead.owe_what_is_near(session, config)
 
 
 def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:

@@ -20,7 +20,7 @@ edge: auth pricing portal ledger orders switching arrival access account webhook
   cli_sync web server locales trouble cli_plans leaving guards canceling pausing new_card receipts looking
   agreements outcomes seats seat_form withdrawing withdraw_forms packing mail_pages cli_mails
 work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing
-  rehearsal catalogue catalogue_writes comparison turns reminders specimens
+  rehearsal catalogue catalogue_writes comparison turns ahead specimens
 domain: subscriptions plan_change second invoices payments checkout clocks standing voice tags facts dunning
   notices labels still samples plan_news payment_news declines mailer bounces people accounts reconcile comparing
   mirrors syncing write_request readers premises

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from billing import means, outbox, reminders
+from billing import means, outbox, ahead
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
@@ -139,7 +139,7 @@ def test_a_long_period_is_announced_once_two_weeks_before_it_renews_by_its_own_c
 ) -> None:
     found = [rows.subscription(db_session, alice, **{**YEAR, **more}) for more, _ in RENEWALS]
     for _ in range(3):
-        reminders.owe_what_is_near(db_session, config)
+        ahead.owe_what_is_near(db_session, config)
     told = db_session.execute(select(Notice.facts["subscription"].astext).where(Notice.kind == "renewal"))
     wanted = {row.stripe_id for row, (_, due) in zip(found, RENEWALS, strict=True) if due}
     assert sorted(told.scalars()) == sorted(wanted)
@@ -162,7 +162,7 @@ def test_a_renewal_with_a_change_names_what_will_be_charged(
         "currency": "eur",
     }
     rows.subscription(db_session, alice, **YEAR, coming={**coming, "interval": "month", "at": 1})
-    reminders.owe_what_is_near(db_session, config)
+    ahead.owe_what_is_near(db_session, config)
     facts = db_session.execute(select(Notice.facts).where(Notice.kind == "renewal")).scalar_one()
     assert (facts["plan"], facts["amount"]) == ("Basic", "€9.00")
 
@@ -181,7 +181,7 @@ def test_nobody_is_told_of_a_card_that_stripe_was_not_asked_about(
     rows.subscription(db_session, alice, **{**over, "current_period_end": NOW + timedelta(days=8)})
     rows.subscription(db_session, alice, **soon)
     for _ in range(2):
-        reminders.owe_what_is_near(db_session, config)
+        ahead.owe_what_is_near(db_session, config)
     assert states(db_session, "card_expiring") == [("card_expiring", "queued")]
     db_session.execute(update(Subscription).values(card_expires_at=NOW + timedelta(days=900)))
     db_session.commit()
@@ -205,7 +205,7 @@ def test_a_card_that_its_network_has_replaced_meanwhile_is_no_news(
     db.session.execute(text("update subscriptions set fetched_at = now() - interval '2 hours'"))
     db.session.commit()
     api.payment_methods.update(method["id"], {"card": {"exp_month": 12, "exp_year": 2044}})
-    reminders.owe_what_is_near(db.session(), config_of(office))
+    ahead.owe_what_is_near(db.session(), config_of(office))
     catch_up(office)
     assert alice.row.card_expires_at == datetime.fromisoformat("2045-01-01T00:00:00+00:00")
     assert "card_expiring" not in alice.mails()
