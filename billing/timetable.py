@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from billing import (
     accounts,
+    ahead,
     breaks,
     healing,
     jobs,
@@ -29,7 +30,6 @@ from billing import (
     pauses,
     queues,
     registry,
-    ahead,
     running,
     throttle,
     writes,

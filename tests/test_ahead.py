@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from billing import means, outbox, ahead
+from billing import ahead, means, outbox
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db

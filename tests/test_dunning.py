@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, breaks, dunning, mailer, notices, outbox, payments, ahead, withdrawals
+from billing import accounts, ahead, breaks, dunning, mailer, notices, outbox, payments, withdrawals
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db

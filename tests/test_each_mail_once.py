@@ -34,7 +34,7 @@ from tests.test_payments import DISPUTED
 from tests.test_second import another
 
 Act = Callable[[Shopper], object]
-DUTIES = ("resume", "remind")
+DUTIES = ("resume", "announce")
 WORKERS = 3
 
 # Kinds that a form causes, and where that is tried.
