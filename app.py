@@ -21,6 +21,7 @@ from billing import (
     canceling,
     cli,
     cli_doctor,
+    cli_mails,
     cli_plans,
     cli_sync,
     deleting,
@@ -29,6 +30,7 @@ from billing import (
     ledger,
     locales,
     logs,
+    mail_pages,
     new_card,
     orders,
     packing,
@@ -108,10 +110,12 @@ def create_app(config: Config | None = None) -> Flask:
         health,
     ):
         app.register_blueprint(module.bp)
+    mail_pages.init_app(app)
     cli.init_app(app)
     cli_doctor.init_app(app)
     cli_plans.init_app(app)
     cli_sync.init_app(app)
+    cli_mails.init_app(app)
     if config.proxy_hops:
         hops = config.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0)  # type: ignore[method-assign]

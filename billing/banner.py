@@ -1,6 +1,7 @@
 """The one line above every signed-in page while a payment is missing: what is owed, and the way to mend it.
 
-The billing page needs none, since its own first sentence says it. One query, and none for strangers.
+The billing page needs none, since its own first sentence says it; nor do the admin pages. One query, and none for
+strangers.
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ RECENT = timedelta(days=35)
 PAGE = 100
 # Marks of the write itself, not of Stripe's object.
 MARKS = frozenset({"id", "fetch_no", "fetched_at", "cause_event_id"})
+# Younger than its rows: where it is empty the next look fills it, and nothing was damaged.
+YOUNG = frozenset({"card_expires_at"})
 MISSING, GONE, STRAY = "no row", "nothing at Stripe", "a customer that we don’t know"
 REFUND, UNANSWERED = "amount_refunded of its invoice", "Stripe did not answer for it"
 
@@ -162,7 +164,8 @@ def _differences(
     copy = kind.model(**held)
     copy.user_id = user_id
     kind.bring(session, copy, found, cause)
-    return tuple(name for name in names if name not in MARKS and getattr(copy, name) != held[name])
+    left_out = MARKS | {name for name in YOUNG if held.get(name) is None}
+    return tuple(name for name in names if name not in left_out and getattr(copy, name) != held[name])
 
 
 def _refund_differs(session: Session, intent: Object) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from billing.language import _
 from billing.models import Invoice, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.money import format_money
+from billing.words import day
 
 bp = Blueprint("deleting", __name__)
 
@@ -143,7 +144,7 @@ def _look(user_id: int) -> None:
 
 def _waiting_page(begun: bool) -> str:
     user = person()
-    return render_template("account/keep.html", due=user.deletion_due_at, begun=begun)
+    return render_template("account/keep.html", due=day(user.deletion_due_at), begun=begun)
 
 
 def _page(form: forms.DeleteAccount) -> str:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -68,7 +68,14 @@ PARTS = (
         later("Your invoices, with what was paid, what is due and what was refunded."),
     ),
     Part("payments", models.Payment, later("One-off purchases, with what was refunded.")),
+    Part("refunds", models.Refund, later("Each time that money went back to you.")),
     Part("disputes", models.Dispute, later("Payments that were contested at a bank.")),
+    Part("fraud_warnings", models.FraudWarning, later("Payments that a bank took for fraud.")),
+    Part(
+        "credits_and_features",
+        models.Grant,
+        later("What you got for one-off purchases, and what was taken back."),
+    ),
     Part("withdrawals", models.Withdrawal, later("Contracts that you withdrew from, and what you declared.")),
     Part("gifts", models.Comp, later("Plans that were given to you free of charge.")),
     Part(
@@ -84,6 +91,7 @@ PARTS = (
     ),
     Part("changes", models.AuditEntry, later("Our record of what changed, when, and who changed it.")),
     Part("copies", models.DataExport, later("Copies of your data that you asked for.")),
+    Part("deletions", models.Deletion, later("Each time that you asked for your account to be deleted.")),
 )
 
 # What is not in a copy: whole tables, and columns of those above. Tests want each table here or there.
@@ -150,7 +158,9 @@ def _columns(part: Part) -> list[str]:
     return [
         name
         for column in _kept(part)
-        for name in ((column, f"{column}_text") if column in AMOUNTS else (column,))
+        for name in (
+            (column, f"{column}_text") if _is_money(column, part.table.columns.keys()) else (column,)
+        )
     ]
 
 
@@ -169,9 +179,14 @@ def _rows(session: Session, part: Part, user_id: int) -> Iterator[Row]:
         yield {name: value for column in row for name, value in _said(row, column)}
 
 
+def _is_money(column: str, beside: Collection[str]) -> bool:
+    """Credits are an amount too, and of no currency."""
+    return column in AMOUNTS and "currency" in beside
+
+
 def _said(row: Any, column: str) -> Iterator[tuple[str, Any]]:
     yield column, row[column]
-    if column in AMOUNTS:
+    if _is_money(column, row):
         amount, currency = row[column], row["currency"]
         yield f"{column}_text", None if amount is None or not currency else format_money(amount, currency)
 

@@ -127,7 +127,10 @@ def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str |
     message["Message-ID"] = notice.message_id
     message["Date"] = format_datetime(now())
     message["Auto-Submitted"] = "auto-generated"
-    text, page = (_render(f"mail/{notice.kind}/body.{kind}", **context) for kind in ("txt", "html"))
+    text = _render(f"mail/{notice.kind}/body.txt", **context)
+    if context["stands"] and " ".join(text.split()).startswith(" ".join(str(context["stands"]).split())):
+        context["stands"] = None  # its first line has said it
+    page = _render(f"mail/{notice.kind}/body.html", **context)
     message.set_content(text, cte="quoted-printable")  # 8 bits would need a server that offers 8BITMIME
     message.add_alternative(page, subtype="html", cte="quoted-printable")
     # of the whole: what is set before the parts goes to the first of them

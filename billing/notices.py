@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import select
@@ -11,6 +12,9 @@ from sqlalchemy.orm import Session
 from billing import language, running, senders
 from billing.models import Notice, User
 from billing.readers import speaking_to_admins
+
+# What may not stand in a Message-ID (RFC 5322, 3.6.4): a space would end it there.
+NOT_IN_AN_ATOM = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def owe(
@@ -46,7 +50,7 @@ def owe(
         secret=secret,
         state="obsolete" if withheld else "queued",
         reason=withheld,
-        message_id=f"<{key.replace(':', '.')}@{domain}>",
+        message_id=f"<{NOT_IN_AN_ATOM.sub('.', key)}@{domain}>",
         cause_event_id=cause,
     )
     session.execute(row.on_conflict_do_nothing(index_elements=["dedupe_key"]))

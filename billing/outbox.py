@@ -42,6 +42,7 @@ TO_THE_ADDRESS_GIVEN = frozenset(
 # Mails that also say where the person stands as they are written: all that are about somebody's plan.
 OF_A_PLAN = dunning.DUNNING | {
     "dun5", "receipt", "recovered", "trial_end", "cancel_set", "kept", "ended", "second_ended",
+    "trial_start", "changed", "renewal", "card_expiring",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from billing import dunning, ladder
+from billing import audit, dunning, ladder
 from billing.clock import database_now
 from billing.models import (
     AuthToken,
@@ -31,6 +31,17 @@ STILL: dict[str, Callable[[Subscription], bool]] = {
     "trial_end": lambda row: row.status == "trialing" and row.ends_at is None,
     "paused": lambda row: row.status == "paused",
     "resuming": lambda row: row.status == "paused" and row.resumes_at is not None,
+    "trial_start": lambda row: row.status == "trialing" and row.ends_at is None,
+    "changed": lambda row: not row.final,
+    "renewal": lambda row: row.status == "active" and row.ends_at is None and row.pause_collection is None,
+    "card_expiring": lambda row: row.status in ("active", "trialing") and row.ends_at is None,
+}
+
+# And which of its columns must be as they were: the mail's facts keep them as ``audit.picture`` has them.
+SAME = {
+    "changed": ("price_id", "quantity"),
+    "renewal": ("current_period_end",),
+    "card_expiring": ("current_period_end", "card_expires_at"),
 }
 
 
@@ -69,7 +80,7 @@ def still_true(session: Session, notice: Notice) -> bool:
     if notice.kind in STILL:
         wanted = select(Subscription).where(Subscription.stripe_id == facts["subscription"])
         row = session.execute(wanted).scalar()
-        return row is not None and STILL[notice.kind](row)
+        return row is not None and STILL[notice.kind](row) and _is_as_it_was(row, notice)
     if notice.kind == "one_off_failed":
         bought = select(Payment.status).where(Payment.payment_intent == facts["payment"])
         return session.execute(bought).scalar() not in ("succeeded", "processing")
@@ -88,6 +99,11 @@ def still_true(session: Session, notice: Notice) -> bool:
         fresh = token is not None and token.used_at is None
         return fresh and bool(session.execute(select(token.expires_at > func.now())).scalar())  # type: ignore[union-attr]
     return True
+
+
+def _is_as_it_was(row: Subscription, notice: Notice) -> bool:
+    present = audit.picture(row)
+    return all(present[name] == notice.facts[name] for name in SAME.get(notice.kind, ()))
 
 
 def _is_owed(session: Session, stripe_id: str, stage: int) -> bool:

@@ -149,6 +149,7 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.schedule, row.collection_method = ref(found.get("schedule")), found["collection_method"]
     row.coming = plan_change.coming(session, found)
     row.card_brand, row.card_last4 = means.charged(found)
+    row.card_expires_at = means.expires_at(found)
     row.discounts = lasting(found)
     row.payment_methods = cards.methods(found) or row.payment_methods
     row.resumes_at = pauses.agreed_end(found)

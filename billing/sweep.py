@@ -35,6 +35,12 @@ RAISE = text(
     " on conflict (name) do update set fence = greatest(leases.fence, excluded.fence) returning name"
 )
 
+# The same for one customer, whose row may name nobody that is theirs.
+RAISE_ONE = text(
+    "insert into leases (name, token, until, fence) values (:customer, '', '-infinity', :fence)"
+    " on conflict (name) do update set fence = :fence where leases.fence < :fence returning name"
+)
+
 
 def repair(session: Session, config: Config, *, full: bool, customer: str | None = None) -> tuple[int, int]:
     """Compare, and look again at what differs. Returns how many objects were compared, and how many differed.
@@ -67,10 +73,22 @@ def findings(session: Session, *, full: bool, customer: str | None = None) -> It
 
 def _raise_fences(session: Session) -> None:
     """No row may stand above its customer's lease: every write of it would be refused, for ever."""
-    raised = session.execute(RAISE).scalars().all()
-    for customer in raised:
-        audit.record(session, "lease.raised", actor=ACTOR, subject=customer, alert=True)
+    for customer in session.execute(RAISE).scalars().all():
+        _tell_raised(session, customer)
     session.commit()
+
+
+def _raise_fence(session: Session, finding: Finding) -> None:
+    """A row that names another person stands under a lease of which ``RAISE`` could not know: Stripe says whose."""
+    if finding.kind == mirrors.SUBSCRIPTIONS.name and finding.customer and finding.seen:
+        asked = {"customer": finding.customer, "fence": finding.seen}
+        if session.execute(RAISE_ONE, asked).scalar():
+            _tell_raised(session, finding.customer)
+    session.commit()
+
+
+def _tell_raised(session: Session, customer: str) -> None:
+    audit.record(session, "lease.raised", actor=ACTOR, subject=customer, alert=True)
 
 
 def _compared(
@@ -100,6 +118,7 @@ def _look(session: Session, config: Config, finding: Finding) -> bool:
         mirrors.forget(session, finding.stripe_id, Cause("", 0, public_id(session), now(), actor=ACTOR))
         session.commit()
         return True
+    _raise_fence(session, finding)
     event_id = ask(session, finding, config, ACTOR)
     session.commit()
     jobs.apply_one(session, event_id)

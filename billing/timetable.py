@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from billing import (
     accounts,
+    ahead,
     breaks,
     exports,
     healing,
@@ -74,11 +75,11 @@ def duties() -> list[Duty]:
         Duty("exports", 10, lambda session, config: exports.make_due(session), "send"),
         Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
         Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
-        # Its stages are days apart, and it reads every open invoice.
-        Duty("remind", 300, lambda session, config: _remind(session), "send"),
+        Duty("remind", 60, lambda session, config: _remind(session), "send"),
         Duty("resume", 60, lambda session, config: _resume(session), "send"),
         Duty("deadlines", 600, lambda session, config: _tell_what_is_due(session), "send"),
         Duty("delete", 60, lambda session, config: removing.delete_due(session), "delete"),
+        Duty("announce", 600, ahead.owe_what_is_near, "send"),
         # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
         Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
         Duty("clean", 3600, lambda session, config: _clean(session), "look"),

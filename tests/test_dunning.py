@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from billing import (
     accounts,
     addresses,
+    ahead,
     breaks,
     deletions,
     exports,
@@ -358,7 +359,8 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     tell(session, {**second, "status": "canceled", "ended_at": START})
     tell(session, {**plan, "status": "canceled", "ended_at": START})
     trial = {**a_subscription(alice), "status": "trialing", "trial_end": START}
-    tell(session, trial, types=("customer.subscription.trial_will_end",))
+    tell(session, trial, types=("customer.subscription.trial_will_end",), clock=START)
+    moved_and_long(session, config, user)
     cause = Cause(stripe_event(session).event_id, 1, "", now())
     back = {
         "id": "re_1", "amount": 500, "currency": "eur", "created": START, "status": "succeeded",
@@ -412,6 +414,21 @@ def leaving_for_good(session: Session, user: User) -> None:
             deletions.say_goodbye(session, user, asked, user.locale, user.email)
 
 
+def moved_and_long(session: Session, config: Config, user: User) -> None:
+    """Another plan; then a year that is nearly over, and with it the card."""
+    today = int(now().timestamp())
+    long = a_subscription(user)
+    tell(session, long)
+    [item] = long["items"]["data"]
+    year = {"current_period_start": today - 360 * DAY, "current_period_end": today + 5 * DAY}
+    team = {**item["price"], "id": "price_team", "unit_amount": 4900, "metadata": {"plan": "team"}}
+    tell(session, {**long, "items": {"data": [{**item, **year, "price": team}]}})
+    row = session.execute(select(Subscription).where(Subscription.stripe_id == long["id"])).scalar_one()
+    row.card_expires_at = now()
+    session.commit()
+    ahead.owe_what_is_near(session, config)
+
+
 def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:
     row = session.execute(select(Subscription).order_by(Subscription.id.desc()).limit(1)).scalar_one()
     row.status, row.status_reason = "paused", "pause_requested"
@@ -430,6 +447,8 @@ def test_every_mail_is_written_with_the_facts_that_it_is_really_given(
     every_kind(db_session, config, alice)
     app.jinja_env.undefined = StrictUndefined
     notices = db_session.execute(select(Notice).order_by(Notice.id)).scalars().all()
+    db_session.expunge_all()
+    db_session.rollback()  # no transaction waits while they are written
     assert {one.kind for one in notices} == {path.name for path in TEMPLATES.iterdir() if path.is_dir()}
     for notice in notices:
         message = mailer.compose(notice, notice.to, config)

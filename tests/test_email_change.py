@@ -150,7 +150,7 @@ def test_the_owner_of_a_taken_address_is_told_and_no_code_takes_it(
     browser: FlaskClient, db_session: Session, post: Post, alice: User, bob: User
 ) -> None:
     assert ask(browser, "Bob@Example.com").status_code == 303
-    assert post.subjects("Bob@example.com") == ["You already have a Dunlin account"]
+    assert post.subjects("Bob@example.com") == ["This address has an account at Dunlin already"]
     assert not any(word.isdecimal() for word in post.mails.messages[-1].text.split())
     assert confirm(browser, "000000").status_code == 422
     assert address(db_session, alice) == "alice@example.com"

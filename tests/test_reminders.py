@@ -178,7 +178,7 @@ ENDS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("end", "day"), zip(ENDS, [0, 3, 8, 12, 3, 12], strict=True))
+@pytest.mark.parametrize(("end", "day"), list(zip(ENDS, [0, 3, 8, 12, 3, 12], strict=True)))
 def test_no_notice_of_any_stage_leaves_once_there_is_nothing_to_pay_in_time(
     db_session: Session,
     config: Config,

@@ -34,7 +34,7 @@ EVERYBODY = (STRANGER, ALICE, ADMIN)
 QUERIES = {
     "arrival.returned": "?session_id=cs_alice",
     "arrival.state": "?session_id=cs_alice",
-    "purchases.returned": "?payment_intent=pi_alice",
+    "purchases.returned": "?payment_intent=pi_once_alice",
 }
 PRODUCTS = ("shop.check", "shop.buy", "shop.pay")
 
@@ -89,7 +89,7 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     alice = make_user(session, "alice@example.com", customer="cus_alice")
     row = rows.subscription(session, alice)
     bill = rows.owed(session, row)
-    bought = rows.payment(session, alice)
+    bought = rows.payment(session, alice, payment_intent="pi_once_alice")
     disputed = rows.dispute(session, alice)
     rows.mail(session, alice)
     order = CheckoutSession(
@@ -113,9 +113,11 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
         "event_id": row.cause_event_id,
         "secret": reset_secret(session, alice),
         "token": pay_links.path(bill.stripe_id, database_now(session)).rpartition("/")[2],
-        "way_back": way_back(session, alice),
+        "way_back": way_back(session, alice, alice.email),  # whoever follows it leaves her as she was
         "session_id": "0",
         "export_id": str(a_copy(session, alice).id),
+        "kind": "welcome",
+        "specimen": "1.en",
         "filename": "app.js",
     }
     return values, token.id
@@ -129,7 +131,7 @@ def reset_secret(session: Session, user: User) -> str:
     return session.execute(found).scalar_one() or ""
 
 
-def way_back(session: Session, user: User, to: str = "before@example.com") -> str:
+def way_back(session: Session, user: User, to: str) -> str:
     """The secret of a link that takes a change of the address back, as the mail to the old one would carry it."""
     _, secret = accounts.make_link(session, user, "undo", to, addresses.UNDO_LIFE)
     session.commit()

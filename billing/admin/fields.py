@@ -18,6 +18,7 @@ WORDS = {
     "cancellation_reason": "reason to end",
     "card_brand": "card",
     "card_last4": "card ending",
+    "card_expires_at": "card expires",
     "collection_method": "how it is collected",
     "created": "made",
     "current_period_end": "period ends",

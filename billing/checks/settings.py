@@ -69,7 +69,7 @@ def _signing(config: Config) -> Iterator[Finding]:
     current, *older = config.stripe_webhook_secrets
     listens = "it looks like that of `stripe listen`, which signs only what it forwards"
     if current.of_the_cli and not local(config):
-        fix = "set STRIPE_WEBHOOK_SECRET to the signing secret of the endpoint at Stripe (Reveal)"
+        fix = "give STRIPE_WEBHOOK_SECRET the signing secret of the endpoint at Stripe (Reveal)"
         yield Finding("signing secret", "wrong", listens, fix)
     elif current.of_the_cli:
         yield Finding("signing secret", "ok", f"{listens}; that is right on your own machine")

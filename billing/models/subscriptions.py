@@ -27,6 +27,7 @@ class Subscription(Model):
     period's price: percent_off, amount_off and until when (Unix seconds, None for ever).
     ``payment_methods``: the ids of the subscription's ``own`` method and of its ``customer``'s default, either None;
     the whole is None where nobody has looked yet. ``resumes_at``: until when the person asked it to be paused.
+    ``card_expires_at``: the first moment at which the card is valid no more; None for what is no card.
     """
 
     __tablename__ = "subscriptions"
@@ -64,6 +65,7 @@ class Subscription(Model):
     known: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     card_brand: Mapped[Str | None]
     card_last4: Mapped[Str | None]
+    card_expires_at: Mapped[Moment | None]
     payment_methods: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     resumes_at: Mapped[Moment | None]
     latest_invoice: Mapped[Str | None]

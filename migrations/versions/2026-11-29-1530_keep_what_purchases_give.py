@@ -1,6 +1,6 @@
 """keep what purchases give
 
-Revision: 0011. 2026-11-29. A ledger of what people hold for what they bought once, and columns that may be empty for
+Revision: 0010. 2026-11-29. A ledger of what people hold for what they bought once, and columns that may be empty for
 what an order promises: the code before neither knows nor fills them, and gives nothing for its own orders.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
+revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None

@@ -1,6 +1,6 @@
 """keep copies of people's data
 
-Revision: 0014. 2026-11-29. A new table only: the code before doesn't know it and doesn't miss it.
+Revision: 0013. 2026-11-29. A new table only: the code before doesn't know it and doesn't miss it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0009"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """keep refunds and fraud warnings
 
-Revision: 0012. 2026-11-29. Two new tables, which code before it does not know; and what became of the money of a
+Revision: 0011. 2026-11-29. Two new tables, which code before it does not know; and what became of the money of a
 dispute, which may be empty. They are filled by events, and for what is past by the reconciler's next full pass.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """keep who is to be deleted
 
-Revision: 0015. 2026-11-29. A new table, and two columns of people that may be empty: the code before neither knows nor
+Revision: 0014. 2026-11-29. A new table, and two columns of people that may be empty: the code before neither knows nor
 fills them. It would not stop somebody who waits to be deleted from buying; the new code ends what they bought.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0015"
-down_revision = "0009"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
