@@ -15,16 +15,7 @@ from billing.admin import bp, links, redact, story
 from billing.admin.details import Pairs
 from billing.admin.events import again, link, owners, stored, tag
 from billing.extensions import db
-from billing.models import (
-    AuditEntry,
-    Dispute,
-    FraudWarning,
-    Invoice,
-    Payment,
-    Refund,
-    StripeEvent,
-    Subscription,
-)
+from billing.models import AuditEntry, Dispute, Invoice, Payment, StripeEvent, Subscription
 
 CHANGES = 200
 TOGETHER = 20
@@ -139,8 +130,6 @@ def currencies_of(entries: Sequence[AuditEntry]) -> dict[str, str]:
                 (Invoice.stripe_id, Invoice),
                 (Payment.payment_intent, Payment),
                 (Dispute.stripe_id, Dispute),
-                (Refund.stripe_id, Refund),
-                (FraudWarning.stripe_id, FraudWarning),
             )
         )
     )

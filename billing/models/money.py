@@ -51,11 +51,7 @@ class Invoice(Model):
 
 
 class Payment(Model):
-    """A one-off purchase, keyed by its PaymentIntent; fulfilled once, when Stripe says succeeded.
-
-    ``credits`` and ``gives`` (features, comma-separated): what was promised for it, None where nothing was.
-    ``refunded_at``: when we heard of the last change of ``amount_refunded``.
-    """
+    """A one-off purchase, keyed by its PaymentIntent; fulfilled once, when Stripe says succeeded."""
 
     __tablename__ = "payments"
 
@@ -69,18 +65,12 @@ class Payment(Model):
     currency: Mapped[Str]
     created: Mapped[Moment]
     fulfilled_at: Mapped[Moment | None]
-    credits: Mapped[Big | None]
-    gives: Mapped[Str | None]
-    refunded_at: Mapped[Moment | None]
     fetch_no: Mapped[Big]
     cause_event_id: Mapped[Str] = mapped_column(ForeignKey("stripe_events.event_id"))
 
 
 class Dispute(Model):
-    """A payment that the cardholder contests. ``due_by`` is the last moment to answer.
-
-    ``funds``: ``withdrawn`` while the bank has the money, ``reinstated`` once it is back, None where none moved.
-    """
+    """A payment that the cardholder contests. ``due_by`` is the last moment to answer."""
 
     __tablename__ = "disputes"
 
@@ -94,7 +84,6 @@ class Dispute(Model):
     currency: Mapped[Str]
     created: Mapped[Moment]
     due_by: Mapped[Moment | None]
-    funds: Mapped[Str | None]
     fetch_no: Mapped[Big]
     cause_event_id: Mapped[Str] = mapped_column(ForeignKey("stripe_events.event_id"))
 
