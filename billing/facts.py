@@ -13,7 +13,6 @@ from billing import comps, declines, labels, plan_change
 from billing.clock import from_stripe
 from billing.config import Config
 from billing.invoices import begun_unpaid
-from billing.language import _
 from billing.models import Comp, Dispute, Invoice, Payment, Subscription
 from billing.models.subscriptions import speaking_rank
 from billing.money import format_money
@@ -73,7 +72,7 @@ def of_rows(
     return Facts(
         status=row.status,
         plan=row.plan,
-        plan_title=_title(row.plan),
+        plan_title=labels.title(row.plan),
         price=labels.price(row),
         interval=row.interval,
         quantity=row.quantity,
@@ -105,10 +104,6 @@ def of_rows(
         **_coming(row),
         **given,
     )
-
-
-def _title(plan: str | None) -> str:
-    return labels.title(plan) if plan else _("your plan")
 
 
 def _given(comp: Comp) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from billing.words import means
 
 def title(item: str | None) -> str:
     """The catalogue's name for people."""
-    catalogue = running.catalogue()
-    return catalogue.title(item)
+    return running.catalogue().title(item)
 
 
 def by_the_seat(item: str | None) -> bool:

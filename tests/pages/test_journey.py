@@ -98,8 +98,10 @@ def subscribes(desk: Flask, way: Way) -> None:
     ):
         hands.fills(label, text)
     hands.presses("Subscribe")
-    hands.sees("You’re on Pro.")  # whoever comes back has Stripe looked at
-    catch_up(desk)
+    hands.page.wait_for_url("**/checkout/return?*")
+    catch_up(desk)  # the page looks at Stripe for some seconds only, which a busy machine may need for less
+    hands.page.reload()
+    hands.sees("You’re on Pro.")
 
 
 def changes_leaves_and_stays(desk: Flask, way: Way) -> None:

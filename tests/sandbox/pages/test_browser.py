@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.chromium import launched
 from tests.pages.noise import Noise
 from tests.sandbox.pages.shop import Shop
 from tests.sandbox.pages.test_portal_flows import desk_of
 from tests.sandbox.pages.visitor import ASKS_3DS, DECLINED, GOOD
 
 pytestmark = pytest.mark.browser
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NARROW = {"width": 320, "height": 640}
 
 
@@ -42,18 +42,19 @@ def storefront() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page(pages_address: str) -> Iterator[Page]:
+def page(pages_address: str, chromium: Browser) -> Iterator[Page]:
     """A narrow page without JavaScript; whatever the browser complains of fails the test."""
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
-        except Error:
-            browser = playwright.chromium.launch(args=ARGS)
-        context = browser.new_context(viewport=NARROW, java_script_enabled=False)  # type: ignore[arg-type]
-        noise = Noise(context, pages_address)
-        yield context.new_page()
-        browser.close()
+    context = chromium.new_context(viewport=NARROW, java_script_enabled=False)  # type: ignore[arg-type]
+    noise = Noise(context, pages_address)
+    yield context.new_page()
+    context.close()
     assert noise.problems == []
 
 
