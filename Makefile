@@ -1,7 +1,7 @@
 # Dunlin. `make help` lists what you can do here.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint clean venv pictures lighthouse
+.PHONY: help run test demo lint clean venv pictures mails lighthouse
 
 VENV := .venv/bin/python
 
@@ -31,6 +31,10 @@ lint: venv ## check style and types only
 pictures: venv ## photograph every standing into docs/pictures, by day and by night, wide and narrow
 	@$(VENV) -m local.browser
 	@exec $(VENV) -m tests.pages.pictures
+
+mails: venv ## photograph every mail into FOLDER, light and dark, narrow and wide
+	@$(VENV) -m local.browser
+	@exec $(VENV) -m tests.pages.mail_pictures $(or $(FOLDER),.data/mail-pictures)
 
 lighthouse: venv ## have the main pages judged by Lighthouse, which npm installs into .venv
 	@$(VENV) -m local.browser

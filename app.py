@@ -16,25 +16,34 @@ from billing import (
     admin,
     arrival,
     auth,
+    banner,
     boot,
     canceling,
     cli,
+    cli_doctor,
+    cli_mails,
     cli_plans,
     cli_sync,
+    deleting,
+    email_change,
     health,
     ledger,
     locales,
     logs,
+    mail_pages,
     new_card,
     orders,
     packing,
     pausing,
+    paying,
     plan_file,
     portal,
     pricing,
+    purchases,
     queues,
     receipts,
     seats,
+    shop,
     stripe_client,
     switching,
     webhooks,
@@ -72,6 +81,7 @@ def create_app(config: Config | None = None) -> Flask:
     queues.init_app(app, config.redis_url)
     stripe_client.init_app(app, config)
     packing.init_app(app)
+    banner.init_app(app)
     pages.init_app(app, config)  # names the request and refuses other sites before the token is looked at
     csrf.init_app(app)
     for module in (
@@ -81,23 +91,31 @@ def create_app(config: Config | None = None) -> Flask:
         portal,
         canceling,
         pausing,
+        paying,
         new_card,
         ledger,
         receipts,
         orders,
+        shop,
+        purchases,
         seats,
         switching,
         withdrawing,
         arrival,
         account,
+        email_change,
+        deleting,
         locales,
         admin,
         health,
     ):
         app.register_blueprint(module.bp)
+    mail_pages.init_app(app)
     cli.init_app(app)
+    cli_doctor.init_app(app)
     cli_plans.init_app(app)
     cli_sync.init_app(app)
+    cli_mails.init_app(app)
     if config.proxy_hops:
         hops = config.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0)  # type: ignore[method-assign]

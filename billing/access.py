@@ -11,7 +11,7 @@ from flask import abort, current_app, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from billing import facts, refresh, running
+from billing import facts, grants, refresh, running
 from billing.clock import database_now
 from billing.config import Config
 from billing.errors import StripeError
@@ -85,11 +85,21 @@ def my_standing(*, fresh: bool = False) -> Standing:
 
 def access_required(view: View) -> View:
     """Let in whom ``standing`` lets in; everybody else is told why on the billing page."""
+    return _guarded(view, lambda standing: standing.access)
 
+
+def feature_required(feature: str) -> Callable[[View], View]:
+    """The same for one feature: open by a plan that lets in and gives it, or for life (``grants.features_of``)."""
+    return lambda view: _guarded(
+        view, lambda standing: feature in grants.features_of(db.session(), person().id, standing)
+    )
+
+
+def _guarded(view: View, lets_in: Callable[[Standing], bool]) -> View:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         standing = my_standing(fresh=True)
-        if standing.access:
+        if lets_in(standing):
             return view(*args, **kwargs)
         if standing.stale:
             flash(_("We couldn’t ask Stripe about your plan for too long. Try again in a few minutes."))

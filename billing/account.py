@@ -1,19 +1,37 @@
-"""The person's own account: password, language and time zone, signed-in browsers, whether their address takes mail."""
+"""The person's own account: password, language, time zone, signed-in browsers, a copy of their data, and whether their
+address takes mail."""
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template
+from datetime import timedelta
+from io import BytesIO
+
+from flask import Blueprint, abort, flash, redirect, render_template, send_file
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from billing import accounts, bounces, forms, language, passwords, queues, running, throttle
+from billing import (
+    accounts,
+    addresses,
+    bounces,
+    exports,
+    forms,
+    language,
+    passwords,
+    queues,
+    running,
+    throttle,
+)
 from billing.access import person
 from billing.auth import too_many
 from billing.extensions import db
 from billing.language import _
 from billing.locales import as_the_person_chose
+from billing.words import browser
 
 bp = Blueprint("account", __name__)
+
+COPIES, DAY = 5, timedelta(days=1)
 
 
 @bp.get("/account")
@@ -50,6 +68,51 @@ def sign_out_others() -> ResponseReturnValue:
     return redirect("/account", 303)
 
 
+@bp.post("/account/sessions/<int:session_id>/signout")
+def sign_out_one(session_id: int) -> ResponseReturnValue:
+    """Sign out one other browser of the person's; the present one has its own way."""
+    if session_id != current_user.row.id and accounts.close_one_session(
+        db.session(), person().id, session_id
+    ):
+        flash(_("That browser was signed out."))
+    db.session.commit()
+    return redirect("/account", 303)
+
+
+@bp.post("/account/export")
+def ask_for_a_copy() -> ResponseReturnValue:
+    """Ask for a copy of one's data. It is made in the background, once, and a mail says when it is ready."""
+    session, user = db.session(), person()
+    if wait := throttle.hit(session, throttle.bucket("export", str(user.id)), COPIES, window=DAY):
+        return too_many(wait)
+    asked = exports.ask(session, user.id)
+    session.commit()
+    queues.ring()
+    if asked:
+        flash(
+            _("We’re making a copy of your data. We’ll write to {email} when it is ready.", email=user.email)
+        )
+    return redirect("/account#data-title", 303)
+
+
+@bp.get("/account/export/<int:export_id>")
+def copy_of_data(export_id: int) -> ResponseReturnValue:
+    """The person's own copy, as a file, for a day; 410 once it is over."""
+    row, zipped = exports.content(db.session(), person().id, export_id)
+    if row is None:
+        abort(404)
+    if row.state == "asked":
+        return redirect("/account#data-title", 303)
+    if zipped is None:
+        return render_template("account/export_over.html"), 410
+    return send_file(
+        BytesIO(zipped),
+        mimetype="application/zip",
+        as_attachment=True,
+        download_name=f"data-{row.ready_at:%Y-%m-%d}.zip",
+    )
+
+
 @bp.post("/account/language")
 def language_and_days() -> ResponseReturnValue:
     """Choose the language of pages and mails, and whose days they name."""
@@ -81,7 +144,8 @@ def _page(form: forms.ChangePassword, preferences: forms.Preferences | None = No
     kept = {"locale": user.locale or "", "time_zone": user.time_zone or ""}
     sessions = [
         {
-            "label": _label(row.user_agent),
+            "id": row.id,
+            "label": browser(row.user_agent),
             "last_seen": row.last_seen_at,
             "current": row.id == current_user.row.id,
         }
@@ -90,6 +154,8 @@ def _page(form: forms.ChangePassword, preferences: forms.Preferences | None = No
     return render_template(
         "account/index.html",
         email=user.email,
+        asked=addresses.pending(db.session(), user.id),
+        copy=exports.newest(db.session(), user.id),
         sessions=sessions,
         # the form that was sent comes first: its problems are the page's
         form=preferences or form,
@@ -107,12 +173,3 @@ def _page(form: forms.ChangePassword, preferences: forms.Preferences | None = No
 def _languages() -> list[tuple[str, str, str]]:
     """Each language's locale, its name in itself, and the tag that says so."""
     return [(name, title, language.as_tag(name)) for name, title in language.LOCALES.items()]
-
-
-def _label(user_agent: str) -> str:
-    """“Chrome on Linux”, as far as the browser says."""
-    browsers = ("Edg", "Firefox", "Chrome", "Safari")
-    systems = ("Android", "iPhone", "Windows", "Mac OS", "Linux")
-    browser = next((name for name in browsers if name in user_agent), _("A browser")).replace("Edg", "Edge")
-    system = next((name for name in systems if name in user_agent), "")
-    return _("{browser} on {system}", browser=browser, system=system) if system else browser

@@ -8,6 +8,7 @@ import secrets
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from billing import audit, language, notices, passwords
@@ -37,7 +38,7 @@ def start_sign_up(session: Session, email: str, password: str, referral: str | N
         user_id=existing.id if existing else None,
         password_hash=passwords.make_hash(password),
         referral_code=referral,
-        secret_hash=secrets.token_hex(32) if existing else _mac(key, code),
+        secret_hash=secrets.token_hex(32) if existing else mac(key, code),
         expires_at=func.now() + CODE_LIFE,
     )
     session.add(token)
@@ -57,7 +58,7 @@ def new_code(session: Session, token: AuthToken, key: str) -> AuthToken:
         user_id=known.id if known else None,
         password_hash=token.password_hash,
         referral_code=token.referral_code,
-        secret_hash=secrets.token_hex(32) if known else _mac(key, code),
+        secret_hash=secrets.token_hex(32) if known else mac(key, code),
         expires_at=func.now() + CODE_LIFE,
     )
     session.add(fresh)
@@ -85,7 +86,7 @@ def finish_sign_up(session: Session, token_id: int, code: str, key: str) -> User
         or token.expires_at < database_now(session)
     ):
         return None
-    if not hmac.compare_digest(token.secret_hash, _mac(key, code)):
+    if not hmac.compare_digest(token.secret_hash, mac(key, code)):
         token.misses += 1
         return None
     token.used_at = func.now()
@@ -98,8 +99,11 @@ def finish_sign_up(session: Session, token_id: int, code: str, key: str) -> User
         referral_code=token.referral_code,
         locale=language.locale(),
     )
-    session.add(user)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError:  # somebody has moved to the address in this moment
+        return None
     with speaking_to(user):
         notices.owe(session, "welcome", f"welcome:{user.id}", user.email, {}, user_id=user.id)
     audit.record(session, "user.created", actor="user", user_id=user.id)
@@ -153,6 +157,12 @@ def forget_old(session: Session) -> None:
     session.execute(delete(AuthToken).where(AuthToken.expires_at < func.now() - timedelta(days=1)))
 
 
+def close_one_session(session: Session, user_id: int, session_id: int) -> bool:
+    """Sign out one of the person's browsers; False where it is none of theirs, or gone."""
+    gone = delete(LoginSession).where(LoginSession.user_id == user_id, LoginSession.id == session_id)
+    return session.execute(gone.returning(LoginSession.id)).scalar() is not None
+
+
 def close_sessions(session: Session, user_id: int, *, but: int | None = None) -> None:
     """Sign the person out everywhere, or everywhere else."""
     gone = delete(LoginSession).where(LoginSession.user_id == user_id)
@@ -167,38 +177,45 @@ def start_reset(session: Session, email: str) -> None:
     session.refresh(
         user, with_for_update=True
     )  # two requests at once: the later one voids the earlier one's link
-    _void(session, user.id, "reset")
-    secret = secrets.token_urlsafe(32)
-    token = AuthToken(
-        kind="reset",
-        email=user.email,
-        user_id=user.id,
-        secret_hash=_sha(secret),
-        expires_at=func.now() + LINK_LIFE,
-    )
-    session.add(token)
-    session.flush()
+    void(session, user.id, "reset")
+    token, secret = make_link(session, user, "reset", user.email, LINK_LIFE)
     key, facts = f"reset:{token.id}", {"token_id": token.id}
     with speaking_to(user):
         notices.owe(session, "reset", key, user.email, facts, user_id=user.id, secret=secret)
 
 
-def reset_token(session: Session, secret: str) -> AuthToken | None:
-    """The unused, unexpired link of this secret, locked."""
+def make_link(session: Session, user: User, kind: str, email: str, life: timedelta) -> tuple[AuthToken, str]:
+    """A link to be mailed to ``email``: its row, and the secret, of which only the hash is kept."""
+    secret = secrets.token_urlsafe(32)
+    token = AuthToken(
+        kind=kind, email=email, user_id=user.id, secret_hash=_sha(secret), expires_at=func.now() + life
+    )
+    session.add(token)
+    session.flush()
+    return token, secret
+
+
+def open_link(session: Session, kind: str, secret: str) -> AuthToken | None:
+    """The unused, unexpired link of this secret; locked, after its person, as everywhere."""
     found = select(AuthToken).where(
-        AuthToken.kind == "reset",
+        AuthToken.kind == kind,
         AuthToken.secret_hash == _sha(secret),
         AuthToken.used_at.is_(None),
         AuthToken.expires_at > func.now(),
     )
-    return session.execute(found.with_for_update()).scalar()
+    token = session.execute(found).scalar()
+    if token is None or token.user_id is None:
+        return None
+    session.get(User, token.user_id, with_for_update=True, populate_existing=True)
+    return session.execute(found.with_for_update().execution_options(populate_existing=True)).scalar()
 
 
 def set_password(session: Session, user: User, password: str, *, keep_session: int | None = None) -> None:
     """A new password: other browsers are signed out, links are void, and the person is told by mail."""
     user.password_hash = passwords.make_hash(password)
     close_sessions(session, user.id, but=keep_session)
-    _void(session, user.id, "reset")
+    for kind in ("reset", "email"):
+        void(session, user.id, kind)
     at = database_now(session)
     key = f"sec:{user.id}:{at.timestamp():.6f}"
     with speaking_to(user):
@@ -207,15 +224,14 @@ def set_password(session: Session, user: User, password: str, *, keep_session: i
     audit.record(session, "user.password", actor="user", user_id=user.id)
 
 
-def _void(session: Session, user_id: int, kind: str) -> None:
-    tokens = select(AuthToken).where(
-        AuthToken.user_id == user_id, AuthToken.kind == kind, AuthToken.used_at.is_(None)
-    )
-    for token in session.execute(tokens).scalars():
+def void(session: Session, user_id: int, kind: str, *, since: int = 0) -> None:
+    """The person's unused codes or links of this kind work no more; ``since``: that one and what came after it."""
+    unused = (AuthToken.user_id == user_id, AuthToken.kind == kind, AuthToken.used_at.is_(None))
+    for token in session.execute(select(AuthToken).where(*unused, AuthToken.id >= since)).scalars():
         token.used_at = func.now()
 
 
-def _mac(key: str, code: str) -> str:
+def mac(key: str, code: str) -> str:
     """Six digits are guessed fast from a plain hash; with the key they are not."""
     return hmac.new(key.encode(), f"code:{code}".encode(), hashlib.sha256).hexdigest()
 

@@ -15,12 +15,21 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from billing.models import AuditEntry, CheckoutSession, Dispute, Invoice, Payment, Subscription
+from billing.models import (
+    AuditEntry,
+    CheckoutSession,
+    Dispute,
+    FraudWarning,
+    Invoice,
+    Payment,
+    Refund,
+    Subscription,
+)
 
 log = logging.getLogger(__name__)
 UNTOLD = "audit entries to tell the log of"
 
-Mirror = Subscription | Invoice | Payment | Dispute | CheckoutSession
+Mirror = Subscription | Invoice | Payment | Dispute | Refund | FraudWarning | CheckoutSession
 Picture = dict[str, Any]
 # What an entry calls a row of each table, and the column that holds Stripe's name for it.
 NOUNS: dict[str, tuple[str, str]] = {
@@ -28,15 +37,19 @@ NOUNS: dict[str, tuple[str, str]] = {
     "invoices": ("invoice", "stripe_id"),
     "payments": ("payment", "payment_intent"),
     "disputes": ("dispute", "stripe_id"),
+    "refunds": ("refund", "stripe_id"),
+    "fraud_warnings": ("fraud_warning", "stripe_id"),
     "checkout_sessions": ("checkout", "stripe_id"),
 }
 # Columns that name the row, as the entry itself does, or only say when and why it was written.
-MARKS = frozenset({"id", "stripe_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"})
+MARKS = frozenset(
+    {"id", "stripe_id", "fetch_no", "fetched_at", "cause_event_id", "clock_time", "refunded_at"}
+)
 # Of a Checkout Session: our own book-keeping, what the person chose before there was one, and the way to pay.
 OURS = frozenset(
     {
         "user_id", "once", "created_at", "superseded_at", "mode", "item", "price_id", "trial_days", "quantity", "url",
-        "locale", "trial_end_behavior", "promotion_codes", "completed_at",
+        "locale", "trial_end_behavior", "promotion_codes", "completed_at", "credits", "gives",
     }
 )  # fmt: skip
 

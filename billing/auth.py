@@ -156,7 +156,7 @@ def reset() -> ResponseReturnValue:
 @bp.route("/reset/<secret>", methods=["GET", "POST"])
 @public
 def reset_new(secret: str) -> ResponseReturnValue:
-    token = accounts.reset_token(db.session(), secret)
+    token = accounts.open_link(db.session(), "reset", secret)
     user = db.session.get(User, token.user_id) if token and token.user_id else None
     if token is None or user is None:
         notice = _("This link has expired or was used. Ask for a new one.")

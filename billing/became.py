@@ -122,7 +122,7 @@ def _bought(payment: Payment, email: str, item: str) -> State:
     return State(
         "bought", _("You bought {item}.", item=item),
         _("{amount}, paid on {day}.", amount=amount, day=day(payment.created)),
-        _("Paid"), "●", "good", Action(_("See your invoices"), "/invoices"),
+        _("Paid"), "●", "good", Action(_("See your order"), f"/orders/{payment.payment_intent}"),
         final=True, details=[(_("Receipt"), _("by email to {address}", address=email))],
     )  # fmt: skip
 

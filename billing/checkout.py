@@ -28,7 +28,7 @@ class Order:
 
     ``trial_end_behavior``: what the trial's end brings without a card, None where a card is asked for. ``locale``: the
     one they read. ``once``: the token of the form, one for each time the check page was opened; None where it had none.
-    ``quantity``: the seats, 1 where it has none.
+    ``quantity``: the seats, 1 where it has none. ``credits`` and ``gives``: see ``grants.Promise``.
     """
 
     mode: Mode
@@ -41,6 +41,8 @@ class Order:
     promotion_codes: bool = False
     locale: str | None = None
     quantity: int = 1
+    credits: int = 0
+    gives: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
             return guard
         if order.trial_days and not may_try(session, user.id):
             return Guard("tried")
-    paid = _paid_by_this_form(session, user.id, order.once)
+    paid = paid_by_this_form(session, user.id, order.once)
     if paid is not None:
         return Guard("sent", paid)
     row = _open_row(session, user.id, order.mode)
@@ -93,6 +95,8 @@ def begin(session: Session, user: User, order: Order) -> CheckoutSession | Guard
             promotion_codes=order.promotion_codes,
             locale=order.locale,
             quantity=order.quantity,
+            credits=order.credits or None,
+            gives=order.gives or None,
             once=order.once,
             status=CheckoutSession.CREATING,
         )
@@ -111,7 +115,7 @@ def fits(row: CheckoutSession, order: Order) -> bool:
         order.promotion_codes,
     )
     there = (row.price_id, row.quantity, row.trial_days, row.trial_end_behavior, bool(row.promotion_codes))
-    return there == asked
+    return there == asked and (row.credits or 0, row.gives or "") == (order.credits, order.gives)
 
 
 def _minutes_to_wait(session: Session, user_id: int) -> int:
@@ -213,7 +217,7 @@ def stopped(session: Session, user_id: int) -> Guard | None:
     return Guard("confirming", stripe_id) if stripe_id else None
 
 
-def _paid_by_this_form(session: Session, user_id: int, once: str | None) -> str | None:
+def paid_by_this_form(session: Session, user_id: int, once: str | None) -> str | None:
     """The Session that this form opened and that was paid: somebody went back in their browser and sent it again."""
     found = select(CheckoutSession.stripe_id).where(
         CheckoutSession.user_id == user_id,

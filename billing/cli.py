@@ -1,6 +1,7 @@
 """What an operator types: ``flask work``, ``clock``, ``users create``, ``why``.
 
-What looks at Stripe again is in ``cli_sync``; what brings the catalogue to Stripe is in ``cli_plans``.
+What looks at Stripe again is in ``cli_sync``; what brings the catalogue to Stripe is in ``cli_plans``; what looks
+whether all is set up is in ``cli_doctor``.
 """
 
 from __future__ import annotations

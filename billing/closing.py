@@ -5,6 +5,7 @@ What an answer says about state is not used: state comes by events. Only ids are
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from billing.stripe_client import KEY_MISUSED, Object
 
 # What an answer's id is kept for, in the transaction that closes the write.
 COMPLETIONS: dict[str, Callable[[Session, StripeWrite, Object], None]] = {
-    "customer.create": lambda s, write, answer: people.bind_customer(s, write.user_id or 0, answer["id"]),
+    "customer.create": lambda s, write, answer: _bound(s, write, answer),
     "checkout.session.create": lambda s, write, answer: _opened(s, write, answer),
     "checkout.session.expire": lambda s, write, answer: opening.expired_by_us(s, answer),
 }
@@ -33,6 +34,15 @@ def answered(session: Session, row: StripeWrite, answer: Object) -> None:
         _tell(session, row, "write.found")
     row.state = "done"
     registry.release(session, row)
+
+
+def _bound(session: Session, write: StripeWrite, answer: Object) -> None:
+    """Whose address changed while it was made has the new one brought to it."""
+    made_with = json.loads(write.params)["email"]
+    before = write.name.partition(":after:")[2]
+    moved = people.bind_customer(session, write.user_id or 0, answer["id"], made_with, after=before)
+    if moved is not None:
+        registry.record(session, moved)
 
 
 def _opened(session: Session, write: StripeWrite, answer: Object) -> None:

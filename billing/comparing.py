@@ -21,7 +21,6 @@ from billing.clock import now
 from billing.errors import StripeUnavailable
 from billing.installation import public_id
 from billing.mirrors import (
-    DISPUTES,
     INVOICES,
     KINDS,
     PAYMENTS,
@@ -33,7 +32,7 @@ from billing.mirrors import (
 )
 from billing.models import Invoice, User
 from billing.payloads import Object, invoice_subscription
-from billing.people import foreign
+from billing.people import foreign, was_ours
 from billing.syncing import Cause
 
 # What was made longer ago is compared once a day only, unless it is still running, open or contested.
@@ -41,6 +40,8 @@ RECENT = timedelta(days=35)
 PAGE = 100
 # Marks of the write itself, not of Stripe's object.
 MARKS = frozenset({"id", "fetch_no", "fetched_at", "cause_event_id"})
+# Younger than its rows: where it is empty the next look fills it, and nothing was damaged.
+YOUNG = frozenset({"card_expires_at"})
 MISSING, GONE, STRAY = "no row", "nothing at Stripe", "a customer that we don’t know"
 REFUND, UNANSWERED = "amount_refunded of its invoice", "Stripe did not answer for it"
 
@@ -91,8 +92,8 @@ def differing(session: Session, kind: Kind, *, full: bool, customer: str | None 
 
 
 def _asked(kind: Kind, *, full: bool, customer: str | None) -> Object | None:
-    """What to list; None for one customer's disputes, which Stripe can't list."""
-    if customer is not None and kind is DISPUTES:
+    """What to list; None for what Stripe can't list of one customer."""
+    if customer is not None and kind not in (SUBSCRIPTIONS, INVOICES, PAYMENTS):
         return None
     whose = {"customer": customer} if customer else {}
     if kind is SUBSCRIPTIONS:
@@ -125,7 +126,8 @@ def compare(session: Session, kind: Kind, objects: list[Object]) -> Batch:
         getattr(row, kind.key): row
         for row in session.execute(select(kind.model).where(kind.column.in_(keys))).scalars()
     }
-    found = [_finding(kind, one, (STRAY,), None) for one in strays if kind.counts(one)]
+    lost = [one for one in strays if kind.counts(one) and not was_ours(session, customer_of(one) or "")]
+    found = [_finding(kind, one, (STRAY,), None) for one in lost]
     for one in ours:
         row, user_id = rows.get(one["id"]), users[customer_of(one) or ""]
         if one.get("unanswered"):
@@ -162,7 +164,8 @@ def _differences(
     copy = kind.model(**held)
     copy.user_id = user_id
     kind.bring(session, copy, found, cause)
-    return tuple(name for name in names if name not in MARKS and getattr(copy, name) != held[name])
+    left_out = MARKS | {name for name in YOUNG if held.get(name) is None}
+    return tuple(name for name in names if name not in left_out and getattr(copy, name) != held[name])
 
 
 def _refund_differs(session: Session, intent: Object) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ from billing.environment import Reader
 from billing.errors import ConfigError
 
 SECOND = ("tell", "refund")
+SENDERS = ("portal", "stripe", "off")
+DISPUTE_LOST = ("tell", "end")
+FRAUD_WARNING = ("tell", "refund")
 ENVIRONMENTS = ("development", "staging", "production")
 MIN_SECRET_LENGTH = 32
 
@@ -55,7 +58,10 @@ class Config:
     fail_open_hours: int
     pause_months: int
     second_subscription: str
+    on_dispute_lost: str
+    on_fraud_warning: str
     eu_withdrawal: bool
+    billing_emails: str
     password_min_length: int
     stripe_account: str | None
     default_locale: str
@@ -115,7 +121,10 @@ def load(environ: Mapping[str, str]) -> Config:
         fail_open_hours=read.number("FAIL_OPEN_HOURS", 72, 1, 720),
         pause_months=read.number("PAUSE_MONTHS", 3, 0, 12),
         second_subscription=read("SECOND_SUBSCRIPTION", "tell"),
-        eu_withdrawal=_switch("EU_WITHDRAWAL", read("EU_WITHDRAWAL", "off")),
+        on_dispute_lost=read("ON_DISPUTE_LOST", "tell"),
+        on_fraud_warning=read("ON_FRAUD_WARNING", "tell"),
+        eu_withdrawal=read.yes("EU_WITHDRAWAL", "no"),
+        billing_emails=read("BILLING_EMAILS", "portal"),
         password_min_length=read.number("PASSWORD_MIN_LENGTH", 12, 8, 64),
         stripe_account=read("STRIPE_ACCOUNT", "") or None,
         default_locale=read("DEFAULT_LOCALE", "en"),
@@ -159,12 +168,6 @@ def _terms_url(url: str) -> str | None:
     return url or None
 
 
-def _switch(name: str, value: str) -> bool:
-    if value not in ("on", "off"):
-        raise ConfigError(f"{name} must be on or off.")
-    return value == "on"
-
-
 def _bare(address: str) -> str:
     """Without the name that MAIL_FROM may have: a mailto link takes the address alone."""
     return parseaddr(address)[1] or address
@@ -179,6 +182,12 @@ def _check_environment(config: Config) -> None:
         raise ConfigError(f"APP_ENV must be one of {', '.join(ENVIRONMENTS)}.")
     if config.second_subscription not in SECOND:
         raise ConfigError(f"SECOND_SUBSCRIPTION must be one of {', '.join(SECOND)}.")
+    if config.billing_emails not in SENDERS:
+        raise ConfigError(f"BILLING_EMAILS must be one of {', '.join(SENDERS)}.")
+    if config.on_dispute_lost not in DISPUTE_LOST:
+        raise ConfigError(f"ON_DISPUTE_LOST must be one of {', '.join(DISPUTE_LOST)}.")
+    if config.on_fraud_warning not in FRAUD_WARNING:
+        raise ConfigError(f"ON_FRAUD_WARNING must be one of {', '.join(FRAUD_WARNING)}.")
     if config.default_locale not in language.LOCALES:
         raise ConfigError(f"DEFAULT_LOCALE must be one of {', '.join(language.LOCALES)}.")
     if config.display_tz not in language.zones():
@@ -217,6 +226,11 @@ def _parts(name: str, url: str) -> SplitResult:
 
 def _check_stripe_keys(config: Config, *, allow_test: bool) -> None:
     secret, publishable = config.stripe_secret_key, config.stripe_publishable_key
+    if secret.startswith(("pk_", "whsec_")):
+        what = "a publishable key" if secret.startswith("pk_") else "a webhook's signing secret"
+        raise ConfigError(
+            f"STRIPE_SECRET_KEY holds {what}; it must be the API key that begins with sk_ or rk_."
+        )
     if not secret.startswith(("sk_test_", "rk_test_", "sk_live_", "rk_live_")):
         raise ConfigError("STRIPE_SECRET_KEY must begin with sk_test_, rk_test_, sk_live_ or rk_live_.")
     if publishable and not publishable.startswith(("pk_test_", "pk_live_")):

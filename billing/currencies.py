@@ -10,7 +10,7 @@ from sqlalchemy import literal, select, union_all
 from sqlalchemy.orm import Session
 
 from billing.models import Invoice, Subscription
-from billing.plans import Catalogue
+from billing.plans import Catalogue, Price, Product
 
 
 def locked(session: Session, user_id: int) -> str | None:
@@ -49,13 +49,24 @@ def chosen(catalogue: Catalogue, lock: str | None, asked: str | None, languages:
     return _of_region(catalogue, languages) or next(iter(offered), None)
 
 
+def price_of(product: Product, lock: str | None, asked: str | None, languages: Iterable[str]) -> Price:
+    """The price of a one-off product that somebody is shown: as ``chosen``, of the currencies that it is sold in. What
+    is sold in another currency than the account's own is still sold: Stripe locks invoices, not single payments."""
+    wanted = (lock, asked.lower() if asked else None, *_used_in(languages))
+    found = (product.price_in(currency) for currency in wanted)
+    return next((price for price in found if price is not None), product.price)
+
+
 def _of_region(catalogue: Catalogue, languages: Iterable[str]) -> str | None:
     """The currency of the region that the dearest language names. Nobody chose it, so every plan must be sold in it.
 
     Only the first tag is asked: a browser that is set to German alone says ``de, en-US;q=0.7``.
     """
+    everywhere = [{price.currency for price in plan.prices} for plan in catalogue.plans]
+    return next((one for one in _used_in(languages) if all(one in each for each in everywhere)), None)
+
+
+def _used_in(languages: Iterable[str]) -> list[str]:
     parts = next(iter(languages), "").replace("_", "-").split("-")[1:]
     region = next((part.upper() for part in parts if len(part) == 2 and part.isalpha()), None)
-    used = [code.lower() for code in get_territory_currencies(region)] if region else []
-    everywhere = [{price.currency for price in plan.prices} for plan in catalogue.plans]
-    return next((one for one in used if all(one in each for each in everywhere)), None)
+    return [code.lower() for code in get_territory_currencies(region)] if region else []

@@ -11,6 +11,9 @@ DunlinError
 ├── WriteConflict          one write name was used with two different sets of parameters
 ├── PushUnderWay           another process is bringing the catalogue to Stripe
 ├── StaleLease             another worker took over; nothing was written
+├── AddressTaken           another account has the e-mail address by now; it stays as it was
+├── ExportTooLarge         a copy of somebody's data would be larger than we keep
+├── NotDeleted             an account is not deleted yet: something at Stripe stands in the way
 ├── CompChanged            another admin gave or took back access meanwhile; nothing was changed
 ├── PassStopped            the process was told to end in the middle of a pass of the reconciler
 ├── BadEvent               a request to the webhook endpoint that is not a Stripe event for us
@@ -71,6 +74,18 @@ class WriteConflict(DunlinError):
 
 class StaleLease(DunlinError):
     """The lease ran out or was taken over before the write; the write changed nothing."""
+
+
+class AddressTaken(DunlinError):
+    """The person's address was not changed. A code that was given for it is used up."""
+
+
+class ExportTooLarge(DunlinError):
+    """Nothing is left out of a copy silently: it is not made, and an admin is told."""
+
+
+class NotDeleted(DunlinError):
+    """What stands in the way of deleting an account, in words for an admin. It is tried again."""
 
 
 class CompChanged(DunlinError):

@@ -96,6 +96,13 @@ class ChangePassword(FlaskForm):
     new_password = PasswordField(later("New password"), validators=[_new_password])
 
 
+class ChangeEmail(FlaskForm):
+    email = StringField(later("New email"), filters=[_tidy], validators=[_email])
+    current_password = PasswordField(
+        later("Current password"), validators=[_given(later("Enter your current password."))]
+    )
+
+
 def _listed(values: Callable[[], Collection[str]], ask: str) -> Any:
     def check(form: FlaskForm, field: Any) -> None:
         if field.data and field.data not in values():
@@ -114,3 +121,14 @@ class Preferences(FlaskForm):
     time_zone = StringField(
         later("Time zone"), validators=[_listed(language.zones, later("Choose a time zone from the list."))]
     )
+
+
+def _the_word(form: FlaskForm, field: StringField) -> None:
+    """In capitals or not: it is typed to be sure, not to be tested."""
+    if (field.data or "").casefold() != _("DELETE").casefold():
+        raise ValidationError(_("Type the word {word}.", word=_("DELETE")))
+
+
+class DeleteAccount(FlaskForm):
+    current_password = PasswordField(later("Password"), validators=[_given(later("Enter your password."))])
+    word = StringField(later("Word"), filters=[_tidy], validators=[_the_word])

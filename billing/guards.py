@@ -12,7 +12,7 @@ from billing import checkout
 from billing.access import my_standing
 from billing.language import _
 from billing.money import currency_name
-from billing.plans import Plan
+from billing.plans import Plan, Product
 from billing.voice import Action
 
 UNPAID = ("first_confirming", "first_action", "first_failed")
@@ -42,6 +42,23 @@ def confirming(session_id: str) -> ResponseReturnValue:
         _("Your last payment is still being confirmed."),
         _("You don’t need to pay again."),
         Action(_("See the payment"), f"/checkout/return?session_id={session_id}"),
+    )
+
+
+def purchase_under_way(address: str) -> ResponseReturnValue:
+    """``address``: the page of the purchase whose end is not known."""
+    return page(
+        _("Your last payment is still being confirmed."),
+        _("Nothing else was charged. See what became of it first."),
+        Action(_("See the payment"), address),
+    )
+
+
+def owned(product: Product) -> ResponseReturnValue:
+    return page(
+        _("You already have {item}.", item=product.title),
+        _("It’s yours for life. Nothing was charged now."),
+        Action(_("Go to billing"), "/billing"),
     )
 
 

@@ -6,14 +6,14 @@ import json
 import secrets
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, Text, case, cast, exists, func, literal
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from billing.clock import from_stripe, now
 from billing.errors import BadEvent, ForeignEvent
-from billing.models import StripeEvent
-from billing.payloads import Object, about, ref
+from billing.models import StripeEvent, User
+from billing.payloads import About, Object, about, ref
 
 # Our own events, by what they ask to look at. None of them is taken from outside (``is_ours``).
 OWN = "dunlin."
@@ -23,6 +23,8 @@ REFRESHES = {
     "invoice": "dunlin.refresh.invoice",
     "payment_intent": "dunlin.refresh.payment_intent",
     "dispute": "dunlin.refresh.dispute",
+    "refund": "dunlin.refresh.refund",
+    "radar.early_fraud_warning": "dunlin.refresh.early_fraud_warning",
     "checkout.session": "dunlin.refresh.checkout_session",
 }
 
@@ -70,13 +72,32 @@ def store(target: Connection | Session, event: Object, raw: str, *, source: str,
         object_id=ids.object_id,
         customer_id=ids.customer,
         stripe_created=from_stripe(event["created"]),
-        payload=raw,
+        payload=_kept(raw, event, ids),
         source=source,
         state=StripeEvent.PENDING if workable else StripeEvent.IGNORED,
         reason=None if workable else ("no object named" if handled else "type not handled"),
     )
     inserted = row.on_conflict_do_nothing(index_elements=["event_id"]).returning(StripeEvent.event_id)
     return target.execute(inserted).scalar() is not None
+
+
+def bare_payload(event_id: Any, kind: Any, object_id: Any) -> ColumnElement[str]:
+    """What is kept of an event about somebody who was deleted: what it was about, and that the rest was taken out."""
+    thing = func.json_build_object("id", object_id)
+    said = func.json_build_object(
+        "id", event_id, "object", "event", "type", kind, "data", func.json_build_object("object", thing),
+        "redacted", True,
+    )  # fmt: skip
+    return cast(said, Text)
+
+
+def _kept(raw: str, event: Object, ids: About) -> ColumnElement[str] | str:
+    """The body as signed; bare where its customer is somebody who was deleted."""
+    if ids.customer is None:
+        return raw
+    deleted = exists().where(User.stripe_customer_id == ids.customer, User.deleted_at.is_not(None))
+    words = (literal(one, Text) for one in (event["id"], event["type"], ids.object_id))
+    return case((deleted, bare_payload(*words)), else_=literal(raw, Text))
 
 
 def ask_for_refresh(

@@ -23,6 +23,8 @@ from billing import (
     clocks,
     customers,
     deadline,
+    exports,
+    fraud_warnings,
     inbox,
     invoices,
     leases,
@@ -93,6 +95,7 @@ INVOICE = Sync(_fetch_invoice, _write_invoice, _customer_of_invoice)
 SESSION = Sync(checkout.fetch, checkout.write, lambda found: customer(found.session))
 PAYMENT = Sync(payments.fetch_intent, payments.write_payment, lambda found: customer(found.intent))
 DISPUTE = Sync(payments.fetch_dispute, payments.write_dispute, lambda found: customer(found.get("charge")))
+WARNING = Sync(fraud_warnings.fetch, fraud_warnings.write, lambda found: customer(found.get("charge")))
 CUSTOMER = Sync(customers.fetch, customers.write, lambda found: str(found.customer))
 CLOCK = Sync(clocks.fetch, clocks.write, lambda found: None)
 
@@ -122,8 +125,16 @@ HANDLERS: dict[str, Sync] = {
     "payment_intent.succeeded": PAYMENT,
     "payment_intent.payment_failed": PAYMENT,
     "charge.refunded": PAYMENT,
+    "refund.created": PAYMENT,
+    "refund.updated": PAYMENT,
+    "refund.failed": PAYMENT,
     "charge.dispute.created": DISPUTE,
+    "charge.dispute.updated": DISPUTE,
     "charge.dispute.closed": DISPUTE,
+    "charge.dispute.funds_withdrawn": DISPUTE,
+    "charge.dispute.funds_reinstated": DISPUTE,
+    "radar.early_fraud_warning.created": WARNING,
+    "radar.early_fraud_warning.updated": WARNING,
     # Time was moved on a test clock: what a page calls "today" moves with it. Never in live mode.
     "test_helpers.test_clock.ready": CLOCK,
     # Our own: the reconciler, an admin or a stale row asked for a look at the object.
@@ -131,6 +142,8 @@ HANDLERS: dict[str, Sync] = {
     "dunlin.refresh.invoice": INVOICE,
     "dunlin.refresh.payment_intent": PAYMENT,
     "dunlin.refresh.dispute": DISPUTE,
+    "dunlin.refresh.refund": PAYMENT,
+    "dunlin.refresh.early_fraud_warning": WARNING,
     "dunlin.refresh.checkout_session": SESSION,
 }
 # A look of ours may find that there is nothing to look at: then our row goes.
@@ -146,6 +159,7 @@ def answer_bell() -> None:
     if time.monotonic() - begun < TIME_FOR_WRITES:
         writes.send_new(db.session())
     if time.monotonic() - begun < TIME_FOR_MAIL:
+        exports.make_due(db.session())
         outbox.send_due(db.session(), running.config())
     db.session.remove()
 

@@ -21,9 +21,18 @@ def by_the_seat(item: str | None) -> bool:
 
 def price(row: Subscription) -> str | None:
     """What the next period costs, less what is taken off it, formatted; None where the price has no fixed amount."""
-    if row.amount is None:
-        return None
-    due = row.amount * row.quantity
+    return None if row.amount is None else _less_discounts(row, row.amount * row.quantity)
+
+
+def renewal(row: Subscription) -> tuple[str, str | None]:
+    """What the next period is for and what it costs: as now, or as a change says that begins then."""
+    coming = row.coming or {}
+    if coming.get("kind") != "scheduled" or coming.get("amount") is None:
+        return title(row.plan), price(row)
+    return title(coming["plan"]), _less_discounts(row, coming["amount"])
+
+
+def _less_discounts(row: Subscription, due: int) -> str:
     begins = int(row.current_period_end.timestamp()) if row.current_period_end else 0
     for one in row.discounts or []:
         if one["end"] is None or one["end"] > begins:

@@ -15,6 +15,7 @@ from billing import (
     people,
     queues,
     refresh,
+    registry,
     running,
     stripe_client,
     throttle,
@@ -23,7 +24,8 @@ from billing import (
 from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
 from billing.extensions import db
 from billing.installation import public_id
-from billing.models import CheckoutSession, StripeEvent, User
+from billing.models import CheckoutSession, StripeEvent, Subscription, User
+from billing.models.subscriptions import FINAL
 from billing.plans import Price
 
 # Looks at Stripe that a person may cause in an hour by coming back; after that the worker looks.
@@ -42,9 +44,37 @@ def to_stripe(user: User, order: checkout.Order, price: Price, back: str) -> Res
         current_app.logger.warning("checkout not opened", extra={"reason": str(problem)})
         return guards.unreachable(back)
     except StripeRefused:
-        return _why_refused(user, order, price)
+        return _refused(user, order, price, back)
     except StripeError:
         return guards.unreachable(back)
+
+
+def _refused(user: User, order: checkout.Order, price: Price, back: str) -> ResponseReturnValue | None:
+    """Why Stripe would not; or to its page after all, where only its customer was deleted there."""
+    try:
+        if _has_another_customer(user):
+            return _open(user, order, back)
+    except (StripeError, WriteConflict, WriteUnknown) as problem:
+        current_app.logger.warning("customer not replaced", extra={"reason": str(problem)})
+    return _why_refused(user, order, price)
+
+
+def _has_another_customer(user: User) -> bool:
+    """Make another customer of somebody whose own was deleted at Stripe's dashboard; False where it was not.
+
+    What they had with it ended with it, and is brought to that end first: nobody looks at it for them later.
+    """
+    session, config, user_id, customer = db.session(), running.config(), user.id, user.stripe_customer_id
+    session.rollback()
+    if customer is None or not stripe_client.get_customer(customer).get("deleted"):
+        return False
+    living = select(Subscription.stripe_id).where(
+        Subscription.user_id == user_id, Subscription.status.not_in(FINAL)
+    )
+    for stripe_id in list(session.execute(living).scalars()):
+        refresh.subscription(session, stripe_id, customer, config, "checkout")
+    writes.perform(session, people.create_customer(session.get_one(User, user_id), public_id(session)))
+    return True
 
 
 def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue | None:
@@ -80,7 +110,7 @@ def _create(row_id: int, user_id: int) -> None:
     session, config, installation = db.session(), running.config(), public_id(db.session())
     user = session.get_one(User, user_id)
     if user.stripe_customer_id is None:
-        writes.perform(session, people.create_customer(user, installation))
+        writes.perform(session, registry.as_kept(session, people.create_customer(user, installation)))
     row, user = session.get_one(CheckoutSession, row_id), session.get_one(User, user_id)
     title = running.catalogue().title(row.item)
     writes.perform(session, opening.create_request(row, user, title, config, installation))

@@ -35,10 +35,7 @@ def invoices() -> str:
 def entries(session: Session, user_id: int, limit: int) -> list[dict[str, Any]]:
     """The newest of them, as the billing page lists them."""
     rows = _rows(session, user_id, limit)
-    return [
-        {**row, "text": row["what"], "href": f"/invoices/{row['id']}" if row["id"] else "/invoices"}
-        for row in rows
-    ]
+    return [{**row, "text": row["what"]} for row in rows]
 
 
 def tag(one: Invoice, subscription: Subscription | None) -> tags.Tag:
@@ -60,13 +57,15 @@ def _rows(session: Session, user_id: int, limit: int) -> list[dict[str, Any]]:
     bought = select(Payment).where(Payment.user_id == user_id, Payment.fulfilled_at.is_not(None))
     billed = session.execute(shown.order_by(Invoice.created.desc()).limit(limit))
     paid = session.execute(bought.order_by(Payment.created.desc()).limit(limit)).scalars()
-    rows = [_invoice(one, plan) for one, plan in billed] + [_payment(one) for one in paid]
+    purchases = [entry for one in paid for entry in _payment(one)]
+    rows = [_invoice(one, plan) for one, plan in billed] + purchases
     return sorted(rows, key=lambda row: row["date"], reverse=True)[:limit]
 
 
 def _invoice(one: Invoice, plan: Subscription | None) -> dict[str, Any]:
     start, end = one.period_start, one.period_end
     kept = {"id": one.stripe_id, "number": one.number or "", "what": one.description, "amount": one.total}
+    kept["href"] = f"/invoices/{one.stripe_id}"
     period = {"start": start, "end": end} if _is_a_period(start, end) else {"start": None, "end": None}
     return _row(one, tag(one, plan), **kept, **period)
 
@@ -75,10 +74,22 @@ def _is_a_period(start: datetime | None, end: datetime | None) -> bool:
     return start is not None and end is not None and end > start
 
 
-def _payment(one: Payment) -> dict[str, Any]:
+def _payment(one: Payment) -> list[dict[str, Any]]:
+    """The purchase, and where money went back an entry of its own."""
     title, (word, tone, glyph) = running.catalogue().title(one.product), tags.payment(one)
-    own = {"id": None, "number": "", "what": title, "amount": one.amount, "start": None, "end": None}
-    return _row(one, (_(word), tone, glyph), **own)
+    own: dict[str, Any] = {"id": None, "number": "", "start": None, "end": None}
+    own["href"] = f"/orders/{one.payment_intent}"
+    bought = _row(one, (_(word), tone, glyph), **own, what=title, amount=one.amount)
+    if not one.amount_refunded:
+        return [bought]
+    refund = _row(
+        one,
+        (_("Refund"), "rest", "↺"),
+        **own,
+        what=_("Refund: {item}", item=title),
+        amount=-one.amount_refunded,
+    )
+    return [{**refund, "date": one.refunded_at or one.created}, bought]
 
 
 def _row(one: Invoice | Payment, tag_: tags.Tag, **own: Any) -> dict[str, Any]:

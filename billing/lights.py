@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from billing import refusals
 from billing.clock import database_now, now
 from billing.installation import current
-from billing.models import AuditEntry, Notice, StripeEvent, StripeWrite
+from billing.models import AuditEntry, Deletion, Notice, StripeEvent, StripeWrite
 
 log = logging.getLogger(__name__)
 # Signatures are refused five minutes off, so there is time to see it coming.
@@ -39,6 +39,7 @@ def conditions(session: Session) -> dict[str, bool]:
     seen = ours.clock_seen_at if ours else None
     answered = ours.worker_seen_at if ours else None
     reconciled = ours.reconciled_at if ours else None
+    overdue = Deletion.due_at < moment - timedelta(days=1)
     alerts = AuditEntry.at > moment - timedelta(hours=24)
     return {
         "not set up": ours is None,
@@ -49,6 +50,7 @@ def conditions(session: Session) -> dict[str, bool]:
         "mail unknown": _any(
             session, Notice.state == "unknown", Notice.created_at > moment - timedelta(days=1)
         ),
+        "deletions stuck": _any(session, Deletion.done_at.is_(None), Deletion.undone_at.is_(None), overdue),
         "clock stopped": seen is None or seen < moment - timedelta(seconds=90),
         "worker stopped": answered is None or answered < moment - timedelta(minutes=5),
         "reconciler late": reconciled is None or reconciled < moment - timedelta(hours=2),

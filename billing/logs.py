@@ -16,7 +16,7 @@ from billing.errors import DunlinError
 _OWN = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
 SECRETS = re.compile(
     r"(?:[sr]k_(?:live|test)_|whsec_|cs_(?:live|test)_|(?:pi|seti)_[A-Za-z0-9]+_secret_|Bearer\s+|\$argon2)[\w$=,+/.-]*"
-    r"|(?<=/reset/)[\w-]+|(?<=://)[^\s/@]+(?=@)"
+    r"|(?<=/reset/)[\w-]+|(?<=/undo/)[\w-]+|(?<=/pay/)[\w.-]+|(?<=://)[^\s/@]+(?=@)"
     # an address: whatever mail allows before the @, tried only where a word begins
     r"|(?<![^\s\"<>()\[\],;:@])[^\s\"<>()\[\],;:@]++@[\w\\-]+\.[\w\\.-]+"
     # a card number, also behind a line end that was written as \n

@@ -6,6 +6,7 @@ import re
 import smtplib
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -14,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from flask import current_app
 
-from billing import bounces, language
+from billing import bounces, language, pay_links
 from billing.clock import now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -31,13 +32,24 @@ FIRST_DOT = re.compile(rb"^\.", re.MULTILINE)  # of a line; it would end the mes
 LINKS = {
     "code": "/signup/confirm",
     "exists": "/login",
+    "email_code": "/account/email",
+    "email_taken": "/login",
+    "email_changed": "/account",
+    "email_undone": "/reset",
     "welcome": "/plans",
     "pw_changed": "/reset",
     "receipt": "/invoices",
     "recovered": "/invoices",
     "refund": "/invoices",
+    "refund_failed": "/invoices",
     "one_off_receipt": "/invoices",
-    "admin_dispute": "/admin/subscribers",
+    "one_off_failed": "/shop",
+    "admin_dispute": "/admin/disputes",
+    "admin_fraud_warning": "/admin/disputes",
+    "delete_asked": "/account/keep",
+    "delete_undone": "/account",
+    "delete_stuck": "/account/keep",
+    "deleted": "/",
     "admin_alert": "/admin/events",
 }
 
@@ -85,6 +97,14 @@ def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str |
     path = LINKS.get(notice.kind, "/billing")
     if notice.kind == "reset":
         path = f"/reset/{notice.secret}"
+    if notice.facts.get("pays"):
+        path = pay_links.path(notice.facts["invoice"], notice.created_at)
+    if notice.kind == "admin_dispute" and "dispute" in notice.facts:
+        path = f"/admin/disputes/{notice.facts['dispute']}"
+    if notice.kind == "email_changed" and notice.facts["old"]:
+        path = f"/account/email/undo/{notice.secret}"
+    if notice.kind == "export_ready":
+        path = f"/account/export/{notice.facts['export']}"
     if notice.kind == "withdraw_link":
         path = f"/billing/withdraw?link={notice.secret}"
     context = {
@@ -107,7 +127,10 @@ def _compose(notice: Notice, to: str, config: Config, stands: Callable[[], str |
     message["Message-ID"] = notice.message_id
     message["Date"] = format_datetime(now())
     message["Auto-Submitted"] = "auto-generated"
-    text, page = (_render(f"mail/{notice.kind}/body.{kind}", **context) for kind in ("txt", "html"))
+    text = _render(f"mail/{notice.kind}/body.txt", **context)
+    if context["stands"] and " ".join(text.split()).startswith(" ".join(str(context["stands"]).split())):
+        context["stands"] = None  # its first line has said it
+    page = _render(f"mail/{notice.kind}/body.html", **context)
     message.set_content(text, cte="quoted-printable")  # 8 bits would need a server that offers 8BITMIME
     message.add_alternative(page, subtype="html", cte="quoted-printable")
     # of the whole: what is set before the parts goes to the first of them
@@ -138,6 +161,17 @@ def send(message: EmailMessage, config: Config) -> None:
             raise _refusal("data", code, said, to)
     finally:
         smtp.close()
+
+
+def reach(config: Config) -> None:
+    """Greet the SMTP server and sign in, as before every mail, and leave. Nothing is sent. Raises MailFailed."""
+    try:
+        smtp = _connect(Server.of(config.smtp_url))
+    except LOST as problem:
+        raise MailFailed(type(problem).__name__, permanent=False) from problem
+    with suppress(*LOST):
+        smtp.quit()
+    smtp.close()
 
 
 def _introduce(smtp: smtplib.SMTP, sender: str, to: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from billing.clock import months_later
 from billing.payloads import Object
 
 # What a source calls a brand, where a payment method has another word than the same in lower case.
@@ -15,17 +18,29 @@ def charged(subscription: Object) -> tuple[str | None, str | None]:
     payment method, its customer's default source. That is Stripe's order
     (``Subscription.default_payment_method`` and ``default_source`` in the API reference).
     """
+    method = _method(subscription)
+    return _named(method) if method else (None, None)
+
+
+def expires_at(subscription: Object) -> datetime | None:
+    """The first moment (UTC) at which that card is valid no more: the end of the month that Stripe names as
+    ``exp_month`` and ``exp_year``. None where it is no card."""
+    method = _method(subscription) or {}
+    card = method.get("card") or method  # an old source may have them itself
+    month, year = card.get("exp_month"), card.get("exp_year")
+    return months_later(datetime(year, month, 1, tzinfo=UTC), 1) if month and year else None
+
+
+def _method(subscription: Object) -> Object | None:
     customer = subscription.get("customer")
     customer = customer if isinstance(customer, dict) else {}
-    for method in (
+    known = (
         subscription.get("default_payment_method"),
         subscription.get("default_source"),
         (customer.get("invoice_settings") or {}).get("default_payment_method"),
         customer.get("default_source"),
-    ):
-        if isinstance(method, dict):
-            return _named(method)
-    return None, None
+    )
+    return next((method for method in known if isinstance(method, dict)), None)
 
 
 def _named(method: Object) -> tuple[str | None, str | None]:

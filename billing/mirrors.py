@@ -9,9 +9,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from billing import audit, invoices, payments, stripe_client, subscriptions
+from billing import (
+    audit,
+    fraud_warnings,
+    grants,
+    invoices,
+    payments,
+    refunding,
+    refunds,
+    stripe_client,
+    subscriptions,
+)
 from billing.errors import StripeRefused
-from billing.models import Dispute, Invoice, Payment, Subscription
+from billing.models import Dispute, FraudWarning, Invoice, Payment, Refund, Subscription
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object, ref
 from billing.syncing import Cause, Outcome
@@ -85,8 +95,28 @@ DISPUTES = Kind(
     lambda session, row, found, cause: payments.dispute_as_written(row, found, cause),
     Dispute.status.not_in(("won", "lost", "warning_closed")),
 )
+WARNINGS = Kind(
+    "radar.early_fraud_warning",
+    FraudWarning,
+    "stripe_id",
+    stripe_client.each_early_fraud_warning,
+    stripe_client.get_early_fraud_warning,
+    lambda session, row, found, cause: fraud_warnings.as_written(row, found, cause),
+    FraudWarning.actionable.expression,
+)
+# Refunds of what no PaymentIntent took are not ours: all that we sell is paid by one.
+REFUNDS = Kind(
+    "refund",
+    Refund,
+    "stripe_id",
+    stripe_client.each_refund,
+    stripe_client.get_refund,
+    lambda session, row, found, cause: refunds.as_written(row, found, cause),
+    Refund.status.in_(refunding.ON_ITS_WAY),
+    due=lambda found: ref(found.get("payment_intent")) is not None,
+)
 # In this order: what a refund is of must be there before it.
-KINDS = (SUBSCRIPTIONS, INVOICES, DISPUTES, PAYMENTS)
+KINDS = (SUBSCRIPTIONS, INVOICES, DISPUTES, WARNINGS, PAYMENTS, REFUNDS)
 
 
 def there(kind: Kind, stripe_id: str) -> Object | None:
@@ -102,9 +132,9 @@ def there(kind: Kind, stripe_id: str) -> Object | None:
 
 
 def owned(found: Object) -> Object:
-    """What names the customer: a dispute's charge does, a dispute does not."""
-    charge = found.get("charge")
-    return charge if found.get("object") == "dispute" and isinstance(charge, dict) else found
+    """What names the customer: of a dispute or a fraud warning, its charge."""
+    charge, by_charge = found.get("charge"), found.get("object") in ("dispute", "radar.early_fraud_warning")
+    return charge if by_charge and isinstance(charge, dict) else found
 
 
 def customer_of(found: Object) -> str | None:
@@ -134,6 +164,9 @@ def forget(session: Session, stripe_id: str, cause: Cause) -> Outcome:
         before={"status": row.status},
         alert=True,
     )
+    if isinstance(row, Payment):
+        row.status = "canceled"
+        grants.settle(session, row, cause)  # what it gave was never paid
     session.delete(row)
     return Outcome(row.user_id)
 

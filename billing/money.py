@@ -23,6 +23,7 @@ THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
 WHOLE_ONLY = frozenset({"isk", "ugx"})
 LARGEST = 99_999_999  # eight digits, and twelve of IDR
 LARGEST_IDR = 999_999_999_999
+LONGEST_AMOUNT = 12  # digits before the point
 # The least that Stripe charges. It counts in the currency that is paid out, so these are right where that is the
 # same one; other currencies have none of their own. An invoice of less is not charged but carried to the next one.
 LEAST = {
@@ -55,6 +56,26 @@ def format_money(amount: int, currency: str, locale: str | None = None) -> str:
     value = to_decimal(amount, currency)
     text = str(pattern.apply(value, locale, currency=currency.upper(), currency_digits=False))
     return LETTER_BEFORE_DIGIT.sub("\u00a0", text)
+
+
+def parse_money(text: str, currency: str) -> int | None:
+    """Minor units of an amount that somebody wrote in whole units, like 12.50; None where it is none, or none that
+    Stripe has in this currency: no decimals of a yen or króna, and the third of a dinar is 0."""
+    shown = 0 if currency in WHOLE_ONLY else decimals(currency)
+    whole, point, rest = text.strip().partition(".")
+    digits = whole + rest
+    if not digits.isascii() or not digits.isdecimal() or not whole or len(whole) > LONGEST_AMOUNT:
+        return None
+    if (point and not rest) or len(rest) > shown:
+        return None
+    amount = int(Decimal(f"{whole}.{rest or 0}").scaleb(decimals(currency)))
+    return amount if amount > 0 and amount % step(currency) == 0 else None
+
+
+def plain_money(amount: int, currency: str) -> str:
+    """The amount as ``parse_money`` takes it: 29.00, 2900, 2.500."""
+    shown = 0 if currency in WHOLE_ONLY else decimals(currency)
+    return f"{to_decimal(amount, currency):.{shown}f}"
 
 
 def step(currency: str) -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing import language, running
+from billing import language, running, senders
 from billing.models import Notice, User
 from billing.readers import speaking_to_admins
+
+# What may not stand in a Message-ID (RFC 5322, 3.6.4): a space would end it there.
+NOT_IN_AN_ATOM = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def owe(
@@ -30,8 +34,12 @@ def owe(
     ``facts`` are ids and numbers that may decide something later; ``words`` are for the reader alone, and nothing ever
     looks at them. They are in the locale that is spoken here, and the mail will be: call it inside
     ``readers.speaking_to`` (or below ``readers.to_the_reader``) the person whose mail it is.
+
+    A kind that is not ours to send (``senders``) leaves its row all the same, which says so: an admin sees why no mail
+    came, and nothing of it is sent later, when something else is chosen.
     """
     domain = running.config().mail_from.rpartition("@")[2].strip("> ") or "localhost"
+    withheld = senders.withheld(kind, running.config().billing_emails)
     row = insert(Notice).values(
         dedupe_key=key,
         kind=kind,
@@ -40,8 +48,9 @@ def owe(
         facts={**(words or {}), **facts},  # the release before reads them in one place
         locale=language.locale(),
         secret=secret,
-        state="queued",
-        message_id=f"<{key.replace(':', '.')}@{domain}>",
+        state="obsolete" if withheld else "queued",
+        reason=withheld,
+        message_id=f"<{NOT_IN_AN_ATOM.sub('.', key)}@{domain}>",
         cause_event_id=cause,
     )
     session.execute(row.on_conflict_do_nothing(index_elements=["dedupe_key"]))

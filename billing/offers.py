@@ -95,9 +95,10 @@ def of(session: Session, user_id: int, plan: Plan, price: Price, quantity: int =
     )
 
 
-def product_seal(session: Session, product: Product) -> str:
+def product_seal(session: Session, product: Product, price: Price) -> str:
     """What its check page promises; see ``Offer.seal``."""
-    return f"{product.price.lookup_key}:{prices.at_stripe(session, product.price).amount}"
+    gives = ",".join(product.gives)
+    return f"{price.lookup_key}:{prices.at_stripe(session, price).amount}:{product.credits}:{gives}"
 
 
 def was_sold(session: Session, item: str, interval: str | None = None, currency: str | None = None) -> bool:

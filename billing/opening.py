@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import audit
+from billing import audit, grants
 from billing.clock import from_stripe
 from billing.config import Config
 from billing.models import CheckoutSession, User
@@ -48,7 +48,7 @@ def create_request(
 def _metadata(row: CheckoutSession, user: User, installation: str) -> dict[str, str]:
     metadata = {
         "user_id": str(user.id),
-        "plan": row.item,
+        **grants.Promise(row.item, row.credits or 0, row.gives or "").metadata,
         "installation": installation,
         "checkout": str(row.id),
     }
@@ -92,8 +92,9 @@ def opened(session: Session, write_name: str, answer: Object) -> WriteRequest | 
 def expired_by_us(session: Session, answer: Object) -> None:
     """Make room for another Session; what this one came to is still told by its event."""
     found = select(CheckoutSession).where(CheckoutSession.stripe_id == answer["id"])
-    row = session.execute(found.with_for_update()).scalar_one()
-    row.superseded_at = row.superseded_at or func.now()
+    row = session.execute(found.with_for_update()).scalar()
+    if row is not None:  # else somebody made it at Stripe's dashboard
+        row.superseded_at = row.superseded_at or func.now()
 
 
 def refused(session: Session, write_name: str) -> None:

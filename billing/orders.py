@@ -12,15 +12,14 @@ from flask import Blueprint, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import checkout, currencies, guards, leaving, offers, prices, running, seat_form
+from billing import checkout, currencies, guards, leaving, offers, running, seat_form
 from billing.access import person
 from billing.clock import database_now
 from billing.extensions import db
 from billing.language import _, locale
 from billing.models import CheckoutSession, PlanPrice
-from billing.money import format_money
 from billing.offers import Offer
-from billing.plans import Plan, Price, Product
+from billing.plans import Plan, Price
 from billing.seat_form import SeatForm
 
 bp = Blueprint("orders", __name__)
@@ -32,12 +31,12 @@ def check(name: str) -> ResponseReturnValue:
     """The check page of a plan: what is charged today and later, in one sentence beside the button."""
     plan = running.catalogue().plan(name)
     if plan is None:
-        return _gone(name)
-    left = _left()  # it may look at Stripe, so it comes before what is read here
+        return gone(name)
+    left = session_left()  # it may look at Stripe, so it comes before what is read here
     stop = checkout.stopped(db.session(), person().id)
     if stop is not None:
         return guards.stopped(stop)
-    chosen = _chosen(left, name)
+    chosen = chosen_price(left, name)
     interval = request.args.get("interval") or (chosen.interval if chosen else None) or "month"
     locked = currencies.locked(db.session(), person().id)
     usual = currencies.chosen(running.catalogue(), locked, None, request.accept_languages.values())
@@ -49,7 +48,7 @@ def check(name: str) -> ResponseReturnValue:
         return price or abort(404)
     form, number = _seats(plan, request.args.get("seats"), left.quantity if left else None)
     offer = offers.of(db.session(), person().id, plan, price, number or 1)
-    return _check_page(offer, _kept(left), 422 if number is None else 200, form)
+    return _check_page(offer, kept(left), 422 if number is None else 200, form)
 
 
 @bp.post("/checkout")
@@ -58,7 +57,7 @@ def start_subscription() -> ResponseReturnValue:
     name, interval = request.form.get("plan", ""), request.form.get("interval", "")
     plan = running.catalogue().plan(name)
     if plan is None:
-        return _gone(name)
+        return gone(name)
     locked = currencies.locked(db.session(), person().id)
     price = _price(plan, interval, _currency(request.form), locked)
     if not isinstance(price, Price):
@@ -84,67 +83,6 @@ def start_subscription() -> ResponseReturnValue:
     if answer is None:  # a trial that our rows did not know of yet
         return _check_page(replace(offer, trial_days=0, tried=True), None, 409, form)
     return answer
-
-
-@bp.get("/shop")
-def shop() -> ResponseReturnValue:
-    """The one-off products."""
-    products = [
-        {
-            "name": one.name,
-            "title": one.title,
-            "sentence": one.sentence,
-            "price": prices.at_stripe(db.session(), one.price),
-            "href": f"/buy/{one.name}",
-        }
-        for one in running.catalogue().products
-    ]
-    return render_template("billing/shop.html", products=products)
-
-
-@bp.get("/buy/<name>")
-def check_product(name: str) -> ResponseReturnValue:
-    """The check page of a one-off product."""
-    product = running.catalogue().product(name)
-    if product is None:
-        return _gone(name)
-    return _product_page(product, _kept(_left()))
-
-
-@bp.post("/buy/<name>")
-def start_payment(name: str) -> ResponseReturnValue:
-    """To Stripe's page for a one-off product."""
-    product = running.catalogue().product(name)
-    if product is None:
-        return _gone(name)
-    known = prices.sold(db.session(), product.price)
-    if request.form.get("offer") not in (None, offers.product_seal(db.session(), product)):
-        return _product_page(
-            product, _("The offer has changed since you opened this page. Check it again."), 409
-        )
-    if known is None:
-        return guards.not_on_sale_yet()
-    order = checkout.Order(
-        "payment", product.name, product.title, known.price_id, once=once(request.form), locale=locale()
-    )
-    return leaving.to_stripe(person(), order, product.price, f"/buy/{name}") or abort(404)
-
-
-def _product_page(product: Product, notice: str | None, status: int = 200) -> ResponseReturnValue:
-    amount, currency = prices.at_stripe(db.session(), product.price).amount, product.price.currency
-    page = render_template(
-        "billing/buy.html",
-        product=product,
-        amount=amount,
-        currency=currency,
-        seal=offers.product_seal(db.session(), product),
-        terms=_("{amount} today, once. Nothing renews.", amount=format_money(amount, currency)),
-        terms_url=running.config().terms_url,
-        email=person().email,
-        once=once_token(),
-        notice=notice,
-    )
-    return page, status
 
 
 def _seats(plan: Plan, given: str | None, left: int | None) -> tuple[SeatForm | None, int | None]:
@@ -187,7 +125,7 @@ def _price(
     return price
 
 
-def _gone(name: str) -> ResponseReturnValue:
+def gone(name: str) -> ResponseReturnValue:
     """What was sold once and is not any more has its page; what never was, or is something else, is not found."""
     still_there = running.catalogue().plan(name) or running.catalogue().product(name)
     gone = not still_there and name.isprintable() and offers.was_sold(db.session(), name)
@@ -211,7 +149,7 @@ def once(form: Mapping[str, str]) -> str | None:
     return token if ONCE.fullmatch(token) else None
 
 
-def _left() -> CheckoutSession | None:
+def session_left() -> CheckoutSession | None:
     """The person's own Session that they left on Stripe's page (its ``cancel_url``), so that their choice is kept."""
     number = request.args.get("canceled", "")
     if not (number.isascii() and number.isdecimal() and len(number) < 19):
@@ -219,7 +157,7 @@ def _left() -> CheckoutSession | None:
     return leaving.left(person(), int(number))
 
 
-def _chosen(left: CheckoutSession | None, item: str) -> PlanPrice | None:
+def chosen_price(left: CheckoutSession | None, item: str) -> PlanPrice | None:
     """The price of this plan that they had chosen."""
     if left is None:
         return None
@@ -227,7 +165,7 @@ def _chosen(left: CheckoutSession | None, item: str) -> PlanPrice | None:
     return db.session.execute(found).scalar()
 
 
-def _kept(left: CheckoutSession | None) -> str | None:
+def kept(left: CheckoutSession | None) -> str | None:
     """What may be said to somebody who left: that nothing was charged only where Stripe has just said so."""
     if left is None or left.status == "complete":
         return None

@@ -2,7 +2,8 @@
 
 queued → sending (committed) → sent. Trouble before the message was handed over: queued again, later. Lost
 while it was handed over: unknown, never sent again by itself, shown to the admin. Refused for good:
-suppressed, and where it was the mailbox that refused, so is what comes after it. No longer true: obsolete.
+suppressed, and where it was the mailbox that refused, so is what comes after it. No longer true, or not ours
+to send (``senders``): obsolete.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from jinja2 import TemplateError
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
-from billing import audit, bounces, dunning, facts, mailer, readers, still, voice
+from billing import audit, bounces, dunning, erasing, facts, mailer, readers, running, senders, still, voice
 from billing.clock import database_now
 from billing.config import Config
 from billing.errors import MailFailed
@@ -31,12 +32,17 @@ WORK_SECONDS = 15.0
 PATIENCE = timedelta(hours=72)
 # Mails about the account itself go to the address they were asked for; all others to the current one.
 TO_THE_ADDRESS_GIVEN = frozenset(
-    {"code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute", "withdrawn"}
-)
+    {
+        "code", "exists", "reset", "pw_changed", "admin_alert", "admin_dispute", "admin_fraud_warning",
+        "withdrawn", "email_code", "email_taken", "email_changed", "email_undone",
+        "delete_asked", "delete_undone", "delete_stuck", "deleted",
+    }
+)  # fmt: skip
 
 # Mails that also say where the person stands as they are written: all that are about somebody's plan.
 OF_A_PLAN = dunning.DUNNING | {
     "dun5", "receipt", "recovered", "trial_end", "cancel_set", "kept", "ended", "second_ended",
+    "trial_start", "changed", "renewal", "card_expiring",
 }  # fmt: skip
 
 
@@ -60,7 +66,10 @@ def _start_one(session: Session) -> Notice | None:
         .with_for_update(skip_locked=True)
     )
     while (notice := session.execute(due).scalar()) is not None:
-        if not still.still_true(session, notice):
+        withheld = senders.withheld(notice.kind, running.config().billing_emails)
+        if withheld:  # chosen since it was owed
+            _end(session, notice, "obsolete", withheld)
+        elif not still.still_true(session, notice):
             _end(session, notice, "obsolete", "no longer true")
         elif bounces.stops(session, notice.kind, _address(session, notice)):
             _end(session, notice, "suppressed", "not tried: the address refuses mail")
@@ -131,6 +140,8 @@ def _later(session: Session, notice: Notice, reason: str) -> None:
 def _end(session: Session, notice: Notice, state: str, reason: str | None) -> None:
     notice.state, notice.reason, notice.lease_until, notice.secret = state, reason, None, None
     notice.sent_at = func.clock_timestamp() if state == "sent" else None
+    if notice.kind == still.LAST:  # the one address that was left of somebody
+        notice.to = erasing.nobody(notice.user_id or 0)
     if state in ("unknown", "suppressed"):
         audit.record(
             session,
@@ -149,7 +160,13 @@ def _give_up_on_lost(session: Session) -> None:
     lost = (
         update(Notice)
         .where(Notice.state == "sending", Notice.lease_until < func.clock_timestamp())
-        .values(state="unknown", reason="the sender stopped while sending", lease_until=None, secret=None)
+        .values(
+            state="unknown",
+            reason="the sender stopped while sending",
+            lease_until=None,
+            secret=None,
+            to=case((Notice.kind == still.LAST, erasing.NOWHERE), else_=Notice.to),
+        )
         .returning(Notice.dedupe_key, Notice.user_id)
     )
     for key, user_id in session.execute(lost).all():

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import invoices
+from billing import invoices, ladder
 from billing.clock import from_stripe
 from billing.models import Invoice, Subscription
 from billing.payloads import Object, first_item
@@ -22,7 +22,6 @@ from billing.write_request import WriteRequest
 NOTE = "dunlin_pause"
 # What was agreed belongs to the pause that began within this time of it, and to no other one.
 TOGETHER = timedelta(hours=1)
-UNPAID = ("first_payment_failure", "final_payment_failure")
 
 
 def agreed_end(found: Object) -> datetime | None:
@@ -109,7 +108,12 @@ def end_of_unpaid(session: Session, row: Subscription) -> tuple[WriteRequest, ..
     """
     latest = select(Invoice).where(Invoice.stripe_id == row.latest_invoice)
     paid = session.execute(latest).scalar()
-    if row.status != "paused" or row.status_reason not in UNPAID or paid is None or paid.status != "paid":
+    if (
+        row.status != "paused"
+        or row.status_reason not in ladder.UNPAID
+        or paid is None
+        or paid.status != "paid"
+    ):
         return ()
     if invoices.open_failed(session, row.stripe_id) is not None:
         return ()

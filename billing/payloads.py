@@ -34,6 +34,8 @@ def about(event: Object) -> About:
     subject = own
     if kind == "invoice":
         subject = invoice_subscription(thing) or own
+    elif kind == "refund":
+        subject = ref(thing.get("payment_intent")) or ref(thing.get("charge")) or own
     elif kind == "charge":
         subject = ref(thing.get("payment_intent")) or own
     return About(subject, own, customer)

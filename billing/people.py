@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing import stripe_client
-from billing.models import User
+from billing.models import StripeWrite, User
 from billing.payloads import Object, ref
 from billing.write_request import WriteRequest
 
@@ -43,12 +43,14 @@ def foreign(thing: Object, installation: str) -> bool:
 
 
 def create_customer(user: User, installation: str) -> WriteRequest:
-    """The write that makes the person a Stripe customer; its name allows one per person."""
+    """The write that makes the person a Stripe customer; its name allows one per person, and one in place of each that
+    was deleted at Stripe."""
+    after = f":after:{user.stripe_customer_id}" if user.stripe_customer_id else ""
     params: dict[str, Any] = {
         "email": user.email,
         "metadata": {"user_id": str(user.id), "installation": installation},
     }
-    return WriteRequest("customer.create", f"customer:{user.id}", params, user_id=user.id)
+    return WriteRequest("customer.create", f"customer:{user.id}{after}", params, user_id=user.id)
 
 
 def find_customer(params: Object) -> Object | None:
@@ -60,11 +62,40 @@ def find_customer(params: Object) -> Object | None:
     return None
 
 
-def bind_customer(session: Session, user_id: int, customer: str) -> None:
-    """Remember the customer that was made. An id that is already there is never replaced."""
-    user = session.get(User, user_id, with_for_update=True)
-    if user is not None and user.stripe_customer_id is None:
-        user.stripe_customer_id = customer
+def bind_customer(
+    session: Session, user_id: int, customer: str, email: str, *, after: str = ""
+) -> WriteRequest | None:
+    """Remember the customer that was made with this address. An id that is there is only replaced if it came ``after``
+    that one.
+
+    Returns the write that brings the person's address to it, where that is another one by now.
+    """
+    user = session.get(User, user_id, with_for_update=True, populate_existing=True)
+    if user is None or user.stripe_customer_id not in (None, after):
+        return None
+    user.stripe_customer_id = customer
+    return None if user.email == email else move_customer(user, f"{customer}:made")
+
+
+def move_customer(user: User, change: str) -> WriteRequest:
+    """The write that tells Stripe the person's present address. ``change`` names what made it that; each change is a
+    write of its own, and they are sent in the order in which they were kept (``registry.must_wait``).
+
+    The caller holds the person's row locked, so that order is the one in which the address changed.
+    """
+    return WriteRequest(
+        "customer.update",
+        f"customer-email:{user.id}:{change}",
+        {"email": user.email},
+        user.stripe_customer_id,
+        user.id,
+    )
+
+
+def was_ours(session: Session, customer: str) -> bool:
+    """Whether this customer was deleted at Stripe, and another one stands for its person since."""
+    name = StripeWrite.name.like(f"customer:%:after:{customer}")
+    return session.execute(select(StripeWrite.id).where(name).limit(1)).first() is not None
 
 
 def lost_owner(session: Session, customer: Object, installation: str) -> User | None:

@@ -14,6 +14,8 @@ from billing.plans import Catalogue, Plan, Price, Product, Seats
 INTERVALS = ("month", "year")
 LONGEST_TRIAL = 730  # days; Stripe takes two years at most
 MOST_SEATS = 999_999
+MOST_CREDITS = 1_000_000_000
+LONGEST_GIVES = 500  # what one value of Stripe's metadata may hold
 LONGEST_NAME = 180  # a lookup key has up to 200 characters, and interval and currency follow the name
 COLLECTIONS = ("always", "if_required")
 ENDS_OF_A_TRIAL = ("cancel", "pause", "create_invoice")
@@ -24,7 +26,8 @@ KEYS = {
         "missing_payment_method", "seats", "price",
     ),
     "price": ("interval", "currency", "amount"),
-    "product": ("name", "title", "sentence", "currency", "amount"),
+    "product": ("name", "title", "sentence", "credits", "gives", "currency", "amount", "price"),
+    "product.price": ("currency", "amount"),
     "seats": ("least", "most"),
 }  # fmt: skip
 Entry = dict[str, Any]
@@ -80,8 +83,40 @@ def _product(entry: Entry) -> Product:
     name = _name(entry)
     of = f"product {name}: "
     _only(entry, "product", of)
-    title, sentence = _text(of, entry, "title", name), _text(of, entry, "sentence", "")
-    return Product(name, title, sentence, _price(of, name, entry, None))
+    first, *others = _product_prices(of, name, entry)
+    return Product(
+        name=name,
+        title=_text(of, entry, "title", name),
+        sentence=_text(of, entry, "sentence", ""),
+        price=first,
+        others=tuple(others),
+        credits=_whole(of, entry, "credits", 1, MOST_CREDITS) if "credits" in entry else 0,
+        gives=_features(of, entry),
+    )
+
+
+def _features(of: str, entry: Entry) -> tuple[str, ...]:
+    """Names of features, which are kept in Stripe's metadata: a list of them, each once, in 500 characters at most."""
+    found = _texts(of, entry, "gives")
+    plain = all(one.isascii() and one.isprintable() and one and "," not in one for one in found)
+    if not plain or len(set(found)) < len(found) or len(",".join(found)) > LONGEST_GIVES:
+        raise ConfigError(f"plans.toml: {of}gives names features, each once, without commas.")
+    return found
+
+
+def _product_prices(of: str, name: str, entry: Entry) -> list[Price]:
+    """One for each currency: a table each, or where there is one alone, its two keys in the product's own."""
+    tables = _tables(entry, "price", "product.price")
+    if tables and ("currency" in entry or "amount" in entry):
+        raise ConfigError(f"plans.toml: {of}its price is named twice; keep each [[product.price]].")
+    for table in tables:
+        _only(table, "product.price", of)
+    prices = [_price(of, name, table, None) for table in tables or [entry]]
+    currencies = [price.currency for price in prices]
+    twice = next((one for one in currencies if currencies.count(one) > 1), None)
+    if twice:
+        raise ConfigError(f"plans.toml: {of}two prices in {twice.upper()}; there is one for each currency.")
+    return prices
 
 
 def _plan_price(of: str, name: str, entry: Entry) -> Price:
@@ -154,7 +189,7 @@ def _tables(entry: Entry, key: str, header: str) -> list[Entry]:
     """The tables under ``key``; one pair of brackets too few makes something else of them."""
     found = entry.get(key, [])
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        of = f"plan {entry['name']}: " if "name" in entry else ""
+        of = f"{header.partition('.')[0]} {entry['name']}: " if "name" in entry else ""
         raise ConfigError(f"plans.toml: {of}each {key} needs a header of its own, [[{header}]].")
     return found
 

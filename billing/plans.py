@@ -58,12 +58,26 @@ class Plan:
 
 @dataclass(frozen=True)
 class Product:
-    """A thing people buy once."""
+    """A thing people buy once. ``price``: in the currency that the file names first; ``others``: in each other one.
+
+    ``credits``: how many it adds to what the buyer has. ``gives``: the features that it opens for life.
+    """
 
     name: str
     title: str
     sentence: str
     price: Price
+    others: tuple[Price, ...] = ()
+    credits: int = 0
+    gives: tuple[str, ...] = ()
+
+    @property
+    def prices(self) -> tuple[Price, ...]:
+        return (self.price, *self.others)
+
+    def price_in(self, currency: str | None) -> Price | None:
+        """Its price in this currency; None where it isn't sold in it."""
+        return next((price for price in self.prices if price.currency == currency), None)
 
 
 @dataclass(frozen=True)
@@ -85,4 +99,4 @@ class Catalogue:
     def prices(self) -> list[tuple[str, Price]]:
         """Every price with the title of its item, in the order of the file."""
         plans = [(plan.title, price) for plan in self.plans for price in plan.prices]
-        return plans + [(product.title, product.price) for product in self.products]
+        return plans + [(product.title, price) for product in self.products for price in product.prices]

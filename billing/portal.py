@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from billing import facts, ledger, particulars, refresh, running, throttle, voice, withdrawals, writes
+from billing import facts, grants, ledger, particulars, refresh, running, throttle, voice, withdrawals, writes
 from billing.access import access_required, my_standing, person
 from billing.errors import StripeError, StripeRefused, WriteUnknown
 from billing.extensions import db
@@ -41,7 +41,7 @@ def billing() -> ResponseReturnValue:
         "billing/home.html",
         s=said,
         checked_at=standing.facts.fetched_at,
-        details=particulars.details(standing),
+        details=[*particulars.details(standing), *grants.lines(grants.held(db.session(), person().id))],
         email=person().email,
         mail_refused=person().mail_refused_at,
         withdraw_until=_withdraw_until(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -71,6 +71,16 @@ def connect(redis_url: str, *, timeout: float | None) -> Redis:
         retry=Retry(NoBackoff(), 0),
         **options,
     )
+
+
+def trouble(redis_url: str) -> str | None:
+    """What is wrong with Redis, by the name of its error; None where it answers within a second."""
+    try:
+        with closing(connect(redis_url, timeout=1)) as connection:
+            connection.ping()
+    except (RedisError, OSError) as problem:
+        return type(problem).__name__
+    return None
 
 
 def ring() -> bool:

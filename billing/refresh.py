@@ -43,6 +43,16 @@ def subscription(
     return session.get_one(StripeEvent, event_id, populate_existing=True)
 
 
+def payment(session: Session, payment_intent: str, customer: str | None, config: Config, actor: str) -> bool:
+    """Look at one payment and its refunds now, through the inbox. Whether what Stripe says is on our rows."""
+    event_id = inbox.ask_for_refresh(
+        session, payment_intent, customer, livemode=config.livemode, actor=actor, kind="payment_intent"
+    )
+    session.commit()
+    jobs.apply_one(session, event_id)
+    return session.get_one(StripeEvent, event_id, populate_existing=True).state == StripeEvent.APPLIED
+
+
 class Asked(NamedTuple):
     """A question about a Checkout Session that is in the inbox: its event, our row, and whose it is."""
 
@@ -72,6 +82,17 @@ def answer_of_session(session: Session, asked: Asked, config: Config) -> bool:
         if event.state == StripeEvent.APPLIED and made and not _has_begun(session, made):
             event = subscription(session, made, asked.customer, config, "arrival")
     return event.state == StripeEvent.APPLIED
+
+
+def purchase(session: Session, payment_intent: str, customer: str | None, config: Config) -> None:
+    """Look at a one-off payment for somebody who waits; what takes too long stays in the inbox for the worker."""
+    kind, livemode = "payment_intent", config.livemode
+    event_id = inbox.ask_for_refresh(
+        session, payment_intent, customer, livemode=livemode, actor="arrival", kind=kind
+    )
+    session.commit()
+    with deadline.within(ARRIVAL_SECONDS):
+        jobs.apply_one(session, event_id)
 
 
 def _has_begun(session: Session, subscription: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +17,12 @@ from billing.write_request import WriteRequest
 
 LEASE = timedelta(seconds=60)
 MOST = 100
+# What waits for which earlier write of the same person. Stripe refuses to end a subscription that is still on a
+# schedule, and a refusal would be the end of that wish; of two addresses the later one must be Stripe's last word.
+FIRST = {
+    "subscription.update": "subscription_schedule.release",
+    "customer.update": "customer.update",
+}
 
 
 def record(session: Session, request: WriteRequest) -> None:
@@ -68,21 +76,42 @@ def never_sent(session: Session, user_id: int | None) -> list[int]:
     return list(ids)
 
 
+def open_of(session: Session, user_id: int) -> list[int]:
+    """The person's writes that have no end yet, the oldest first; commits."""
+    left = select(StripeWrite.id).where(
+        StripeWrite.user_id == user_id, StripeWrite.state.in_((*StripeWrite.OPEN, "unknown"))
+    )
+    ids = session.execute(left.order_by(StripeWrite.id)).scalars().all()
+    session.commit()
+    return list(ids)
+
+
 def must_wait(session: Session, write_id: int) -> bool:
     """Whether an earlier write of the same person has to be done first; commits.
 
-    Stripe refuses to end a subscription that is still on a schedule, and a refusal would be the end of that wish.
+    Stripe refuses to end a subscription that is still on a schedule, and a refusal would be the end of that wish. Nor
+    may an end that was taken back arrive after the taking back.
     """
     row = session.get_one(StripeWrite, write_id)
     first = select(StripeWrite.id).where(
         StripeWrite.user_id == row.user_id,
         StripeWrite.id < write_id,
-        StripeWrite.operation == "subscription_schedule.release",
+        or_(
+            StripeWrite.operation == FIRST.get(row.operation),
+            StripeWrite.name.like("cancel:%") & (StripeWrite.target == row.target),
+        ),
         StripeWrite.state.in_((*StripeWrite.OPEN, "unknown")),
     )
-    waits = row.operation == "subscription.update" and session.execute(first.limit(1)).first() is not None
+    waits = row.operation in FIRST and session.execute(first.limit(1)).first() is not None
     session.commit()
     return waits
+
+
+def as_kept(session: Session, request: WriteRequest) -> WriteRequest:
+    """The request with the parameters that were kept for its name, if any: what they say may have changed since."""
+    kept = select(StripeWrite.params).where(StripeWrite.name == request.name)
+    params = session.execute(kept).scalar()
+    return request if params is None else replace(request, params=json.loads(params))
 
 
 def lease(session: Session, which: Any) -> StripeWrite | None:

@@ -24,7 +24,19 @@ from billing.config import Config
 from billing.errors import StaleLease
 from billing.extensions import Model
 from billing.installation import public_id
-from billing.models import CheckoutSession, Dispute, Invoice, Notice, Payment, StripeEvent, Subscription, User
+from billing.models import (
+    CheckoutSession,
+    Dispute,
+    FraudWarning,
+    Grant,
+    Invoice,
+    Notice,
+    Payment,
+    Refund,
+    StripeEvent,
+    Subscription,
+    User,
+)
 from billing.payloads import Object, about
 from billing.syncing import Cause
 
@@ -36,6 +48,9 @@ NAMED_BY: dict[type[Model], str] = {
     CheckoutSession: "stripe_id",
     Payment: "payment_intent",
     Dispute: "stripe_id",
+    Grant: "key",
+    Refund: "stripe_id",
+    FraudWarning: "stripe_id",
     Notice: "dedupe_key",
 }
 # Marks of the write itself: they change at every look and mean nothing to people.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from billing import people, second, stripe_client
+from billing import people, refunding, second, stripe_client
 from billing.errors import StripeRefused
 from billing.models.subscriptions import FINAL
 from billing.payloads import first_item, ref
@@ -39,12 +39,14 @@ class Resolution:
 
     ``worth``: how long after it was asked for it is sent; None: however long it takes. ``again``: whether it is sent
     by another key where Stripe didn't do it. ``alert``: whether an admin is told where it is given up.
+    ``first``: asked of Stripe right before each try: what it returns was done already, and StripeRefused ends it.
     """
 
     made: Callable[[Wish], Object | None]
     worth: timedelta | None
     again: bool = True
     alert: bool = False
+    first: Callable[[Wish], Object | None] = lambda wish: None
 
 
 def _find_product(wish: Wish) -> Object | None:
@@ -174,8 +176,25 @@ def _voided(wish: Wish) -> Object | None:
     return found if found["status"] == "void" else None
 
 
+def _find_purchase(wish: Wish) -> Object | None:
+    """The payment that carries the token of its form; there is one for each form. What it came to, events tell."""
+    for found in stripe_client.each_payment_intent({"customer": wish.params["customer"]}):
+        if found["metadata"] == wish.params["metadata"]:
+            return found
+    return None
+
+
+def _deleted(wish: Wish) -> Object | None:
+    """The customer if Stripe says that it was deleted. One that Stripe never knew is a wrong key or a wrong Stripe."""
+    found = stripe_client.get_customer(wish.target)
+    return found if found.get("deleted") else None
+
+
 RESOLUTIONS: dict[str, Resolution] = {
     "customer.create": Resolution(lambda wish: people.find_customer(wish.params), None),
+    # The address at Stripe is to be ours, however late; ``registry.must_wait`` keeps the changes in their order.
+    "customer.update": Resolution(_updated(stripe_client.get_customer), None),
+    "customer.delete": Resolution(_deleted, None),
     "product.create": Resolution(_find_product, DAY),
     "product.update": Resolution(_updated(stripe_client.get_product), DAY),
     "price.create": Resolution(_find_price, DAY),
@@ -195,12 +214,17 @@ RESOLUTIONS: dict[str, Resolution] = {
     # An invoice has one payment: asked for again, Stripe takes it once at most.
     "invoice.pay": Resolution(_paid, HOUR),
     "invoice.void": Resolution(_voided, DAY),
+    # Whoever was told that it isn't known may have paid another way: what was not done is not done behind their back.
+    "payment_intent.create": Resolution(_find_purchase, HOUR, again=False),
     "subscription.cancel": Resolution(lambda wish: second.ended_already(wish.target), DAY, alert=True),
-    "refund.create": Resolution(lambda wish: second.find_refund(wish.params), None),
+    "refund.create": Resolution(
+        lambda wish: refunding.find(wish.params), None, first=lambda wish: refunding.look_first(wish.params)
+    ),
 }
 
-# Whoever asked to leave must not be charged because Stripe was away for a while: that is done however late.
-LEAVING = "cancel:"
+# Whoever asked to leave must not be charged because Stripe was away for a while: that is done however late. So is the
+# taking back, for whoever kept the account that was to be deleted.
+LEAVING = ("cancel:", "stay:")
 
 
 def worth(operation: str, name: str) -> timedelta | None:
@@ -209,4 +233,4 @@ def worth(operation: str, name: str) -> timedelta | None:
 
 
 # A DELETE heeds no key: that there is nothing to do may mean that an earlier try did it.
-HEEDS_NO_KEY = {"subscription.cancel"}
+HEEDS_NO_KEY = {"subscription.cancel", "customer.delete"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from billing.config import Config
 from billing.errors import ConfigError
@@ -37,6 +38,12 @@ def owner(config: Config) -> Engine | None:
         return None
     options = engine_options()["connect_args"]
     return create_engine(config.migration_database_url, poolclass=NullPool, connect_args=options)
+
+
+def may_change_the_record(session: Session) -> str | None:
+    """The role of the application where it could change the record of changes or the tables; else None."""
+    role = str(session.execute(text("select current_user")).scalar_one())
+    return role if session.execute(FORBIDDEN, {"role": role}).scalar() else None
 
 
 def grant(connection: Connection, config: Config) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, notices, running, stripe_client
-from billing.models import Dispute, Invoice, Subscription, User
+from billing import audit, notices, refunding, running, stripe_client
+from billing.models import Invoice, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object
 from billing.syncing import Cause
@@ -64,29 +64,21 @@ def _cancel(user: User, row: Subscription) -> WriteRequest:
 
 def _refunds(session: Session, user: User, row: Subscription) -> list[WriteRequest]:
     """Everything that was paid for it; never on top of a dispute, which may take the money back already."""
-    disputed = select(Dispute.payment_intent).where(Dispute.user_id == user.id)
     paid = select(Invoice).where(
         Invoice.subscription == row.stripe_id,
         Invoice.status == "paid",
         Invoice.amount_paid > 0,
         Invoice.payment_intent.is_not(None),
-        Invoice.payment_intent.not_in(disputed.where(Dispute.payment_intent.is_not(None))),
     )
-    return [_refund(user, one) for one in session.execute(paid.order_by(Invoice.created)).scalars()]
-
-
-def _refund(user: User, invoice: Invoice) -> WriteRequest:
-    name = f"second-refund:{invoice.stripe_id}"
-    params = {"payment_intent": invoice.payment_intent, "reason": "duplicate", "metadata": {"write": name}}
-    return WriteRequest("refund.create", name, params, user_id=user.id)
-
-
-def find_refund(params: Object) -> Object | None:
-    """The refund that such a write made, if it did: our own name is in its metadata."""
-    for found in stripe_client.list_refunds(params["payment_intent"]):
-        if (found.get("metadata") or {}).get("write") == params["metadata"]["write"]:
-            return found
-    return None
+    bills = [
+        (one.stripe_id, one.payment_intent or "")
+        for one in session.execute(paid.order_by(Invoice.created)).scalars()
+    ]
+    return [
+        refunding.request(f"second-refund:{bill}", intent, user.id, "duplicate")
+        for bill, intent in bills
+        if refunding.stopped_by(session, intent) is None
+    ]
 
 
 def ended_already(target: str | None) -> Object | None:

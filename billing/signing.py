@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,16 @@ from billing.errors import ConfigError
 
 SHORTEST, MOST = 16, 4
 NAME = "STRIPE_WEBHOOK_SECRET"
+# What is easily taken for a signing secret, by how it begins.
+MISTAKEN = {
+    "sk_": "a secret API key",
+    "rk_": "a restricted API key",
+    "pk_": "a publishable API key",
+    "we_": "the id of an endpoint",
+    "https://": "an address",
+}
+# ``stripe listen`` signs with a secret of its own, which is written in hexadecimal; an endpoint’s isn’t.
+OF_THE_CLI = re.compile(r"whsec_[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,11 @@ class Secret:
 
     value: str = field(repr=False)
     until: datetime | None = None
+
+    @property
+    def of_the_cli(self) -> bool:
+        """Whether it looks like that of ``stripe listen``, which no endpoint signs with."""
+        return OF_THE_CLI.match(self.value) is not None
 
     def accepted(self, moment: datetime) -> bool:
         return self.until is None or moment < self.until
@@ -53,6 +69,11 @@ def usable(secrets: Iterable[Secret], moment: datetime) -> tuple[str, ...]:
 
 def _secret(entry: str) -> Secret:
     value, at, until = (part.strip() for part in entry.partition("@"))
+    for beginning, what in MISTAKEN.items():
+        if value.startswith(beginning):
+            raise ConfigError(
+                f"{NAME} holds {what}; it must be the endpoint's signing secret, which begins with whsec_."
+            )
     if not value.startswith("whsec_") or len(value) < SHORTEST:
         raise ConfigError(
             f"{NAME} must be the endpoint's signing secret, which begins with whsec_; "

@@ -7,9 +7,12 @@ run outside any database transaction: the caller sees to that.
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import stripe
@@ -46,10 +49,15 @@ SHOWN = [*OWN, "customer.invoice_settings.default_payment_method", "customer.def
 Object = dict[str, Any]
 # The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.
 KEY_MISUSED = "idempotency_error"
+# How Stripe calls a permission that a restricted key lacks; the rest of its sentence quotes the key.
+PERMISSION = re.compile(r"\brak_[a-z_]{1,60}\b")
 
 # What each operation of the write registry calls: (client, target id, params, options).
 OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "customer.create": lambda v1, _, p, o: v1.customers.create(p, o),
+    "customer.update": lambda v1, target, p, o: v1.customers.update(target, p, o),
+    # a DELETE too
+    "customer.delete": lambda v1, target, p, o: v1.customers.delete(target, p, o),
     "product.create": lambda v1, _, p, o: v1.products.create(p, o),
     "product.update": lambda v1, target, p, o: v1.products.update(target, p, o),
     "price.create": lambda v1, _, p, o: v1.prices.create(p, o),
@@ -67,6 +75,7 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
     "subscription_schedule.release": lambda v1, target, p, o: v1.subscription_schedules.release(target, p, o),
     "invoice.pay": lambda v1, target, p, o: v1.invoices.pay(target, p, o),
     "invoice.void": lambda v1, target, p, o: v1.invoices.void_invoice(target, p, o),
+    "payment_intent.create": lambda v1, _, p, o: v1.payment_intents.create(p, o),
     "refund.create": lambda v1, _, p, o: v1.refunds.create(p, o),
 }
 
@@ -125,9 +134,15 @@ def verify(body: bytes, header: str, secrets: tuple[str, ...]) -> None:
         raise BadSignature("timestamp in the future")
 
 
-def _signed_with(body: bytes, header: str, secret: str) -> bool:
+def signed(body: bytes, header: str, secret: str) -> bool:
+    """Whether the signature is right, however old it is: to tell why a delivery was refused, never to take one."""
+    usable = len(header) <= LONGEST_HEADER and header.isascii()
+    return usable and _signed_with(body, header, secret, tolerance=None)
+
+
+def _signed_with(body: bytes, header: str, secret: str, tolerance: int | None = TOLERANCE_SECONDS) -> bool:
     try:
-        return bool(stripe.WebhookSignature.verify_header(body, header, secret, TOLERANCE_SECONDS))
+        return bool(stripe.WebhookSignature.verify_header(body, header, secret, tolerance))
     except (stripe.SignatureVerificationError, ValueError, TypeError):
         return False
 
@@ -182,7 +197,12 @@ def get_checkout_session(stripe_id: str) -> Object:
 
 
 def get_payment_intent(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.payment_intents.retrieve(stripe_id, {"expand": ["latest_charge"]}))
+    """The PaymentIntent with its charge, and every refund of that; the charge itself shows the first ten."""
+    found = _ask(lambda v1: v1.payment_intents.retrieve(stripe_id, {"expand": ["latest_charge.refunds"]}))
+    charge = found.get("latest_charge")
+    if isinstance(charge, dict) and (charge.get("refunds") or {}).get("has_more"):
+        charge["refunds"] = {"data": list(list_refunds(stripe_id))}
+    return found
 
 
 def get_charge(stripe_id: str) -> Object:
@@ -191,6 +211,14 @@ def get_charge(stripe_id: str) -> Object:
 
 def get_dispute(stripe_id: str) -> Object:
     return _ask(lambda v1: v1.disputes.retrieve(stripe_id, {"expand": ["charge"]}))
+
+
+def get_refund(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.refunds.retrieve(stripe_id))
+
+
+def get_early_fraud_warning(stripe_id: str) -> Object:
+    return _ask(lambda v1: v1.radar.early_fraud_warnings.retrieve(stripe_id, {"expand": ["charge"]}))
 
 
 def get_customer(stripe_id: str) -> Object:
@@ -205,6 +233,49 @@ def get_test_clock(stripe_id: str) -> Object:
 def get_account() -> Object:
     """The account that the key belongs to (``GET /v1/account``)."""
     return _ask(lambda v1: v1.accounts.retrieve_current())
+
+
+def account_and_time() -> tuple[Object, datetime | None]:
+    """The account, and Stripe's clock as it answered (the ``Date`` header, to the second)."""
+    heard: list[str] = []
+
+    def ask(v1: Any) -> Any:
+        answer = v1.accounts.retrieve_current()
+        heard.append(answer.last_response.headers.get("Date", ""))
+        return answer
+
+    account = _ask(ask)
+    return account, parsedate_to_datetime(heard[-1]) if heard[-1] else None
+
+
+def lacking(send: Callable[[Any], Any]) -> str | None:
+    """What Stripe says that the key lacks to make this call (a 403); None where it may. For ``key_rights`` alone."""
+    try:
+        _ask(send)
+    except StripeKeyRefused as problem:
+        if problem.status != 403:
+            raise
+        return str(problem)
+    except StripeRefused:
+        return None  # the call was looked at: whoever may not make it hears nothing of what is wrong with it
+    return None
+
+
+def list_webhook_endpoints() -> list[Object]:
+    """Every webhook endpoint of the account in the key's mode. Their secrets are told by no read."""
+    return list(_pages(lambda v1, p: v1.webhook_endpoints.list(p), {}))
+
+
+def default_portal_configuration() -> Object | None:
+    """What customers may do in Stripe's portal; None where the settings were never saved in this mode."""
+    page = _ask(lambda v1: v1.billing_portal.configurations.list({"is_default": True, "limit": 1}))
+    return page["data"][0] if page["data"] else None
+
+
+def list_undelivered(since: int) -> list[Object]:
+    """The newest events since then that some endpoint of the account has not taken, or not yet; 100 at most."""
+    params = {"created": {"gte": since}, "delivery_success": False, "limit": 100}
+    return list(_ask(lambda v1: v1.events.list(params))["data"])
 
 
 def invoice_of_payment(payment_intent: str) -> str | None:
@@ -262,6 +333,11 @@ def list_refunds(payment_intent: str) -> Iterator[Object]:
     return _pages(lambda v1, p: v1.refunds.list(p), {"payment_intent": payment_intent})
 
 
+def list_disputes(payment_intent: str) -> Iterator[Object]:
+    """Every dispute of a payment."""
+    return _pages(lambda v1, p: v1.disputes.list(p), {"payment_intent": payment_intent})
+
+
 def each_subscription(params: Object) -> Iterator[Object]:
     """Subscriptions as ``get_subscription`` gives them; canceled ones only where asked for.
 
@@ -283,6 +359,16 @@ def each_payment_intent(params: Object) -> Iterator[Object]:
 def each_dispute(params: Object) -> Iterator[Object]:
     """Disputes with their charge."""
     return _pages(lambda v1, p: v1.disputes.list(p), {**params, **_expanded(["charge"])})
+
+
+def each_refund(params: Object) -> Iterator[Object]:
+    """Refunds as they are."""
+    return _pages(lambda v1, p: v1.refunds.list(p), params)
+
+
+def each_early_fraud_warning(params: Object) -> Iterator[Object]:
+    """Early fraud warnings with their charge."""
+    return _pages(lambda v1, p: v1.radar.early_fraud_warnings.list(p), {**params, **_expanded(["charge"])})
 
 
 def _expanded(names: list[str]) -> Object:
@@ -369,6 +455,8 @@ def translate(problem: stripe.StripeError) -> StripeError:
         code = KEY_MISUSED
     text = f"Stripe answered {status or 'nothing'} ({code or type(problem).__name__})"
     if status == 401 or status == 403:
+        lacking = PERMISSION.search(str(problem))
+        text += f": the key lacks the permission {lacking[0]}" if lacking else ""
         return StripeKeyRefused(text, code=code, status=status)
     if status == 402:
         decline = getattr(detail, "decline_code", None) or code

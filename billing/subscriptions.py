@@ -18,6 +18,7 @@ from billing import (
     audit,
     breaks,
     cards,
+    deletions,
     invoices,
     means,
     novelties,
@@ -148,6 +149,7 @@ def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -
     row.schedule, row.collection_method = ref(found.get("schedule")), found["collection_method"]
     row.coming = plan_change.coming(session, found)
     row.card_brand, row.card_last4 = means.charged(found)
+    row.card_expires_at = means.expires_at(found)
     row.discounts = lasting(found)
     row.payment_methods = cards.methods(found) or row.payment_methods
     row.resumes_at = pauses.agreed_end(found)
@@ -225,7 +227,9 @@ def _note_changes(
     breaks.began(session, user, row, before, cause)
     changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     novelties.tell(row, changed)
-    if "status" in changed and row.status not in FINAL:
+    if "status" in changed and row.status not in FINAL and user.deleted_at is not None:
+        deletions.alert_of_living(session, user, row.stripe_id, cause)
+    elif "status" in changed and row.status not in FINAL:
         return tuple(second.resolve(session, user, row, cause))
     return ()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sqlalchemy import exists, select, text
 from sqlalchemy.orm import Session
 
-from billing import audit, comparing, inbox, jobs, mirrors, notices, people, stripe_client
+from billing import audit, comparing, inbox, jobs, mirrors, notices, people, registry, stripe_client
 from billing.clock import now
 from billing.comparing import GONE, STRAY, Finding
 from billing.config import Config
@@ -35,18 +35,24 @@ RAISE = text(
     " on conflict (name) do update set fence = greatest(leases.fence, excluded.fence) returning name"
 )
 
+# The same for one customer, whose row may name nobody that is theirs.
+RAISE_ONE = text(
+    "insert into leases (name, token, until, fence) values (:customer, '', '-infinity', :fence)"
+    " on conflict (name) do update set fence = :fence where leases.fence < :fence returning name"
+)
+
 
 def repair(session: Session, config: Config, *, full: bool, customer: str | None = None) -> tuple[int, int]:
     """Compare, and look again at what differs. Returns how many objects were compared, and how many differed.
 
     ``customer``: theirs alone.
     """
-    *first, refunds = KINDS
+    first, last = list(KINDS[:-2]), list(KINDS[-2:])
     _raise_fences(session)
     # Rows of nothing go first: else a second subscription would seem to run beside the real one.
     compared, found = _compared(session, first, full=full, customer=customer)
     looked = _look_at(session, config, sorted(found, key=lambda one: GONE not in one.differs))
-    more, paid = _compared(session, [refunds], full=full, customer=customer)
+    more, paid = _compared(session, last, full=full, customer=customer)
     looked += _look_at(session, config, paid)
     lost = [one for one in found + paid if STRAY in one.differs]
     given_back = [one for one in lost if _found_again(session, one)]
@@ -67,10 +73,22 @@ def findings(session: Session, *, full: bool, customer: str | None = None) -> It
 
 def _raise_fences(session: Session) -> None:
     """No row may stand above its customer's lease: every write of it would be refused, for ever."""
-    raised = session.execute(RAISE).scalars().all()
-    for customer in raised:
-        audit.record(session, "lease.raised", actor=ACTOR, subject=customer, alert=True)
+    for customer in session.execute(RAISE).scalars().all():
+        _tell_raised(session, customer)
     session.commit()
+
+
+def _raise_fence(session: Session, finding: Finding) -> None:
+    """A row that names another person stands under a lease of which ``RAISE`` could not know: Stripe says whose."""
+    if finding.kind == mirrors.SUBSCRIPTIONS.name and finding.customer and finding.seen:
+        asked = {"customer": finding.customer, "fence": finding.seen}
+        if session.execute(RAISE_ONE, asked).scalar():
+            _tell_raised(session, finding.customer)
+    session.commit()
+
+
+def _tell_raised(session: Session, customer: str) -> None:
+    audit.record(session, "lease.raised", actor=ACTOR, subject=customer, alert=True)
 
 
 def _compared(
@@ -100,6 +118,7 @@ def _look(session: Session, config: Config, finding: Finding) -> bool:
         mirrors.forget(session, finding.stripe_id, Cause("", 0, public_id(session), now(), actor=ACTOR))
         session.commit()
         return True
+    _raise_fence(session, finding)
     event_id = ask(session, finding, config, ACTOR)
     session.commit()
     jobs.apply_one(session, event_id)
@@ -126,7 +145,9 @@ def _found_again(session: Session, finding: Finding) -> bool:
     user = people.lost_owner(session, customer, public_id(session))
     if user is None:
         return False
-    people.bind_customer(session, user.id, customer["id"])
+    moved = people.bind_customer(session, user.id, customer["id"], customer["email"])
+    if moved is not None:  # the same address in other letters
+        registry.record(session, moved)
     audit.record(
         session,
         "customer.found_again",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.language import _, later
-from billing.models import Invoice, Notice, Payment, StripeEvent, StripeWrite
+from billing.models import FraudWarning, Invoice, Notice, Payment, Refund, StripeEvent, StripeWrite
 
 Tag = tuple[str, str, str]
 
@@ -56,6 +56,19 @@ DISPUTES: dict[str, Tag] = {
     "warning_closed": ("Closed", "rest", "○"),
 }
 
+REFUNDS: dict[str, Tag] = {
+    "pending": ("Pending", "wait", "◌"),
+    "requires_action": ("Waits for the person", "look", "▲"),
+    "succeeded": ("Refunded", "good", "↺"),
+    "failed": ("Failed", "stop", "■"),
+    "canceled": ("Canceled", "rest", "○"),
+}
+
+WARNINGS: dict[str, Tag] = {
+    "actionable": ("Refund it first", "look", "▲"),
+    "settled": ("Settled", "rest", "○"),
+}
+
 
 def event(row: StripeEvent) -> Tag:
     """What became of an event. One that failed and will be tried again looks different from a new one."""
@@ -96,3 +109,11 @@ def _said(tag: Tag) -> Tag:
 def dispute(status: str) -> Tag:
     """Every status that is not an end means that somebody waits for something."""
     return DISPUTES.get(status, (status.replace("_", " ").capitalize(), "look", "▲"))
+
+
+def refund(row: Refund) -> Tag:
+    return REFUNDS.get(row.status, (row.status, "wait", "◌"))
+
+
+def fraud_warning(row: FraudWarning) -> Tag:
+    return WARNINGS[row.status]

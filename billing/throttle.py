@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -60,10 +61,10 @@ def hits(session: Session, name: str, *, window: timedelta = WINDOW) -> int:
     return session.execute(found).scalar() or 0
 
 
-def any_within(session: Session, name: str, time: timedelta) -> bool:
-    """Whether a window that began so lately, by the database's clock, has counted anything."""
-    found = select(exists().where(RateHit.bucket == name, RateHit.window > func.clock_timestamp() - time))
-    return bool(session.execute(found).scalar())
+def within(session: Session, names: Iterable[str], time: timedelta) -> set[str]:
+    """Which of these counters have counted anything in a window that began so lately, by the database's clock."""
+    recent = (RateHit.bucket.in_(list(names)), RateHit.window > func.clock_timestamp() - time)
+    return set(session.execute(select(RateHit.bucket).where(*recent).distinct()).scalars())
 
 
 def _start(window: timedelta) -> datetime:

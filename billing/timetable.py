@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session
 
 from billing import (
     accounts,
+    ahead,
     breaks,
+    exports,
     healing,
     jobs,
     leases,
@@ -27,8 +29,11 @@ from billing import (
     outbox,
     pace,
     pauses,
+    payment_news,
     queues,
     registry,
+    reminders,
+    removing,
     running,
     throttle,
     writes,
@@ -67,9 +72,14 @@ def duties() -> list[Duty]:
         Duty("ring", 60, lambda session, config: queues.ring()),
         # ``claims.CLAIM`` counts on the 10 seconds.
         Duty("sweep", 10, lambda session, config: jobs.apply_due(session), "sweep"),
+        Duty("exports", 10, lambda session, config: exports.make_due(session), "send"),
         Duty("mail", 10, lambda session, config: outbox.send_due(session, config), "send"),
         Duty("writes", 30, lambda session, config: writes.finish_open(session), "send"),
+        Duty("remind", 60, lambda session, config: _remind(session), "send"),
         Duty("resume", 60, lambda session, config: _resume(session), "send"),
+        Duty("deadlines", 600, lambda session, config: _tell_what_is_due(session), "send"),
+        Duty("delete", 60, lambda session, config: removing.delete_due(session), "delete"),
+        Duty("announce", 600, ahead.owe_what_is_near, "send"),
         # Whether a pass is due is asked of those that ended: a clock that starts anew begins none for that.
         Duty("reconcile", 10, lambda session, config: healing.make_what_is_due(session, config), "look"),
         Duty("clean", 3600, lambda session, config: _clean(session), "look"),
@@ -177,8 +187,22 @@ def _resume(session: Session) -> None:
     writes.send_new(session)
 
 
+def _remind(session: Session) -> None:
+    """Owe what time alone has made due about unpaid invoices, one by one."""
+    for stripe_id in reminders.due(session):
+        reminders.owe(session, stripe_id)
+        session.commit()
+
+
+def _tell_what_is_due(session: Session) -> None:
+    """The admins' last word before a dispute can't be answered any more, once."""
+    payment_news.owe_what_is_due(session)
+    session.commit()
+
+
 def _clean(session: Session) -> None:
     throttle.forget_old(session)
     accounts.forget_old(session)
     healing.forget_old(session)
+    removing.forget_late(session)
     session.commit()

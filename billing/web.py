@@ -33,6 +33,7 @@ STRIPE_PAGES = (
     "https://billing.stripe.com",
     "https://invoice.stripe.com",
     "https://pay.stripe.com",  # an invoice's PDF
+    "https://hooks.stripe.com",  # a bank that wants to be asked (``next_action.redirect_to_url``)
 )
 # All talk with Stripe of one request; Heroku's router gives up at 30. What is left open then the clock finishes.
 STRIPE_SECONDS = 20.0

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from billing import inbox, queues, refusals, running, signing, stripe_client
+from billing import diagnosis, inbox, queues, refusals, running, signing, stripe_client
 from billing.access import public
 from billing.clock import now
 from billing.config import Config
@@ -74,31 +74,43 @@ def _body() -> bytes:
 def _verified(body: bytes, config: Config) -> dict[str, object]:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise BadEvent("content encoding")
-    secrets = signing.usable(config.stripe_webhook_secrets, now())
-    stripe_client.verify(body, request.headers.get("Stripe-Signature", ""), secrets)
+    header = request.headers.get("Stripe-Signature", "")
+    try:
+        stripe_client.verify(body, header, signing.usable(config.stripe_webhook_secrets, now()))
+    except BadSignature as problem:
+        raise BadSignature(_case(body, header, config)) from problem
     event = inbox.parse(body)
     inbox.check_ours(event, livemode=config.livemode, account=config.stripe_account)
     return event
 
 
+def _case(body: bytes, header: str, config: Config) -> str:
+    """What an operator should hear of it. Nothing is looked into once there are many: they may be meant to cost us."""
+    if refusals.many():
+        return diagnosis.UNKNOWN
+    return diagnosis.case(body, header, config.stripe_webhook_secrets, now())
+
+
 def _refused(problem: BadEvent) -> None:
     """Say so, and count what an operator must see: never the body, and no row of a stranger's."""
     about = {"reason": problem.reason, "length": request.content_length, "address": request.remote_addr}
-    if not isinstance(problem, ForeignEvent):
+    if isinstance(problem, ForeignEvent):
+        log.error("event not ours", extra=about)
+    else:
         log.warning("webhook refused", extra=about)
-        if isinstance(problem, BadSignature):
-            refusals.note()
+    if isinstance(problem, BadSignature):
+        refusals.note(problem.reason)
+    if problem.reason not in refusals.PROVEN:
         return
-    log.error("event not ours", extra=about)
     try:
-        _in_time(_count_foreign)
+        _in_time(_count, problem.reason)
     except (SQLAlchemyError, TimeoutError) as trouble:
-        log.error("event not ours was not counted", extra={"reason": type(trouble).__name__})
+        log.error("refusal not counted", extra={"reason": type(trouble).__name__})
 
 
-def _count_foreign(engine: Engine) -> None:
+def _count(engine: Engine, case: str) -> None:
     with Session(engine) as session:
-        refusals.note_foreign(session)
+        refusals.note_proven(session, case)
 
 
 def _record(event: dict[str, object], body: bytes) -> None:
@@ -119,10 +131,10 @@ def _record(event: dict[str, object], body: bytes) -> None:
         queues.ring()
 
 
-def _in_time(work: Callable[[Engine], T]) -> T:
+def _in_time(work: Callable[..., T], *more: object) -> T:
     """Do it on the intake's own small pool. Raises TimeoutError after 4.5 seconds, whatever holds it up.
 
     The waits for a connection, a lock and a statement could add up beyond what we promise, and none of them
     notices a server that hangs. What was given up may still be committed: then the redelivery finds its row.
     """
-    return _hands.within(ANSWER_WITHIN, work, db.engines["intake"])
+    return _hands.within(ANSWER_WITHIN, work, db.engines["intake"], *more)

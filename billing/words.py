@@ -1,4 +1,4 @@
-"""Dates, times and means of payment as people read them."""
+"""Dates, times, means of payment and browsers as people read them."""
 
 from __future__ import annotations
 
@@ -64,6 +64,15 @@ def means(name: str | None, last4: str | None) -> str | None:
         return _("your bank account ending {last4}", last4=last4) if last4 else _("your bank account")
     known = NETWORKS.get(name or "") or (name or _("card")).replace("_", " ").capitalize()
     return _("{card} ending {last4}", card=known, last4=last4) if last4 else known
+
+
+def browser(user_agent: str) -> str:
+    """“Chrome on Linux”, as far as the browser says."""
+    browsers = ("Edg", "Firefox", "Chrome", "Safari")
+    systems = ("Android", "iPhone", "Windows", "Mac OS", "Linux")
+    name = next((name for name in browsers if name in user_agent), _("A browser")).replace("Edg", "Edge")
+    system = next((name for name in systems if name in user_agent), "")
+    return _("{browser} on {system}", browser=name, system=system) if system else name
 
 
 def _locale() -> Locale:

@@ -12,12 +12,13 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import delete, func, select, text, update
 
-from billing import catalogue, claims, healing, inbox, outbox
+from billing import catalogue, claims, grants, healing, inbox, outbox
 from billing.config import Config
 from billing.extensions import db
 from billing.models import (
     AuditEntry,
     CheckoutSession,
+    Grant,
     Invoice,
     Notice,
     PastPrice,
@@ -38,6 +39,7 @@ from tests.second_plans import another
 from tests.second_plans import at_stripe as held_of
 from tests.story import FAILS_LATER, HOUR, apply_all, config_of, count, events, shopper
 from tests.support import deliver, make_user, signed, wait_until
+from tests.test_leaving import hidden
 
 # Until every claim and lease of somebody who died is over.
 LONGER = max(claims.CLAIM, outbox.LEASE, registry.LEASE_OVER).total_seconds() + 1
@@ -277,6 +279,61 @@ class Keep(Way):
     def _hear(self) -> None:
         self.history.deliver(self.history.news())
         apply_all()
+
+
+class Card(Way):
+    """Somebody buys credits with their saved card: charged once and given once, whoever died and who presses again."""
+
+    flow = "card"
+    boundaries = 5
+
+    def prepare(self) -> None:
+        self.alice.subscribe()
+        self.history = History(self.desk)
+
+    def fresh(self) -> dict[str, Any]:
+        self.had, self.written = grants.balance(db.session(), self.alice.id), count(StripeWrite)
+        page = self.alice.get("/buy/credits-100").text
+        self.form = hidden(page.partition("Pay another way")[0].rpartition("<form")[0])
+        return {"user_id": self.alice.id, "form": self.form}
+
+    def again(self, life: Life) -> None:
+        recover(self.config)
+        assert self.alice.post("/buy/credits-100/card", **self.form).status_code == 303
+
+    def done(self) -> Any:
+        self.history.deliver(self.history.news())
+        apply_all()
+        recover(self.config)
+        db.session.rollback()
+        given = grants.balance(db.session(), self.alice.id) - self.had
+        [page] = self.alice.get(f"/orders/{self.form['once']}").text.split("<h1>")[1:]
+        return (
+            given,
+            count(StripeWrite) - self.written,
+            sum(self.effects().values()),
+            page.partition("</h1>")[0],
+        )
+
+
+class Purchase(FirstPayment):
+    """Something was bought once, and a part of it paid back, and all of that is heard of: rows, entries and mails."""
+
+    flow = "sweep"
+    boundaries = 8
+
+    def prepare(self) -> None:
+        history = History(self.desk)
+        assert self.alice.pay(self.alice.buy()).status == 303
+        [intent] = self.alice.sandbox.stripe.payment_intents.list({"customer": self.alice.customer})["data"]
+        self.alice.sandbox.stripe.refunds.create({"payment_intent": intent["id"], "amount": 500})
+        self.told = history.news()
+
+    def done(self) -> Any:
+        rows, changes, mails = self.news()
+        [paid] = rows["payments"]
+        entries = [(one.key, one.amount) for one in db.session.query(Grant).order_by(Grant.id)]
+        return paid["status"], paid["amount_refunded"], entries, changes, mails
 
 
 class Second(Way):

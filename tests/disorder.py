@@ -36,14 +36,16 @@ KEYS = {
     "payments": "payment_intent",
     "checkout_sessions": "id",
     "disputes": "stripe_id",
+    "refunds": "stripe_id",
+    "fraud_warnings": "stripe_id",
 }
 MIRRORS = ", ".join(
     f"'{table}', (select jsonb_agg(to_jsonb(t) - cast(:ours as text[]) order by {key}) from {table} t)"
     for table, key in KEYS.items()
 )
-# A mail that says “kept” is named for the fence under which it was owed.
+# A mail that says “kept” or “changed” is named for the fence under which it was owed.
 NOTICES = (
-    "select coalesce(jsonb_agg(array[regexp_replace(dedupe_key, '^(kept:.*):\\d+$', '\\1'), kind, state]"
+    "select coalesce(jsonb_agg(array[regexp_replace(dedupe_key, '^((kept|change):.*):\\d+$', '\\1'), kind, state]"
     " order by kind, dedupe_key), '[]') from notices"
 )
 ROWS = text(
@@ -198,5 +200,7 @@ def _true(notice: Notice, truth: dict[str, Any]) -> bool:
         return bool(invoice["status"] == "open" and min(invoice["attempt_count"], 3) == facts["stage"])
     plan = truth[facts["subscription"]]
     ends = bool(plan["cancel_at"] or plan["cancel_at_period_end"])
-    so = {"cancel_set": ends, "kept": not ends, "trial_end": plan["status"] == "trialing"}
+    trial = plan["status"] == "trialing"
+    so = {"cancel_set": ends, "kept": not ends, "trial_start": trial, "trial_end": trial}
+    so["changed"] = kind == "changed" and plan["items"]["data"][0]["price"]["id"] == facts["price_id"]
     return plan["status"] != "canceled" and so[kind]

@@ -17,7 +17,18 @@ from sqlalchemy.orm import Session
 from billing import jobs, refresh
 from billing.clock import now
 from billing.extensions import db
-from billing.models import CheckoutSession, Installation, Invoice, Notice, Payment, StripeEvent, Subscription
+from billing.models import (
+    CheckoutSession,
+    FraudWarning,
+    Grant,
+    Installation,
+    Invoice,
+    Notice,
+    Payment,
+    Refund,
+    StripeEvent,
+    Subscription,
+)
 from billing.payloads import Object
 from local.ports import free_port
 from tests.story import Shopper, config_of
@@ -102,7 +113,7 @@ def picture(shopper: Shopper) -> dict[str, list[dict[str, Any]]]:
 def forget() -> None:
     """As if none of it had been heard of: no event, and nothing that events wrote but the record of changes."""
     db.session.rollback()
-    for model in (Notice, Invoice, Subscription, Payment, StripeEvent):
+    for model in (Notice, Invoice, Subscription, Payment, Grant, Refund, FraudWarning, StripeEvent):
         db.session.execute(delete(model))
     db.session.commit()
 

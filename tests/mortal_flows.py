@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import catalogue, jobs, outbox, timetable, writes
+from billing import catalogue, jobs, outbox, removing, timetable, writes
 from billing.extensions import db
 from billing.models import User
 from tests import shelf
@@ -55,6 +55,14 @@ def keep(app: Flask, user_id: int) -> Iterator[None]:
     client.post("/billing/resume", data=form)
 
 
+def card(app: Flask, user_id: int, form: dict[str, str]) -> Iterator[None]:
+    """A web process takes the price of a product from somebody's saved card."""
+    client = _browser(app, user_id)
+    form = {"csrf_token": csrf_of(client), **form}
+    yield
+    client.post("/buy/credits-100/card", data=form)
+
+
 def push(app: Flask, item: str) -> Iterator[None]:
     """An operator brings a file to Stripe that has another name and another price for a plan, and a new plan."""
     yield
@@ -65,6 +73,12 @@ def recovery(app: Flask) -> Iterator[None]:
     """Whoever comes after one that died: the sweep, the completer, and the mail."""
     yield
     recover(app.extensions["config"])
+
+
+def remove(app: Flask) -> Iterator[None]:
+    """The clock deletes the accounts whose day has come."""
+    yield
+    removing.delete_due(db.session())
 
 
 LANE = "clock-"
@@ -112,5 +126,5 @@ def _browser(app: Flask, user_id: int) -> FlaskClient:
 
 
 FLOWS: dict[str, Flow] = {
-    flow.__name__: flow for flow in (intake, bell, order, keep, sweep, clock, push, recovery)
+    flow.__name__: flow for flow in (intake, bell, order, keep, card, sweep, clock, push, recovery, remove)
 }

@@ -29,7 +29,7 @@ def environ_of(config: Config, **changes: str) -> dict[str, str]:
         "PUBLIC_URL": config.public_url,
         "SMTP_URL": config.smtp_url,
         "MAIL_FROM": config.mail_from,
-        "EU_WITHDRAWAL": "on" if config.eu_withdrawal else "off",
+        "EU_WITHDRAWAL": "yes" if config.eu_withdrawal else "no",
         **changes,
     }
 

@@ -43,7 +43,7 @@ def change(client: FlaskClient, current: str = PASSWORD, new: str = NEW) -> Test
 def listed(client: FlaskClient) -> list[str]:
     """The browsers that the page names, the present one marked."""
     part = client.get("/account").text.partition('id="sessions-title"')[2]
-    lines = re.findall(r'<span class="words">(.*?)</li>', part, re.DOTALL)
+    lines = re.findall(r'<span class="words">(.*?)(?:<span class="amount">|</li>)', part, re.DOTALL)
     return [" ".join(re.sub(r"<[^>]*>", "", line).split()) for line in lines]
 
 

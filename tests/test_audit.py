@@ -10,13 +10,23 @@ from sqlalchemy import delete, text
 
 from billing import jobs
 from billing.extensions import db
-from billing.models import AuditEntry, CheckoutSession, Dispute, Invoice, Payment, PlanPrice, Subscription
+from billing.models import (
+    AuditEntry,
+    CheckoutSession,
+    Dispute,
+    FraudWarning,
+    Invoice,
+    Payment,
+    PlanPrice,
+    Refund,
+    Subscription,
+)
 from tests.histories import cursor_at, everything
 from tests.story import DAY, FAILS_LATER, GOOD, Shopper, catch_up, shopper
 from tests.support import make_user
 from tests.test_payments import DISPUTED, WINNING, bought, refund
 
-MIRRORS: tuple[Any, ...] = (Subscription, Invoice, Payment, Dispute, CheckoutSession)
+MIRRORS: tuple[Any, ...] = (Subscription, Invoice, Payment, Dispute, Refund, FraudWarning, CheckoutSession)
 KEYS: dict[Any, str] = {Payment: "payment_intent"}
 # Not told by an entry: which it is says the entry itself, the rest is when and why it was written.
 OURS = {"id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"}
@@ -101,6 +111,7 @@ def a_life(person: Shopper) -> None:
     [plan_paid] = [one for one in person.invoices if one.billing_reason == "subscription_create"]
     refund(person, str(plan_paid.payment_intent), 900)
     bought(person, DISPUTED)
+    bought(person, "4000000000005423")
     [dispute] = db.session.query(Dispute)
     person.sandbox.stripe.disputes.update(dispute.stripe_id, WINNING)  # type: ignore[arg-type]
     catch_up(person.desk)

@@ -83,7 +83,8 @@ def test_a_session_and_its_subscription_both_say_whose_and_what_they_are(desk: F
 def test_a_one_off_session_and_its_payment_both_say_so(desk: Flask, alice: Shopper) -> None:
     session_id = alice.buy("credits-100")
     [row] = rows_of(alice)
-    expected, found = metadata(alice, "credits-100", row), at_stripe(alice, session_id)
+    expected = {**metadata(alice, "credits-100", row), "credits": "100"}
+    found = at_stripe(alice, session_id)
     assert (found["metadata"], found["client_reference_id"]) == (expected, str(alice.id))
     assert (found["mode"], found["customer"]) == ("payment", alice.customer)
     alice.pay(session_id)

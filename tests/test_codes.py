@@ -156,4 +156,4 @@ def test_a_code_is_kept_only_as_a_keyed_hash_once_its_mail_has_left(
     assert len(rows) == 2
     assert code not in str([{k: v for k, v in row.items() if not k.endswith("_at")} for row in rows])
     assert CHOSEN not in str(rows)
-    assert accounts._mac("another key", code) != last_token(db_session).secret_hash
+    assert accounts.mac("another key", code) != last_token(db_session).secret_hash

@@ -170,6 +170,8 @@ REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     "proxy hops of letters": ("PROXY_HOPS", TEST, {"PROXY_HOPS": "one"}),
     "negative proxy hops": ("PROXY_HOPS", TEST, {"PROXY_HOPS": "-1"}),
     "password length below the floor": ("PASSWORD_MIN_LENGTH", TEST, {"PASSWORD_MIN_LENGTH": "4"}),
+    "an unknown policy of lost disputes": ("ON_DISPUTE_LOST", TEST, {"ON_DISPUTE_LOST": "refund"}),
+    "an unknown policy of fraud warnings": ("ON_FRAUD_WARNING", TEST, {"ON_FRAUD_WARNING": "end"}),
     "an unknown policy": ("SECOND_SUBSCRIPTION", TEST, {"SECOND_SUBSCRIPTION": "ignore"}),
     "grace of a year": ("GRACE_DAYS", TEST, {"GRACE_DAYS": "365"}),
     "access perhaps": ("ACCESS_WHILE_PAUSED", TEST, {"ACCESS_WHILE_PAUSED": "maybe"}),

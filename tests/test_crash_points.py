@@ -10,12 +10,35 @@ from flask import Flask
 
 from local.mailsink import MailSink
 from tests.commands import own_redis
-from tests.deaths import FailedRenewal, FirstPayment, Intake, Keep, Order, Push, Reconciler, Second, Way
+from tests.deaths import (
+    Card,
+    FailedRenewal,
+    FirstPayment,
+    Intake,
+    Keep,
+    Order,
+    Purchase,
+    Push,
+    Reconciler,
+    Second,
+    Way,
+)
 from tests.histories import sandbox_in
 from tests.mortal import Nursery, nursery
 from tests.support import Sandbox
 
-WAYS: list[type[Way]] = [Reconciler, Intake, FirstPayment, FailedRenewal, Order, Keep, Second, Push]
+WAYS: list[type[Way]] = [
+    Reconciler,
+    Intake,
+    FirstPayment,
+    FailedRenewal,
+    Order,
+    Keep,
+    Second,
+    Push,
+    Card,
+    Purchase,
+]
 TWICE = 1
 
 

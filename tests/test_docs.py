@@ -78,6 +78,17 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert written == shown
 
 
+def test_no_setting_is_listed_twice() -> None:
+    names = [
+        *first(rows("settings.md", "The application")),
+        *first(rows("settings.md", "The runner and the platform")),
+    ]
+    assert sorted(names) == sorted(set(names))
+    refused = (DOCS / "settings.md").read_text().partition("## Who refuses what\n")[2].partition("\n## ")[0]
+    begun = [line.partition(" that ")[0] for line in refused.splitlines() if line.startswith("- ")]
+    assert sorted(begun) == sorted(set(begun)), "a sentence stands there twice"
+
+
 def test_the_runners_settings_are_documented() -> None:
     assert set(first(rows("settings.md", "The runner and the platform"))) == RUNNER
     read = "".join((ROOT / name).read_text() for name in ("app.py", "Procfile", "local/environment.py"))

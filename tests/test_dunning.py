@@ -14,11 +14,27 @@ from jinja2 import StrictUndefined
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing import accounts, breaks, dunning, mailer, notices, outbox, payments, withdrawals
+from billing import (
+    accounts,
+    addresses,
+    ahead,
+    breaks,
+    deletions,
+    exports,
+    fraud_warnings,
+    ladder,
+    mailer,
+    notices,
+    outbox,
+    payments,
+    refunds,
+    reminders,
+    withdrawals,
+)
 from billing.clock import now
 from billing.config import Config
 from billing.extensions import db
-from billing.models import AuthToken, Invoice, Notice, Subscription, User
+from billing.models import AuthToken, CheckoutSession, Invoice, Notice, Subscription, User
 from billing.payloads import Object
 from billing.syncing import Cause
 from local.mailsink import MailSink
@@ -272,7 +288,7 @@ def test_grace_starts_at_stripes_first_try_and_no_later_try_or_late_news_moves_i
         row = db_session.execute(select(Subscription)).scalar_one()
         found = db_session.execute(select(Invoice)).scalar_one()
         assert (row.first_failed_at, found.first_failed_at) == (first, first)
-        assert dunning.grace_end(found, row) == first + timedelta(days=14)
+        assert ladder.grace_end(found, row) == first + timedelta(days=14)
     tell(db_session, subscription, an_invoice(subscription, id=invoice["id"]))
     assert db_session.execute(select(Subscription.first_failed_at)).scalar_one() is None
 
@@ -334,15 +350,22 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     tell(session, plan)
     other = a_subscription(alice)
     tell(session, other)
+    near = owing(other, 1)
+    tell(session, past_due(other), near, clock=START + 13 * DAY)
+    reminders.owe(session, near["id"])
     tell(session, {**other, "status": "unpaid"})
     second = a_subscription(alice)
     tell(session, second)
     tell(session, {**second, "status": "canceled", "ended_at": START})
     tell(session, {**plan, "status": "canceled", "ended_at": START})
     trial = {**a_subscription(alice), "status": "trialing", "trial_end": START}
-    tell(session, trial, types=("customer.subscription.trial_will_end",))
+    tell(session, trial, types=("customer.subscription.trial_will_end",), clock=START)
+    moved_and_long(session, config, user)
     cause = Cause(stripe_event(session).event_id, 1, "", now())
-    charge = {"amount_refunded": 500}
+    back = {
+        "id": "re_1", "amount": 500, "currency": "eur", "created": START, "status": "succeeded",
+    }  # fmt: skip
+    charge = {"amount_refunded": 500, "refunds": {"data": [back]}}
     payments.write_intent(session, {
         "id": "pi_1", "customer": CUSTOMER, "metadata": {"plan": "credits-100"}, "status": "succeeded",
         "amount": 1500, "currency": "eur", "created": START, "latest_charge": charge,
@@ -351,6 +374,19 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
         "id": "du_1", "charge": {"customer": CUSTOMER}, "status": "needs_response", "reason": "fraudulent",
         "amount": 2900, "currency": "eur", "created": START, "evidence_details": {"due_by": START + 7 * DAY},
     }, cause)  # fmt: skip
+    session.add(CheckoutSession(
+        user_id=user.id, mode="payment", item="credits-100", price_id="p", status="complete", payment_intent="pi_2",
+    ))  # fmt: skip
+    payments.write_intent(session, {
+        "id": "pi_2", "customer": CUSTOMER, "metadata": {"plan": "credits-100"}, "status": "requires_payment_method",
+        "amount": 1500, "currency": "eur", "created": START, "latest_charge": None,
+    }, cause)  # fmt: skip
+    bounced = {"id": "re_1", "status": "failed", "amount": 500, "currency": "eur", "created": START}
+    refunds.write(session, user, {"latest_charge": {"refunds": {"data": [bounced]}}}, 0, cause)
+    fraud_warnings.write(session, {
+        "id": "issfr_1", "actionable": True, "fraud_type": "misc", "created": START, "payment_intent": "pi_1",
+        "charge": {"id": "ch_1", "customer": CUSTOMER, "amount": 1500, "currency": "eur"},
+    }, cause)  # fmt: skip
     accounts.start_sign_up(session, "dora@example.com", "three warm words", None, config.secret_key)
     token = session.execute(select(AuthToken).order_by(AuthToken.id.desc()).limit(1)).scalar_one()
     code = session.execute(select(Notice.secret).where(Notice.kind == "code")).scalar_one()
@@ -358,8 +394,39 @@ def every_kind(session: Session, config: Config, alice: User) -> None:
     accounts.finish_sign_up(session, token.id, code or "", config.secret_key)
     accounts.start_reset(session, user.email)
     accounts.set_password(session, user, "four warm words here")
+    moved_and_exported(session, user, config)
     resting_and_withdrawn(session, user, cause)
+    leaving_for_good(session, user)
     session.commit()
+
+
+def leaving_for_good(session: Session, user: User) -> None:
+    """Asked for and taken back; asked for again, stuck, and done."""
+    nothing = deletions.AtStripe(gone=True, living=[], open=[])
+    for kind in ("delete_undone", "delete_stuck"):
+        deletions.ask(session, user.id, nothing)
+        asked = deletions.of(session, user.id)
+        assert asked is not None
+        if kind == "delete_undone":
+            deletions.undo(session, user.id)
+        else:
+            deletions.tell(session, user, asked, kind)
+            deletions.say_goodbye(session, user, asked, user.locale, user.email)
+
+
+def moved_and_long(session: Session, config: Config, user: User) -> None:
+    """Another plan; then a year that is nearly over, and with it the card."""
+    today = int(now().timestamp())
+    long = a_subscription(user)
+    tell(session, long)
+    [item] = long["items"]["data"]
+    year = {"current_period_start": today - 360 * DAY, "current_period_end": today + 5 * DAY}
+    team = {**item["price"], "id": "price_team", "unit_amount": 4900, "metadata": {"plan": "team"}}
+    tell(session, {**long, "items": {"data": [{**item, **year, "price": team}]}})
+    row = session.execute(select(Subscription).where(Subscription.stripe_id == long["id"])).scalar_one()
+    row.card_expires_at = now()
+    session.commit()
+    ahead.owe_what_is_near(session, config)
 
 
 def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:
@@ -380,6 +447,8 @@ def test_every_mail_is_written_with_the_facts_that_it_is_really_given(
     every_kind(db_session, config, alice)
     app.jinja_env.undefined = StrictUndefined
     notices = db_session.execute(select(Notice).order_by(Notice.id)).scalars().all()
+    db_session.expunge_all()
+    db_session.rollback()  # no transaction waits while they are written
     assert {one.kind for one in notices} == {path.name for path in TEMPLATES.iterdir() if path.is_dir()}
     for notice in notices:
         message = mailer.compose(notice, notice.to, config)
@@ -394,6 +463,23 @@ def test_no_two_mails_have_the_same_message_id(db_session: Session, config: Conf
     every_kind(db_session, config, alice)
     ids = db_session.execute(select(func.count(), func.count(Notice.message_id.distinct()))).one()
     assert ids[0] == ids[1] > 15
+
+
+def moved_and_exported(session: Session, user: User, config: Config) -> None:
+    """Owe the mails of an address that became another one and was put back, and of a copy of the data."""
+    addresses.ask(session, user, "erin@example.com", config.secret_key)
+    addresses.ask(session, user, "dora@example.com", config.secret_key)
+    addresses.ask(session, user, "alma@example.com", config.secret_key)
+    wanted = select(Notice.secret).where(Notice.kind == "email_code").order_by(Notice.id.desc()).limit(1)
+    code, key = session.execute(wanted).scalar_one() or "", config.secret_key
+    assert addresses.confirm(session, user, code, key, keep_session=0, user_agent="")
+    links = select(Notice.secret).where(Notice.kind == "email_changed", Notice.secret.is_not(None))
+    link = accounts.open_link(session, "undo", session.execute(links).scalar_one() or "")
+    assert link is not None
+    addresses.undo(session, link)
+    exports.ask(session, user.id)
+    session.commit()
+    assert exports.make_due(session) == 1
 
 
 def part(message: Any, kind: str) -> str:

@@ -128,6 +128,7 @@ def test_a_fault_in_any_view_is_one_quiet_page_and_a_line_in_the_log(house: Worl
                 (line,) = [line for line in log.lines if "RuntimeError" in line]
                 assert f'"request": "{answer.headers["X-Request-Id"]}"' in line
                 assert house.values["secret"] not in log.text
+                assert house.values["way_back"] not in log.text
     finally:
         views.update(real)
     assert broke >= (13 if who == STRANGER else 30)
@@ -156,6 +157,7 @@ def test_without_a_database_people_read_so_and_keep_their_session(house: World) 
                 assert_helpful(answer, 503, client)
                 assert "Your plan and access are not affected." in answer.text
                 assert house.values["secret"] not in log.text
+                assert house.values["way_back"] not in log.text
                 assert "dbcanary" not in log.text
         assert client.get("/nothing").status_code == 503
         assert doors.signed_in(doors.browser_with(house.app, doors.cookie_of(client)))

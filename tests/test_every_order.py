@@ -162,8 +162,8 @@ HISTORIES = {
             (change_to("team_year_eur"), [UPDATED, "payment_intent.succeeded", "invoice.paid"]),
             (change_to("pro_year_eur"), [UPDATED]),
         ],
-        mails={"receipt receipt"},
-        late="receipt receipt",
+        mails={" ".join(["changed"] * times + ["receipt"] * 2) for times in (1, 2, 3)},
+        late="changed receipt receipt",
     ),
     "trial to paused": History(
         nothing,
@@ -173,7 +173,7 @@ HISTORIES = {
             (time_passes, ["customer.subscription.trial_will_end"]),
             (time_passes, ["customer.subscription.paused", UPDATED]),
         ],
-        mails={"", "trial_end"},
+        mails={"", "trial_start", "trial_end", "trial_end trial_start"},
         late="",
     ),
 }

@@ -54,6 +54,26 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "0007": (),
     "0008": (),
     "0009": (),
+    "0010": (
+        "insert into grants (key, user_id, kind, feature, amount)"
+        " select :n, max(id), 'granted', '', 100 from users",
+    ),
+    "0011": (
+        "insert into refunds (stripe_id, user_id, amount, currency, status, created, fetch_no, cause_event_id)"
+        " select 're_' || :n, user_id, 500, currency, 'succeeded', now(), 1, cause_event_id from subscriptions limit 1",
+        "insert into fraud_warnings (stripe_id, user_id, actionable, fraud_type, amount, currency, created, fetch_no,"
+        " cause_event_id) select 'issfr_' || :n, user_id, true, 'misc', 500, currency, now(), 1, cause_event_id"
+        " from subscriptions limit 1",
+        "insert into disputes (stripe_id, user_id, status, reason, amount, currency, created, funds, fetch_no,"
+        " cause_event_id) select 'du_' || :n, user_id, 'won', 'general', 500, currency, now(), 'reinstated', 1,"
+        " cause_event_id from subscriptions limit 1",
+    ),
+    "0012": (),
+    "0013": ("insert into data_exports (user_id, state) select max(id), 'asked' from users",),
+    "0014": (
+        "insert into deletions (user_id, due_at) select max(id), now() from users",
+        "update users set deletion_due_at = now() where id = (select max(id) from users)",
+    ),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"

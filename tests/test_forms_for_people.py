@@ -70,6 +70,15 @@ TABLE: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "time_zone": ("", "off", ""),
         },
     ),
+    "/account/email": (ALICE, {"email": ("email", "email", ""), "current_password": PASSWORD}),
+    "/account/delete": (
+        ALICE,
+        {
+            "username": ("text", "username", ""),
+            "current_password": PASSWORD,
+            "word": ("text", "off", ""),
+        },
+    ),
 }
 
 
@@ -98,6 +107,12 @@ WRONG: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
     (STRANGER, "/reset", {"email": "ana@"}, {"email": "ana@"}),
     (STRANGER, "/reset/<secret>", {"new_password": "short"}, {}),
     (ALICE, "/account/password", {"current_password": "", "new_password": "short"}, {}),
+    (
+        ALICE,
+        "/account/email",
+        {"email": "ana@", "current_password": "canary words"},
+        {"email": "ana@"},
+    ),
     (ALICE, "/account/language", {"locale": "xx", "time_zone": "Asia/Tokyo"}, {}),
 ]
 

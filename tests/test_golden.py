@@ -125,7 +125,7 @@ def test_page_mail_admin_and_command_say_the_same_sentence(house: House, code: s
     sentence = voice.sentence(found)
     with rows.queries() as asked:
         page = house.mine.get("/billing").text
-    assert len(asked) <= 8
+    assert len(asked) <= 9
     assert heading(page) == sentence
     assert page.count('class="btn"') == 1, "one thing to do"
     desk = unescape(house.theirs.get(f"/admin/subscribers/{house.ana.id}").text)

@@ -111,6 +111,7 @@ CANARIES = {
     "an address of odd letters": "!Canary#$%&*/=?^`{|}~@example.com",
     "an address beyond ASCII": "Zoë.Canary@bücher.example",
     "a link to a new password": "https://billing.example.com/reset/Canary-_0123456789",
+    "a link to pay": "https://billing.example.com/pay/Canary.Q2FuYXJ5.Canary-_0123456789",
     "a card number": "4242424242424242",
     "a card number with spaces": "4242 4242 4242 4242",
     "a card number with dashes": "4242-4242-4242-4242",

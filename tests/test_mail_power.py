@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import declines, mailer
+from billing import declines, dunning, mailer
 from billing.config import Config
 from billing.models import AuthToken, Notice, User
 from billing.payloads import Object
@@ -59,6 +59,8 @@ def letters(
     make_user(db_session, "admin@example.com", is_admin=True)
     every_kind(db_session, config, alice)
     notices = db_session.execute(select(Notice).order_by(Notice.id)).scalars().all()
+    db_session.expunge_all()
+    db_session.rollback()  # no transaction waits while they are written
     messages = [mailer.compose(notice, notice.to, config) for notice in notices]
     content = ["\n".join([str(one["Subject"]), part(one, "plain"), part(one, "html")]) for one in messages]
     return list(zip(notices, content, strict=True))
@@ -71,7 +73,7 @@ def links(content: str) -> set[str]:
 def test_every_link_in_a_mail_asks_for_a_sign_in_or_shows_what_anybody_may_see(
     client: FlaskClient, config: Config, letters: list[tuple[Notice, str]]
 ) -> None:
-    seen = set()
+    seen, paid_by = set(), set()
     for notice, content in letters:
         assert links(content), notice.kind
         for link in links(content):
@@ -80,16 +82,23 @@ def test_every_link_in_a_mail_asks_for_a_sign_in_or_shows_what_anybody_may_see(
             if notice.kind == "withdraw_link" and link.endswith(f"/billing/withdraw?link={notice.secret}"):
                 continue
             assert not urlsplit(link).query, (notice.kind, link)
+            if notice.kind == "email_changed" and path == f"/account/email/undo/{notice.secret}":
+                continue
             secret = notice.secret if notice.kind == "reset" else None
             if secret and path == f"/reset/{secret}":
                 continue
             assert notice.secret is None or notice.secret not in link
             answer = client.get(path)
+            if path.startswith("/pay/") and notice.facts["pays"]:  # what one may see: tests/test_pay_link.py
+                assert (answer.status_code, notice.to in answer.text) == (200, False)
+                paid_by.add(notice.kind)
+                continue
             asks = answer.status_code == 303 and urlsplit(answer.location).path in ("/login", "/signup")
-            open_to_all = path in ("/plans", "/login", "/reset") and notice.to not in answer.text
+            open_to_all = path in ("/", "/plans", "/login", "/reset") and notice.to not in answer.text
             assert asks or open_to_all, (notice.kind, path, answer.status)
             seen.add(path)
     assert {"/billing", "/invoices", "/admin/events", "/admin/subscribers"} <= seen
+    assert paid_by == {*dunning.DUNNING, "dun5"}
 
 
 def test_what_works_without_a_sign_in_is_for_one_use_within_the_hour(
@@ -98,7 +107,9 @@ def test_what_works_without_a_sign_in_is_for_one_use_within_the_hour(
     powerful = {notice.kind: notice for notice, _ in letters if notice.secret}
     # It withdraws from one contract, once, and opens nothing (tests/test_withdrawing.py).
     assert powerful.pop("withdraw_link").secret
-    assert powerful.keys() == {"code", "reset"}
+    # It puts back the address that it went to, once, within a week: whoever took the account must lose it again.
+    assert powerful.pop("email_changed").facts["old"]
+    assert powerful.keys() == {"code", "email_code", "reset"}
     for notice in powerful.values():
         token = db_session.get_one(AuthToken, notice.facts["token_id"])
         life = db_session.execute(select(AuthToken.expires_at - func.now()).where(AuthToken.id == token.id))

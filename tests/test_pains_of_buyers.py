@@ -18,9 +18,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, update
 
+from billing import grants
 from billing.clock import now
 from billing.extensions import db
-from billing.models import CheckoutSession, Invoice, Subscription
+from billing.models import CheckoutSession, Invoice, Payment, Subscription
 from billing.words import day
 from tests.histories import sandbox_in
 from tests.seen import charges, mailed_to, may_enter, reads, running
@@ -350,10 +351,25 @@ def test_nobody_whose_bank_did_not_pay_has_had_days_for_nothing_or_is_left_witho
 def test_nobody_is_given_what_they_bought_once_before_their_bank_has_paid(
     desk: Flask, alice: Shopper, bank: Callable[[str, str], None]
 ) -> None:
+    before = 0
     for iban, last in ((PAYS, "You bought 100 credits."), (FAILS, "Your bank payment didn’t go through.")):
         session_id = alice.buy()
         bank(session_id, iban)
         assert heading(alice, session_id) == ON_ITS_WAY
+        assert given(alice) == before, "nothing is given for what is only promised"
+        order = (
+            db.session.query(Payment).filter_by(user_id=alice.id, status="processing").one().payment_intent
+        )
+        assert ON_ITS_WAY in reads(alice, f"/orders/{order}")
         settle(alice)
         assert heading(alice, session_id) == last
-    assert (charges(alice), alice.mails()) == ([1500], ["one_off_receipt"])
+        before = given(alice)
+        assert ("didn’t go through" in reads(alice, f"/orders/{order}")) == (iban == FAILS)
+    assert (charges(alice), given(alice)) == ([1500], 100)
+    assert alice.mails() == ["one_off_receipt", "one_off_failed"]
+
+
+def given(person: Shopper) -> int:
+    """Their credits."""
+    db.session.rollback()
+    return grants.balance(db.session(), person.id)

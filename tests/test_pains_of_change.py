@@ -228,6 +228,33 @@ def test_nobody_is_charged_twice_by_two_presses_and_both_lead_to_the_same_page(a
     assert (charged(alice) - before, upgrades(alice)) == (page.today, 1)
 
 
+# Pain 26: seats that drift.
+
+
+def test_nobody_pays_for_one_seat_more_each_time_a_press_or_an_event_is_repeated(counter: Counter) -> None:
+    person = counter.newcomer("team")
+    page = quoted(person, "/billing/seats?seats=3")
+    assert [page.send().location, page.send().location] == ["/billing", "/billing"]
+    sandbox: Sandbox = person.sandbox
+    for name in ("customer.subscription.updated", "customer.subscription.created"):
+        deliver(counter.app, make_event(name, {"id": person.row.stripe_id, "object": "subscription"}))
+    apply_all()
+    assert (person.row.quantity, at_stripe(person)["items"]["data"][0]["quantity"]) == (3, 3)
+    asked = [
+        one["params"]["items"]
+        for one in sandbox.look("requests?limit=200")["requests"]
+        if one["path"] == f"/v1/subscriptions/{person.row.stripe_id}" and one["method"] == "POST"
+    ]
+    assert [item["quantity"] for items in asked for item in each(items)] == ["3"], (
+        "a number, never one more or less"
+    )
+
+
+def each(items: Any) -> list[Any]:
+    """The items of a form’s tree, whichever way it holds a list."""
+    return list(items.values()) if isinstance(items, dict) else list(items)
+
+
 def test_nobody_who_changed_from_month_to_year_wonders_why_the_billing_date_moved(alice: Shopper) -> None:
     before, page = alice.row.current_period_end, quoted(alice, "/billing/change/basic?interval=year")
     assert "Basic, monthly → Basic, yearly" in page.words

@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from billing import jobs, payments
+from billing import grants, jobs, payments
 from billing.clock import from_stripe, now
 from billing.extensions import db
 from billing.installation import public_id
-from billing.models import Dispute, Notice, Payment, User
+from billing.models import Dispute, Grant, Notice, Payment, Refund, User
 from billing.payloads import Object
 from billing.standing import Policy, standing
 from billing.syncing import Cause
@@ -108,12 +108,14 @@ def test_each_refund_of_a_purchase_is_shown_and_mailed_once_with_its_own_amount(
     row = bought(alice)
     refund(alice, row.payment_intent, 500)
     assert [one.amount_refunded for one in purchases(alice)] == [500]
-    assert ledger(alice) == [("Partly refunded", "€15.00")]
+    assert ledger(alice) == [("Refund", "-€5.00"), ("Partly refunded", "€15.00")], "an entry of its own"
+    assert grants.balance(db.session(), alice.id) == 67
     twice(alice)
     refund(alice, row.payment_intent, 1000)
     twice(alice)
     assert [one.amount_refunded for one in purchases(alice)] == [1500]
-    assert ledger(alice) == [("Refunded", "€15.00")]
+    assert ledger(alice) == [("Refund", "-€15.00"), ("Refunded", "€15.00")]
+    assert [one.amount for one in db.session.query(Grant).order_by(Grant.id)] == [100, -33, -67]
     assert mailed("refund") == [(alice.email, "€5.00"), (alice.email, "€10.00")]
     assert [(one.before, one.after) for one in audit_of(db.session(), "refund")] == [
         ({"amount_refunded": 0}, {"amount_refunded": 500}),
@@ -252,11 +254,33 @@ def test_what_is_somebody_elses_or_no_purchase_of_ours_leaves_no_row(
     assert count(Payment) == count(Dispute) == count(Notice) == 0
 
 
-def test_a_refund_that_failed_is_taken_back_from_the_row_and_mailed_to_nobody(
+def test_a_refund_that_failed_is_taken_back_from_the_row_and_told_to_the_person_and_the_admins(
     db_session: Session, alice: User
 ) -> None:
-    for refunded in (0, 500, 0):
-        write(db_session, intent(alice, db_session, latest_charge={"amount_refunded": refunded}))
+    make_user(db_session, "ada@example.com", is_admin=True)
+    for refunded, status in ((0, None), (500, "succeeded"), (0, "failed"), (0, "failed")):
+        refund = {"id": "re_1", "amount": 500, "currency": "eur", "created": START, "status": status}
+        charge = {"amount_refunded": refunded, "refunds": {"data": [refund] if status else []}}
+        write(db_session, intent(alice, db_session, latest_charge=charge))
         assert db_session.query(Payment).one().amount_refunded == refunded
+    assert [one.status for one in db_session.query(Refund)] == ["failed"]
+    keys = {key for (key,) in db_session.query(Notice.dedupe_key)}
+    assert {"refund:re_1:succeeded", "refund:re_1:failed"} < keys
     kinds = [kind for (kind,) in db_session.query(Notice.kind).order_by(Notice.id)]
-    assert kinds == ["one_off_receipt", "refund"]
+    assert kinds == ["one_off_receipt", "refund", "refund_failed", "admin_alert"]
+
+
+def test_what_was_refunded_before_there_were_rows_of_refunds_is_recorded_and_told_to_nobody_again(
+    db_session: Session, alice: User
+) -> None:
+    """The release before had counted 500 of it and mailed that; 300 more went back while we were updated."""
+    before, since = (
+        {"id": f"re_{amount}", "amount": amount, "currency": "eur", "created": at, "status": "succeeded"}
+        for amount, at in ((500, START), (300, START + 60))
+    )
+    write(db_session, intent(alice, db_session, latest_charge={"amount_refunded": 500}))
+    charge = {"amount_refunded": 800, "refunds": {"data": [since, before]}}
+    write(db_session, intent(alice, db_session, latest_charge=charge))
+    assert {one.stripe_id for one in db_session.query(Refund)} == {"re_500", "re_300"}
+    keys = [key for (key,) in db_session.query(Notice.dedupe_key).filter_by(kind="refund")]
+    assert keys == ["refund:re_300:succeeded"]

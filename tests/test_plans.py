@@ -75,6 +75,16 @@ def test_a_price_is_known_by_item_interval_and_currency_whatever_its_amount(tmp_
     assert [price.lookup_key for _, price in dearer.prices()] == keys
 
 
+def test_a_product_has_a_price_for_each_currency_and_says_what_it_gives(tmp_path: Path) -> None:
+    prices = "".join(f'[[product.price]]\ncurrency = "{one}"\namount = 5000\n' for one in ("eur", "kwd"))
+    text = f'[[product]]\nname = "pack"\ncredits = 500\ngives = ["reports", "api"]\n{prices}'
+    product = load(tmp_path, text).product("pack")
+    assert product is not None
+    assert [price.lookup_key for price in product.prices] == ["pack_eur", "pack_kwd"]
+    assert (product.price_in("kwd"), product.price_in("jpy")) == (Price("pack", 5000, "kwd", None), None)
+    assert (product.credits, product.gives, product.price.currency) == (500, ("reports", "api"), "eur")
+
+
 def test_an_item_that_is_no_longer_sold_keeps_its_name(tmp_path: Path) -> None:
     catalogue = load(tmp_path, PRO)
     assert [catalogue.title(name) for name in ("pro", "gold", None)] == ["Pro", "gold", "your plan"]
@@ -149,6 +159,28 @@ MISTAKES = [
     ("[[product]]", "[[products]]", ["products is not known"]),
     ('features = ["3 seats"]', 'features = "3 seats"', ["plan pro", "features", "list"]),
     ('gives = ["reports"]', "gives = [1]", ["plan pro", "gives", "list"]),
+    ("amount = 1500", "amount = 1500\ncredits = 0", ["product credits-100", "credits", "from 1"]),
+    ("amount = 1500", "amount = 1500\ncredits = 1.5", ["product credits-100", "credits", "whole number"]),
+    ("amount = 1500", 'amount = 1500\ngives = "api"', ["product credits-100", "gives", "list"]),
+    ("amount = 1500", 'amount = 1500\ngives = ["a,b"]', ["product credits-100", "gives", "without commas"]),
+    ("amount = 1500", 'amount = 1500\ngives = ["a", "a"]', ["product credits-100", "gives", "each once"]),
+    ("amount = 1500", "amount = 1500\n[product.price]\n", ["product credits-100", "[[product.price]]"]),
+    ("amount = 1500", "amount = 1500\n[[product.price]]\n", ["product credits-100", "named twice"]),
+    (
+        'currency = "jpy"\namount = 1500',
+        '[[product.price]]\ncurrency = "jpy"\namount = 1500\n[[product.price]]\ncurrency = "JPY"\namount = 900',
+        ["product credits-100", "two prices in JPY"],
+    ),
+    (
+        'currency = "jpy"\namount = 1500',
+        '[[product.price]]\ncurrency = "jpy"\namount = 1500\ninterval = "month"',
+        ["product credits-100", "interval is not known"],
+    ),
+    (
+        'currency = "jpy"\namount = 1500',
+        '[[product.price]]\ncurrency = "isk"\namount = 1550',
+        ["product credits-100", "ISK", "multiples of 100"],
+    ),
 ]
 
 

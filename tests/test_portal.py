@@ -200,7 +200,8 @@ def test_invoices_and_purchases_are_listed_newest_first_with_their_state_and_no_
         ("A-0", "1 × Pro", "Partly refunded", "€29.00"),
     ]
     assert [one[5] for one in found] == [
-        f"View invoice {one[1]} PDF of invoice {one[1]}" if one[1] != "–" else "" for one in found
+        f"View invoice {one[1]} PDF of invoice {one[1]}" if one[1] != "–" else f"View order of {one[0]}"
+        for one in found
     ]
     recent = text_of(browser.get("/billing").text.partition("entries-title")[2])
     assert recent.count("€29.00") + recent.count("€15.00") == 5

@@ -18,7 +18,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from billing import accounts, bounces, catalogue, comps, installation, refresh, writes
+from billing import (
+    accounts,
+    addresses,
+    bounces,
+    catalogue,
+    comps,
+    exports,
+    installation,
+    pay_links,
+    refresh,
+    writes,
+)
 from billing.clock import database_now
 from billing.extensions import db
 from billing.models import (
@@ -26,8 +37,11 @@ from billing.models import (
     AuthToken,
     CheckoutSession,
     Comp,
+    DataExport,
+    Deletion,
     LoginSession,
     Notice,
+    Payment,
     StripeEvent,
     StripeWrite,
     Subscription,
@@ -41,11 +55,11 @@ from tests.conftest import dispose, make_app, make_config
 from tests.counter import quoted
 from tests.doors import COOKIE, code_in, cookie_of, subjects
 from tests.served import Answer, Served, served
-from tests.story import Shopper, config_of, count, shopper
+from tests.story import FAILS_LATER, Shopper, config_of, count, shopper
 from tests.support import PASSWORD, Databases, Sandbox, csrf_of, make_event, make_user, sign_in
 from tests.test_leaving import hidden
 from tests.test_plan_change import charged, money, offer, today
-from tests.walk import reset_secret
+from tests.walk import reset_secret, way_back
 from tests.watching import all_rows
 
 PRESSES = 50
@@ -115,7 +129,7 @@ def house(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[House]:
     with databases.copy_of("dunlin_template") as url:
-        config = make_config(url, smtp_port=mail_sink.port, api_base=sandbox_process.url, EU_WITHDRAWAL="on")
+        config = make_config(url, smtp_port=mail_sink.port, api_base=sandbox_process.url, EU_WITHDRAWAL="yes")
         app = make_app(config)
         with app.app_context():
             installation.record(db.session(), config, sandbox_process.account())
@@ -261,6 +275,96 @@ def _sign_out_others(house: House) -> None:
     assert count(LoginSession, user_id=person.id) == 1
 
 
+@of("account.sign_out_one")
+def _sign_out_one(house: House) -> None:
+    person = house.newcomer()
+    mine = house.browsers(person)[0]
+    rows = accounts.open_sessions(db.session(), person.id)
+    token = mine_of(house, person)
+    other = next(row.id for row in rows if row.id != token)
+    assert statuses(press(house, f"/account/sessions/{other}/signout", [mine])) == {303}
+    assert count(LoginSession, user_id=person.id) == len(rows) - 1
+
+
+def mine_of(house: House, person: Shopper) -> int:
+    """The row of the browser that the person's own client is."""
+    with person.client.session_transaction() as cookie:
+        row = accounts.find_session(db.session(), cookie["_user_id"])
+    assert row is not None
+    return int(row.id)
+
+
+@of("account.ask_for_a_copy")
+def _ask_for_a_copy(house: House) -> None:
+    person = house.newcomer()
+    answers = press(house, "/account/export", house.browsers(person))
+    assert Counter(answer.status for answer in answers) == {303: TRIES, 429: PRESSES - TRIES}
+    assert count(DataExport, user_id=person.id) == 1
+    assert exports.make_due(db.session()) == 1
+    assert count(Notice, kind="export_ready", user_id=person.id) == 1
+
+
+def asks(person: Shopper, email: str, house: House) -> str:
+    """The person waits for this address's code."""
+    addresses.ask(db.session(), person.user, email, config_of(house.app).secret_key)
+    db.session.commit()
+    found = db.session.query(Notice.secret).filter_by(kind="email_code", user_id=person.id)
+    return str(found.order_by(Notice.id.desc()).limit(1).scalar())
+
+
+@of("email_change.ask")
+def _ask(house: House) -> None:
+    person = house.newcomer()
+    form = {"email": f"new-{person.email}", "current_password": PASSWORD}
+    answers = press(house, "/account/email", house.browsers(person), **form)
+    assert Counter(answer.status for answer in answers) == {303: TRIES, 429: PRESSES - TRIES}
+    assert count(AuthToken, kind="email", user_id=person.id) == TRIES
+    assert count(AuthToken, kind="email", user_id=person.id, used_at=None) == 1, "only the last code works"
+
+
+@of("email_change.again")
+def _again(house: House) -> None:
+    person = house.newcomer()
+    asks(person, f"new-{person.email}", house)
+    answers = press(house, "/account/email/again", house.browsers(person))
+    assert Counter(answer.status for answer in answers) == {303: TRIES, 429: PRESSES - TRIES}
+    assert count(AuthToken, kind="email", user_id=person.id, used_at=None) == 1
+
+
+@of("email_change.keep")
+def _keep_address(house: House) -> None:
+    person = house.newcomer()
+    asks(person, f"new-{person.email}", house)
+    assert statuses(press(house, "/account/email/keep", house.browsers(person))) == {303}
+    assert count(AuthToken, kind="email", user_id=person.id, used_at=None) == 0
+
+
+@of("email_change.confirm")
+def _confirm_address(house: House) -> None:
+    """Every browser of theirs sends the code; the one that is first stays signed in."""
+    person = house.newcomer(customer=house.sandbox.stripe.customers.create({"email": "a@example.com"})["id"])
+    email = f"new-{person.email}"
+    code, browsers = asks(person, email, house), house.browsers(person)
+    assert statuses(press(house, "/account/email/code", browsers, code=code)) <= {303, 400}
+    assert (person.user.email, count(LoginSession, user_id=person.id)) == (email, 1)
+    assert count(Notice, kind="email_changed", user_id=person.id) == 2
+    assert count(AuditEntry, kind="user.email", user_id=person.id) == 1
+    writes.finish_open(db.session(), older_than=timedelta())
+    assert len(house.done_at_stripe("customer.update", person.id)) == 1
+    assert house.sandbox.stripe.customers.retrieve(person.customer)["email"] == email
+
+
+@of("email_change.undo")
+def _undo_address(house: House) -> None:
+    person = house.newcomer()
+    path = f"/account/email/undo/{way_back(db.session(), person.user, f'old-{person.email}')}"
+    strangers = [opened(house.app.test_client(), path) for _ in range(2)]
+    answers = press(house, path, strangers)
+    assert Counter(answer.status for answer in answers) == {303: 1, 410: PRESSES - 1}
+    assert person.user.email == f"old-{person.email}"
+    assert count(Notice, kind="email_undone", user_id=person.id) == 2
+
+
 def one_session(house: House, person: Shopper, answers: list[Answer]) -> None:
     """Whoever was led on was led to the same page of Stripe; there is one customer and one Session."""
     assert statuses(answers) <= {303, SLOW}
@@ -281,10 +385,37 @@ def _order(house: House) -> None:
     one_session(house, person, answers)
 
 
-@of("orders.start_payment")
+@of("shop.buy")
 def _buy(house: House) -> None:
     person = house.newcomer()
     one_session(house, person, press(house, "/buy/credits-100", house.browsers(person)))
+
+
+@of("shop.pay")
+def _pay(house: House) -> None:
+    """One form, sent from everywhere: one payment."""
+    person = house.newcomer(subscribed=True)
+    fields = hidden(
+        person.get("/buy/credits-100").text.partition("Pay another way")[0].rpartition("<form")[0]
+    )
+    answers = press(house, "/buy/credits-100/card", house.browsers(person), **fields)
+    assert statuses(answers) <= {303, SLOW}
+    writes.finish_open(db.session())
+    assert len(house.done_at_stripe("payment_intent.create", person.id)) == 1
+    assert person.get(f"/orders/{fields['once']}").status_code == 200
+    assert count(Payment, user_id=person.id, status="succeeded") == 1
+
+
+@of("purchases.confirm")
+def _confirm_purchase(house: House) -> None:
+    """It leads to the bank's page, and charges nothing by itself."""
+    person = house.newcomer(subscribed=True)
+    fields = hidden(
+        person.get("/buy/credits-100").text.partition("Pay another way")[0].rpartition("<form")[0]
+    )
+    order = person.post("/buy/credits-100/card", **fields).location
+    assert statuses(press(house, f"{order}/confirm", house.browsers(person))) <= {303, SLOW}
+    assert len(house.done_at_stripe("payment_intent.create", person.id)) == 1
 
 
 @of("portal.open_portal")
@@ -448,6 +579,23 @@ def _pdf(house: House) -> None:
     led_to_stripe(house, "pdf")
 
 
+@of("paying.pay")
+def _pay_by_a_link(house: House) -> None:
+    """Twenty a quarter of an hour are led to Stripe's page of the invoice, whoever has the link."""
+    person = house.newcomer(subscribed=True)
+    person.use_card(FAILS_LATER)
+    end = int((person.row.current_period_end or person.row.created).timestamp())
+    house.sandbox.control(f"customers/{person.customer}/advance", to=end + 3700)
+    refresh.person(db.session(), person.user, config_of(house.app), "test")
+    bill, charges = person.invoices[-1].stripe_id, len(house.sandbox.look("ledger")["charges"])
+    path = pay_links.path(bill, database_now(db.session()))
+    answers = press(house, path, [opened(house.app.test_client(), "/login") for _ in range(6)])
+    assert statuses(answers) <= {303, 429, SLOW}
+    hosted = house.sandbox.stripe.invoices.retrieve(bill)["hosted_invoice_url"]
+    assert {one.headers["Location"] for one in answers if one.status == 303} == {hosted}
+    assert len(house.sandbox.look("ledger")["charges"]) == charges
+
+
 def newest_event(person: Shopper) -> str:
     found = db.session.query(StripeEvent).filter_by(user_id=person.id, state=StripeEvent.APPLIED)
     return str(found.order_by(StripeEvent.received_at.desc())[0].event_id)
@@ -487,6 +635,33 @@ def _sync(house: House) -> None:
     answers = press(house, f"/admin/subscribers/{person.id}/sync", house.browsers(admin))
     assert statuses(answers) <= {303, SLOW}
     assert (count(Subscription, user_id=person.id), count(Notice, user_id=person.id)) == (1, mails)
+
+
+@of("deleting.delete")
+def _delete_account(house: House) -> None:
+    """Whoever comes after the first is led to what is so; other browsers are signed out."""
+    person = house.newcomer(subscribed=True)
+    answers = press(
+        house, "/account/delete", house.browsers(person)[:1], current_password=PASSWORD, word="DELETE"
+    )
+    assert statuses(answers) <= {303, 429, SLOW}
+    assert places(answers) == {"/account/keep"}
+    writes.finish_open(db.session())
+    assert count(Deletion, user_id=person.id) == count(Notice, kind="delete_asked", user_id=person.id) == 1
+    assert len(house.done_at_stripe("subscription.update", person.id)) == 1
+    assert subscription_at_stripe(house, person)["cancel_at_period_end"] is True
+
+
+@of("deleting.keep")
+def _keep_account(house: House) -> None:
+    person = house.newcomer(subscribed=True)
+    person.post("/account/delete", current_password=PASSWORD, word="DELETE")
+    answers = press(house, "/account/keep", house.browsers(person))
+    assert statuses(answers) <= {303, SLOW}
+    writes.finish_open(db.session())
+    assert count(Notice, kind="delete_undone", user_id=person.id) == 1
+    assert len(house.done_at_stripe("subscription.update", person.id)) == 2
+    assert subscription_at_stripe(house, person)["cancel_at_period_end"] is False
 
 
 def refuses_mail(person: Shopper) -> None:
@@ -548,6 +723,22 @@ def _end_comp(house: House) -> None:
     assert statuses(press(house, path, house.browsers(admin), reason="over", seen=seen)) == {303, 409}
     assert count(Comp, user_id=person.id, ended_at=None) == 0
     assert count(AuditEntry, kind="comp.taken_back", user_id=person.id) == 1
+
+
+@of("admin.give_refund")
+def _give_refund(house: House) -> None:
+    """One page, pressed from everywhere: what it said goes back once."""
+    person, admin = house.newcomer(subscribed=True), house.admin()
+    intent = person.invoices[0].payment_intent or ""
+    path = f"/admin/payments/{intent}/refund"
+    form = {"amount": "5.00", "reason": "duplicate", "note": "press", "seen": "0", "once": "f" * 22}
+    answers = press(house, path, house.browsers(admin), **form)
+    assert statuses(answers) <= {303, 409, 503}
+    writes.finish_open(db.session())
+    assert [
+        one["amount"] for one in house.sandbox.stripe.refunds.list({"payment_intent": intent})["data"]
+    ] == [500]
+    assert count(AuditEntry, kind="refund.asked", user_id=person.id) == 1
 
 
 @of("admin.ask_reconciler")

@@ -103,4 +103,4 @@ def test_an_event_signed_for_us_that_is_not_ours_turns_a_light_red_for_an_hour(
 def test_an_event_that_is_not_ours_is_refused_alike_where_it_can_not_be_counted() -> None:
     with another_app(make_config("postgresql://dunlin:none@127.0.0.1:1/dunlin")) as app, Lines() as log:
         refuse(app, 1, livemode=True)
-    assert errors(log) == ["event not ours", "event not ours was not counted"]
+    assert errors(log) == ["event not ours", "refusal not counted"]

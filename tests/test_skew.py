@@ -25,6 +25,10 @@ HALF_AN_HOUR = timedelta(minutes=30)
 # Who reads this machine's clock, and why an hour more or less does no harm there.
 BY_THIS_MACHINE = {
     "admin/runs.py": "whether a pass is shown as cut off",
+    "checks/at_stripe.py": "to be compared with Stripe’s",
+    "checks/endpoint.py": "what of the last day was not delivered, to be shown",
+    "checks/parts.py": "to be compared with the database’s",
+    "checks/settings.py": "whether an old secret has ended, to be shown",
     "auth.py": "how often a visit is written down, by the database's time",
     "comparing.py": "how many days back a list is asked for; what is compared in memory and never kept",
     "inbox.py": "what our own request for a look says of itself, which nobody reads",

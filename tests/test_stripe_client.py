@@ -141,7 +141,7 @@ def test_every_error_class_of_the_sdk_becomes_ours_by_its_status() -> None:
 def test_every_operation_is_sent_with_the_key_it_is_given(stripe_is: Wire, operation: str) -> None:
     call(operation, "thing_1", {"metadata": {"plan": "pro"}}, f"dunlin:test:{operation}")
     [sent] = stripe_is.seen
-    method = "DELETE" if operation == "subscription.cancel" else "POST"
+    method = "DELETE" if operation in ("subscription.cancel", "customer.delete") else "POST"
     assert (sent.method, sent.key) == (method, f"dunlin:test:{operation}")
     assert sent.fields == {"metadata[plan]": "pro"}
 

@@ -15,9 +15,9 @@ from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parent.parent
 # Read by the operator's own people, who read English.
-FOR_ADMINS = ("templates/admin/", "templates/mail/admin_")
+FOR_ADMINS = ("templates/admin/", "templates/dev/", "templates/mail/admin_")
 # Sentences of the edge and the domain that are for operators, or for whoever looks at Stripe’s dashboard.
-IN_ENGLISH = {"billing/second.py", "billing/withdrawals.py"}
+IN_ENGLISH = {"billing/second.py", "billing/withdrawals.py", "billing/contested.py", "billing/senders.py"}
 COMMANDS = "billing/cli"
 SENTENCE = re.compile(r"[A-Z][\w’]*( [\w’{},–-]+)+[.?]")
 # What a person reads of these calls and keywords goes through ``_``.

@@ -26,7 +26,7 @@ LIVE = {
 }
 FORMS = (
     "form-action 'self' https://checkout.stripe.com https://billing.stripe.com https://invoice.stripe.com "
-    "https://pay.stripe.com"
+    "https://pay.stripe.com https://hooks.stripe.com"
 )
 
 

@@ -210,5 +210,5 @@ def test_where_it_is_off_there_is_no_such_page(client: Any) -> None:
 
 
 def test_a_switch_that_is_neither_on_nor_off_stops_the_program() -> None:
-    with pytest.raises(ConfigError, match="EU_WITHDRAWAL must be on or off"):
-        make_config("postgresql://u@127.0.0.1/d", EU_WITHDRAWAL="yes")
+    with pytest.raises(ConfigError, match="EU_WITHDRAWAL must be yes or no"):
+        make_config("postgresql://u@127.0.0.1/d", EU_WITHDRAWAL="on")

@@ -180,9 +180,9 @@ REFUSING: dict[str, tuple[Any, str, bool]] = {
     "other parameters": (error(400, type="idempotency_error"), "failed", True),
 }
 # Not made by another key behind somebody's back: they have another Session by now, or the click is forgotten.
-GIVEN_UP = {"checkout.session.create", "billing_portal.session.create"}
+GIVEN_UP = {"checkout.session.create", "billing_portal.session.create", "payment_intent.create"}
 # However old the wish is, it is still to be done.
-NEVER_TOO_LATE = {"customer.create", "refund.create"}
+NEVER_TOO_LATE = {"customer.update", "customer.create", "customer.delete", "refund.create"}
 
 
 # Found by what they were to bring about, as an update of a subscription is: a few troubles show that.

@@ -247,12 +247,13 @@ def test_a_write_that_stripe_sits_on_is_given_up_and_made_once(
     monkeypatch.setattr(stripe_client, "CONNECT_READ_TIMEOUT", (3, 0.3))
     ask_at(app, wire)
     alice.sandbox.control("trouble", api="hang", api_path="/v1/customers")
+    request = customer_of(alice)
     with pytest.raises(StripeUnavailable):
-        perform(customer_of(alice))
-    assert row_of(customer_of(alice)).state == "in_flight"
+        perform(request)
+    assert row_of(request).state == "in_flight"
     alice.sandbox.calm()
     assert sweep() == 1
-    assert_made_once(wire, alice, customer_of(alice))
+    assert_made_once(wire, alice, request)
 
 
 def test_a_customer_that_stripe_made_behind_a_500_that_it_keeps_is_found(wire: Wire, alice: Shopper) -> None:
@@ -357,16 +358,17 @@ def test_a_customer_whose_key_is_too_old_is_found_or_made_under_another_key(
     wire: Wire, alice: Shopper
 ) -> None:
     made, bob = customer_of(alice), shopper(alice.desk, "bob@example.com")
+    cut_off = customer_of(bob)
     lost(wire, made)
     wire.answer = cut
     with pytest.raises(StripeUnavailable):
-        perform(customer_of(bob))
+        perform(cut_off)
     wire.answer = wire.pass_on
     wire.seen.clear()
     assert sweep(timedelta(days=30)) == 2
     assert [sent.key for sent in wire.writes] == [f"dunlin:{public_id(db.session())}:customer:{bob.id}#2"]
-    for person in (alice, bob):
-        assert row_of(customer_of(person)).state == "done"
+    for person, request in ((alice, made), (bob, cut_off)):
+        assert row_of(request).state == "done"
         assert customers(person) == [person.customer]
     assert audited("write.unknown") == []
 

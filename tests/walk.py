@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -15,10 +16,11 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 from werkzeug.routing import Rule
 
-from billing import accounts, installation
+from billing import accounts, addresses, exports, installation, pay_links
+from billing.clock import database_now
 from billing.config import Config
 from billing.extensions import db
-from billing.models import CheckoutSession, Notice, SyncRun, User
+from billing.models import CheckoutSession, DataExport, Notice, SyncRun, User
 from tests import admin_rows as rows
 from tests.conftest import dispose, make_app
 from tests.support import make_user, sign_in
@@ -29,8 +31,12 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 STRANGER, ALICE, ADMIN = "a stranger", "alice", "an admin"
 EVERYBODY = (STRANGER, ALICE, ADMIN)
 # What the address needs beside its path, for the page that has something to show.
-QUERIES = {"arrival.returned": "?session_id=cs_alice", "arrival.state": "?session_id=cs_alice"}
-PRODUCTS = ("orders.check_product", "orders.start_payment")
+QUERIES = {
+    "arrival.returned": "?session_id=cs_alice",
+    "arrival.state": "?session_id=cs_alice",
+    "purchases.returned": "?payment_intent=pi_once_alice",
+}
+PRODUCTS = ("shop.check", "shop.buy", "shop.pay")
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,8 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     alice = make_user(session, "alice@example.com", customer="cus_alice")
     row = rows.subscription(session, alice)
     bill = rows.owed(session, row)
-    rows.payment(session, alice)
-    rows.dispute(session, alice)
+    bought = rows.payment(session, alice, payment_intent="pi_once_alice")
+    disputed = rows.dispute(session, alice)
     rows.mail(session, alice)
     order = CheckoutSession(
         stripe_id="cs_alice", user_id=alice.id, mode="subscription", item="pro", price_id="p", status="complete",
@@ -98,11 +104,20 @@ def populate(session: Session, config: Config) -> tuple[dict[str, str], int]:
     values = {
         "run_id": str(run.id),
         "stripe_id": bill.stripe_id,
+        "reference": bought.payment_intent,
         "flow": "home",
+        "payment_intent": bought.payment_intent,
+        "dispute_id": disputed.stripe_id,
         "user_id": str(alice.id),
         "subscription_id": row.stripe_id,
         "event_id": row.cause_event_id,
         "secret": reset_secret(session, alice),
+        "token": pay_links.path(bill.stripe_id, database_now(session)).rpartition("/")[2],
+        "way_back": way_back(session, alice, alice.email),  # whoever follows it leaves her as she was
+        "session_id": "0",
+        "export_id": str(a_copy(session, alice).id),
+        "kind": "welcome",
+        "specimen": "1.en",
         "filename": "app.js",
     }
     return values, token.id
@@ -114,6 +129,22 @@ def reset_secret(session: Session, user: User) -> str:
     session.commit()
     found = select(Notice.secret).where(Notice.kind == "reset").order_by(Notice.id.desc()).limit(1)
     return session.execute(found).scalar_one() or ""
+
+
+def way_back(session: Session, user: User, to: str) -> str:
+    """The secret of a link that takes a change of the address back, as the mail to the old one would carry it."""
+    _, secret = accounts.make_link(session, user, "undo", to, addresses.UNDO_LIFE)
+    session.commit()
+    return secret
+
+
+def a_copy(session: Session, user: User, **more: Any) -> DataExport:
+    """A copy of their data, ready; its content stands for a zip."""
+    at = {"ready_at": rows.NOW, "expires_at": rows.NOW + exports.LIFE}
+    found: DataExport = rows.add(
+        session, DataExport(user_id=user.id, **{"state": "ready", "content": b"PK", **at, **more})
+    )
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 from flask import Flask
 
-from billing import cards, checkout, opening, pauses, people, plan_change, second
+from billing import cards, checkout, deletions, one_click, opening, pauses, people, plan_change, plans, second
 from billing.extensions import db
 from billing.installation import public_id
-from billing.models import CheckoutSession, Invoice, Subscription, User
+from billing.models import CheckoutSession, Deletion, Invoice, PlanPrice, Subscription, User
 from billing.quoting import Quote
 from billing.write_request import WriteRequest
 from tests.story import config_of
@@ -63,6 +63,24 @@ class Wishes:
         request = people.create_customer(user, self._installation)
         listed = {"email": user.email, "limit": 100}
         return Wanted(request, lambda: len(self._api.customers.list(listed)["data"]))
+
+    def move(self, number: int) -> Wanted:
+        user = self._person(number)
+        user.email = f"moved{number}@example.com"
+        db.session.commit()
+        request = people.move_customer(user, f"{number}")
+        db.session.rollback()
+        customer = request.target or ""
+        return Wanted(
+            request, lambda: int(self._api.customers.retrieve(customer)["email"] == request.params["email"])
+        )
+
+    def removal(self, number: int) -> Wanted:
+        user = self._person(number)
+        customer = str(user.stripe_customer_id)
+        request = deletions.remove_request(customer, Deletion(id=number, user_id=user.id, tries=0))
+        db.session.rollback()
+        return Wanted(request, lambda: int("deleted" in self._api.customers.retrieve(customer).to_dict()))
 
     def product(self, number: int) -> Wanted:
         params = {
@@ -259,6 +277,19 @@ class Wishes:
         db.session.rollback()
         return Wanted(request, lambda: int(self._api.invoices.retrieve(made["id"])["status"] == "void"))
 
+    def purchase(self, number: int) -> Wanted:
+        user, config = self._person(number), config_of(self._app)
+        listed = {"customer": user.stripe_customer_id}
+        method = self._api.payment_methods.list({"customer": str(user.stripe_customer_id)})["data"][0]["id"]
+        price = PlanPrice(lookup_key="credits-100_eur", item="credits-100", amount=1500, currency="eur")
+        product = plans.Product(
+            "credits-100", "100 credits", "", plans.Price("credits-100", 1500, "eur", None)
+        )
+        token = f"purchase-{number:020d}"
+        request = one_click.request(user, product, price, method, token, config, self._installation)
+        db.session.rollback()
+        return Wanted(request, lambda: len(self._api.payment_intents.list(listed)["data"]))
+
     def refund(self, number: int) -> Wanted:
         user = self._person(number)
         intent = self._api.payment_intents.create(
@@ -280,6 +311,8 @@ class Wishes:
 
 BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
     "customer.create": Wishes.customer,
+    "customer.update": Wishes.move,
+    "customer.delete": Wishes.removal,
     "product.create": Wishes.product,
     "product.update": Wishes.renaming,
     "price.create": Wishes.price,
@@ -297,4 +330,5 @@ BUILDERS: dict[str, Callable[[Wishes, int], Wanted]] = {
     "invoice.pay": Wishes.payment,
     "invoice.void": Wishes.voiding,
     "refund.create": Wishes.refund,
+    "payment_intent.create": Wishes.purchase,
 }

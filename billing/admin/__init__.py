@@ -17,4 +17,15 @@ def _in_english() -> None:
     language.speak(language.DEFAULT)
 
 
-from billing.admin import comps, event, events, rehearse, runs, subscribers, subscription  # noqa: E402, F401 they add their views to the blueprint
+from billing.admin import (  # noqa: E402, F401 they add their views to the blueprint
+    comps,
+    disputes,
+    event,
+    events,
+    ready,
+    refund,
+    rehearse,
+    runs,
+    subscribers,
+    subscription,
+)

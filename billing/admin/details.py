@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import abort
+from flask import abort, url_for
 from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from billing import labels, running, tags
 from billing.admin import links, paging
 from billing.extensions import db
-from billing.models import Dispute, Invoice, Payment, Subscription, User
+from billing.models import Deletion, Dispute, FraudWarning, Invoice, Payment, Refund, Subscription, User
 from billing.models.subscriptions import speaking_rank
 
 Pairs = list[tuple[str, object]]
@@ -23,12 +23,14 @@ MONEY_ROWS = 100
 
 @dataclass(frozen=True)
 class Money:
-    """The newest invoices, one-off payments and disputes of one person, and the subscriptions that they are about."""
+    """The newest of each kind of one person's money, and the subscriptions that it is about."""
 
     subscriptions: Sequence[Subscription]
     invoices: Sequence[Invoice]
     payments: Sequence[Payment]
-    disputes: Sequence[Dispute]
+    disputes: Sequence[Dispute] = ()
+    refunds: Sequence[Refund] = ()
+    warnings: Sequence[FraudWarning] = ()
 
 
 def person(user_id: int) -> User:
@@ -50,15 +52,20 @@ def money(session: Session, user: User, subscriptions: Sequence[Subscription]) -
     invoices = select(Invoice).where(Invoice.user_id == user.id).order_by(Invoice.created.desc())
     payments = select(Payment).where(Payment.user_id == user.id).order_by(Payment.created.desc())
     disputes = select(Dispute).where(Dispute.user_id == user.id).order_by(Dispute.created.desc())
+    refunds = select(Refund).where(Refund.user_id == user.id).order_by(Refund.created.desc())
+    warnings = select(FraudWarning).where(FraudWarning.user_id == user.id)
     return Money(
         subscriptions,
         session.execute(invoices.limit(MONEY_ROWS)).scalars().all(),
         session.execute(payments.limit(MONEY_ROWS)).scalars().all(),
         session.execute(disputes.limit(MONEY_ROWS)).scalars().all(),
+        session.execute(refunds.limit(MONEY_ROWS)).scalars().all(),
+        session.execute(warnings.order_by(FraudWarning.created.desc()).limit(MONEY_ROWS)).scalars().all(),
     )
 
 
-def account(user: User) -> Pairs:
+def account(user: User, asked: Deletion | None = None) -> Pairs:
+    """``asked``: the newest wish for the account to be deleted."""
     customer = user.stripe_customer_id
     return _known(
         [
@@ -69,8 +76,23 @@ def account(user: User) -> Pairs:
             ("Stripe customer", links.stripe_object("customers", customer) if customer else "none yet"),
             ("Referral code", user.referral_code),
             ("Admin", "yes" if user.is_admin else None),
+            *(_deletion(asked) if asked else []),
         ]
     )
+
+
+def _deletion(asked: Deletion) -> Pairs:
+    """What was asked for, and what stands in the way of it."""
+    tried = f"{asked.problem} (tried {asked.tries} times)" if asked.problem else None
+    return [
+        ("Deletion asked for", links.moment(asked.asked_at)),
+        ("Deletion due", links.moment(asked.due_at) if asked.open else None),
+        ("Deletion begun", links.moment(asked.begun_at) if asked.open else None),
+        ("Not deleted yet, because", tried if asked.open else None),
+        ("Tried again", links.moment(asked.next_try_at) if asked.open else None),
+        ("Deletion taken back", links.moment(asked.undone_at)),
+        ("Deleted", links.moment(asked.done_at)),
+    ]
 
 
 def subscription(rows: Iterable[Subscription]) -> Pairs:
@@ -119,10 +141,12 @@ def _known(pairs: Pairs) -> Pairs:
 
 
 def entries(found: Money) -> list[dict[str, Any]]:
-    """Invoices, one-off payments and disputes as one ledger, newest first."""
+    """Invoices, one-off payments, refunds, disputes and fraud warnings as one ledger, newest first."""
     rows = [_invoice(one) for one in found.invoices]
     rows += [_payment(one) for one in found.payments]
     rows += [_dispute(one) for one in found.disputes]
+    rows += [_refund(one) for one in found.refunds]
+    rows += [_warning(one) for one in found.warnings]
     return sorted(rows, key=lambda row: row["date"], reverse=True)[:MONEY_ROWS]
 
 
@@ -131,22 +155,51 @@ def _invoice(one: Invoice) -> dict[str, Any]:
     if one.decline_code:
         text += f" (declined: {one.decline_code})"
     address = links.in_dashboard(f"invoices/{one.stripe_id}")
-    return _entry(one, text, one.total, tags.invoice(one), address)
+    left = one.amount_paid - one.amount_refunded if one.payment_intent else 0
+    return {
+        **_entry(one, text, one.total, tags.invoice(one), address),
+        "more": _back(one.payment_intent, left),
+    }
 
 
 def _payment(one: Payment) -> dict[str, Any]:
     catalogue = running.catalogue()
     address = links.in_dashboard(f"payments/{one.payment_intent}")
-    return _entry(one, catalogue.title(one.product), one.amount, tags.payment(one), address)
+    left = one.amount - one.amount_refunded if one.status == "succeeded" else 0
+    entry = _entry(one, catalogue.title(one.product), one.amount, tags.payment(one), address)
+    return {**entry, "more": _back(one.payment_intent, left)}
+
+
+def _back(payment_intent: str | None, left: int) -> tuple[str, str] | None:
+    """The way to give back what is left of it."""
+    if not payment_intent or left <= 0:
+        return None
+    return "Refund", url_for("admin.refund", payment_intent=payment_intent)
 
 
 def _dispute(one: Dispute) -> dict[str, Any]:
-    address = links.in_dashboard(f"payments/{one.payment_intent}") if one.payment_intent else None
+    address = url_for("admin.dispute", dispute_id=one.stripe_id)
     return _entry(one, f"Dispute: {one.reason}", one.amount, tags.dispute(one.status), address)
 
 
+def _refund(one: Refund) -> dict[str, Any]:
+    reason = one.failure_reason if one.status == "failed" else one.reason
+    text = f"Refund {one.stripe_id}" + (f": {reason.replace('_', ' ')}" if reason else "")
+    address = url_for("admin.refund", payment_intent=one.payment_intent) if one.payment_intent else None
+    return _entry(one, text, one.amount, tags.refund(one), address)
+
+
+def _warning(one: FraudWarning) -> dict[str, Any]:
+    text = f"Fraud warning: {one.fraud_type.replace('_', ' ')}"
+    return _entry(one, text, one.amount, tags.fraud_warning(one), url_for("admin.disputes"))
+
+
 def _entry(
-    row: Invoice | Payment | Dispute, text: str, amount: int, tag: tags.Tag, href: str | None
+    row: Invoice | Payment | Dispute | Refund | FraudWarning,
+    text: str,
+    amount: int,
+    tag: tags.Tag,
+    href: str | None,
 ) -> dict[str, Any]:
     return {
         "date": row.created,

@@ -15,7 +15,16 @@ from billing.admin import bp, links, redact, story
 from billing.admin.details import Pairs
 from billing.admin.events import again, link, owners, stored, tag
 from billing.extensions import db
-from billing.models import AuditEntry, Dispute, Invoice, Payment, StripeEvent, Subscription
+from billing.models import (
+    AuditEntry,
+    Dispute,
+    FraudWarning,
+    Invoice,
+    Payment,
+    Refund,
+    StripeEvent,
+    Subscription,
+)
 
 CHANGES = 200
 TOGETHER = 20
@@ -130,6 +139,8 @@ def currencies_of(entries: Sequence[AuditEntry]) -> dict[str, str]:
                 (Invoice.stripe_id, Invoice),
                 (Payment.payment_intent, Payment),
                 (Dispute.stripe_id, Dispute),
+                (Refund.stripe_id, Refund),
+                (FraudWarning.stripe_id, FraudWarning),
             )
         )
     )

@@ -18,12 +18,16 @@ WORDS = {
     "cancellation_reason": "reason to end",
     "card_brand": "card",
     "card_last4": "card ending",
+    "card_expires_at": "card expires",
     "collection_method": "how it is collected",
     "created": "made",
     "current_period_end": "period ends",
     "current_period_start": "period starts",
     "decline_code": "declined",
     "due_by": "answer due",
+    "failure_reason": "why it failed",
+    "fraud_type": "kind of fraud",
+    "funds": "the money",
     "ended_at": "ended",
     "expires_at": "open until",
     "first_failed_at": "first failed payment",
@@ -70,10 +74,13 @@ TOLD = frozenset(
         "async_failed",
         "card_last4",
         "due_by",
+        "actionable",
+        "failure_reason",
+        "funds",
     }
 )
 # Of a thing that is new only these are told; the rest changed from nothing.
-TOLD_WHEN_NEW = frozenset({"status", "value", "plan", "until", "reason"})
+TOLD_WHEN_NEW = frozenset({"status", "value", "plan", "until", "reason", "fraud_type"})
 # Their names go without saying.
 UNNAMED = frozenset({"status", "value"})
 

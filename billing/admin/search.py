@@ -11,7 +11,17 @@ from sqlalchemy.orm import Session, aliased
 
 from billing.admin import paging
 from billing.admin.paging import Order, Query
-from billing.models import CheckoutSession, Invoice, Payment, StripeEvent, Subscription, User
+from billing.models import (
+    CheckoutSession,
+    Dispute,
+    FraudWarning,
+    Invoice,
+    Payment,
+    Refund,
+    StripeEvent,
+    Subscription,
+    User,
+)
 from billing.models.subscriptions import FINAL, speaking_rank
 
 # Two answers of the status filter that are no status of Stripe's.
@@ -58,6 +68,11 @@ _BY_ID: dict[str, list[tuple[Select[Any], ColumnElement[Any]]]] = {
         (select(Payment.user_id), Payment.payment_intent.expression),
         (select(Invoice.user_id), Invoice.payment_intent.expression),
     ],
+    "re": [(select(Refund.user_id), Refund.stripe_id.expression)],
+    "pyr": [(select(Refund.user_id), Refund.stripe_id.expression)],
+    "dp": [(select(Dispute.user_id), Dispute.stripe_id.expression)],
+    "du": [(select(Dispute.user_id), Dispute.stripe_id.expression)],
+    "issfr": [(select(FraudWarning.user_id), FraudWarning.stripe_id.expression)],
     "cs": [(select(CheckoutSession.user_id), CheckoutSession.stripe_id.expression)],
     "evt": [(select(User.id).join(StripeEvent, _EVENT_OWNER), StripeEvent.event_id.expression)],
     "dunlin": [(select(User.id).join(StripeEvent, _EVENT_OWNER), StripeEvent.event_id.expression)],

@@ -22,6 +22,10 @@ TITLES = {
     "payment.status": "Payment",
     "payment.changed": "Payment changed",
     "refund": "Refunded",
+    "refund.status": "Refund",
+    "refund.changed": "Refund changed",
+    "refund.asked": "A refund was asked for",
+    "fraud_warning.changed": "Fraud warning",
     "dispute.status": "Dispute",
     "dispute.changed": "Dispute changed",
     "checkout.status": "Checkout",
@@ -30,6 +34,16 @@ TITLES = {
     "comp.taken_back": "Access that was given was taken back",
     "user.created": "Account made",
     "user.password": "Password changed",
+    "user.email": "Email changed",
+    "user.email_undone": "Email put back by the old address",
+    "export.asked": "A copy of the data was asked for",
+    "export.ready": "A copy of the data was made",
+    "export.too_large": "A copy of the data would be too large",
+    "user.deletion_asked": "Asked for the account to be deleted",
+    "user.deletion_undone": "Keeps the account",
+    "user.deletion_stuck": "The account can’t be deleted yet",
+    "user.deleted": "Account deleted",
+    "subscription.of_nobody": "A subscription of somebody who was deleted",
     "event.parked": "An event failed for good",
     "event.run_again": "Event run again",
     "subscriber.sync": "Stripe was asked",
@@ -60,7 +74,7 @@ ACTORS = {
     "reconciler": "by the reconciler",
     "events_api": "by catching up with Stripe",
 }
-MONEY = ("invoice.", "payment.", "refund", "dispute.")
+MONEY = ("invoice.", "payment.", "refund", "dispute.", "fraud_warning.")
 
 Currencies = Mapping[str, str]
 

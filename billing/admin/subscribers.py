@@ -8,7 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from billing import audit, bounces, facts, labels, refresh, running, voice
+from billing import audit, bounces, deletions, facts, grants, labels, refresh, running, voice
 from billing.access import person
 from billing.admin import bp, details, paging, search, timeline
 from billing.admin.because import because
@@ -94,7 +94,10 @@ def subscriber(user_id: int) -> ResponseReturnValue:
         s=_voice(found),
         why_sentence=because(user.email, found, subscriptions[0] if subscriptions else None),
         trace=found.why,
-        facts=details.account(user),
+        facts=[
+            *details.account(user, deletions.latest(session, user.id)),
+            *grants.lines(grants.held(session, user.id)),
+        ],
         given=given(session, user, found),
         subscription=details.subscription(subscriptions),
         timeline=timeline.timeline(session, user, money, mails),

@@ -13,8 +13,10 @@ from billing.models import (
     AuditEntry,
     CheckoutSession,
     Dispute,
+    FraudWarning,
     Invoice,
     Notice,
+    Refund,
     StripeEvent,
     StripeWrite,
     Subscription,
@@ -41,18 +43,21 @@ def subscription(subscription_id: str) -> ResponseReturnValue:
 
 
 def _ids(row: Subscription) -> Select[str]:
-    """Stripe's names of all that belongs to it: itself, its invoices, their payments and disputes, its Sessions."""
+    """Stripe's names of all that belongs to it: itself, its invoices, their payments, refunds, disputes and warnings,
+    its Sessions."""
     billed = Invoice.subscription == row.stripe_id
     paid = select(Invoice.payment_intent).where(billed, Invoice.payment_intent.is_not(None))
     disputes = select(Dispute.stripe_id).where(
         Dispute.user_id == row.user_id, Dispute.payment_intent.in_(paid)
     )
+    back = select(Refund.stripe_id).where(Refund.payment_intent.in_(paid))
+    warned = select(FraudWarning.stripe_id).where(FraudWarning.payment_intent.in_(paid))
     sessions = select(CheckoutSession.stripe_id).where(
         CheckoutSession.user_id == row.user_id, CheckoutSession.subscription == row.stripe_id
     )
     itself = select(Subscription.stripe_id).where(Subscription.id == row.id)
     invoices = select(Invoice.stripe_id).where(billed)
-    return select(union(itself, invoices, paid, disputes, sessions).subquery().c[0])
+    return select(union(itself, invoices, paid, disputes, back, warned, sessions).subquery().c[0])
 
 
 def _story(user: User, row: Subscription, ids: Select[str]) -> list[timeline.Entry]:

@@ -114,6 +114,8 @@ def _names(money: Money) -> tuple[dict[str, str], dict[str, str]]:
     rows = [(one.stripe_id, one.number or one.stripe_id, one.total, one.currency) for one in money.invoices]
     rows += [(one.payment_intent, one.product, one.amount, one.currency) for one in money.payments]
     rows += [(one.stripe_id, one.reason, one.amount, one.currency) for one in money.disputes]
+    rows += [(one.stripe_id, one.payment_intent or "", one.amount, one.currency) for one in money.refunds]
+    rows += [(one.stripe_id, one.fraud_type, one.amount, one.currency) for one in money.warnings]
     names = {id_: f"{name}, {format_money(amount, currency)}" for id_, name, amount, currency in rows}
     currencies = {one.stripe_id: one.currency for one in money.subscriptions}
     return names, {**currencies, **{id_: currency for id_, _, _, currency in rows}}

@@ -13,7 +13,7 @@ class Notice(Model):
     """One mail. Written in the transaction that made it due; ``dedupe_key`` makes it one.
 
     States: queued, sending, sent, unknown (the connection was lost after the message was handed over),
-    suppressed (the address refuses mail), obsolete (no longer true when it was to leave).
+    suppressed (the address refuses mail), obsolete (no longer true when it was to leave, or not ours to send).
     ``secret`` holds a code or link until the mail has left, then it is erased.
     ``locale``: the reader's, in which the words among ``facts`` were written; None: written before there was another.
     """

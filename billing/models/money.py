@@ -51,7 +51,11 @@ class Invoice(Model):
 
 
 class Payment(Model):
-    """A one-off purchase, keyed by its PaymentIntent; fulfilled once, when Stripe says succeeded."""
+    """A one-off purchase, keyed by its PaymentIntent; fulfilled once, when Stripe says succeeded.
+
+    ``credits`` and ``gives`` (features, comma-separated): what was promised for it, None where nothing was.
+    ``refunded_at``: when we heard of the last change of ``amount_refunded``.
+    """
 
     __tablename__ = "payments"
 
@@ -65,12 +69,18 @@ class Payment(Model):
     currency: Mapped[Str]
     created: Mapped[Moment]
     fulfilled_at: Mapped[Moment | None]
+    credits: Mapped[Big | None]
+    gives: Mapped[Str | None]
+    refunded_at: Mapped[Moment | None]
     fetch_no: Mapped[Big]
     cause_event_id: Mapped[Str] = mapped_column(ForeignKey("stripe_events.event_id"))
 
 
 class Dispute(Model):
-    """A payment that the cardholder contests. ``due_by`` is the last moment to answer."""
+    """A payment that the cardholder contests. ``due_by`` is the last moment to answer.
+
+    ``funds``: ``withdrawn`` while the bank has the money, ``reinstated`` once it is back, None where none moved.
+    """
 
     __tablename__ = "disputes"
 
@@ -84,6 +94,7 @@ class Dispute(Model):
     currency: Mapped[Str]
     created: Mapped[Moment]
     due_by: Mapped[Moment | None]
+    funds: Mapped[Str | None]
     fetch_no: Mapped[Big]
     cause_event_id: Mapped[Str] = mapped_column(ForeignKey("stripe_events.event_id"))
 

@@ -15,6 +15,8 @@ class User(Model):
     ``mail_refused_at``: when the mail server refused the address for good; None while mail is taken.
     ``locale``: the one they signed up in, until they choose another on the account page, as they do ``time_zone``;
     None of either: nothing was chosen.
+    ``deletion_due_at``: when the account is to be deleted, None while it stays (``Deletion``). ``deleted_at``: nobody
+    is behind this row any more; it stands for what must be kept.
     """
 
     __tablename__ = "users"
@@ -30,6 +32,8 @@ class User(Model):
     mail_refused_at: Mapped[Moment | None]
     locale: Mapped[Str | None]
     time_zone: Mapped[Str | None]
+    deletion_due_at: Mapped[Moment | None]
+    deleted_at: Mapped[Moment | None]
     created_at: Mapped[Made]
 
 

@@ -27,6 +27,7 @@ class Subscription(Model):
     period's price: percent_off, amount_off and until when (Unix seconds, None for ever).
     ``payment_methods``: the ids of the subscription's ``own`` method and of its ``customer``'s default, either None;
     the whole is None where nobody has looked yet. ``resumes_at``: until when the person asked it to be paused.
+    ``card_expires_at``: the first moment at which the card is valid no more; None for what is no card.
     """
 
     __tablename__ = "subscriptions"
@@ -64,6 +65,7 @@ class Subscription(Model):
     known: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     card_brand: Mapped[Str | None]
     card_last4: Mapped[Str | None]
+    card_expires_at: Mapped[Moment | None]
     payment_methods: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     resumes_at: Mapped[Moment | None]
     latest_invoice: Mapped[Str | None]
@@ -111,7 +113,7 @@ class CheckoutSession(Model):
     ``trial_end_behavior``: what the trial's end brings where there is no card; None where a card is asked for.
     With ``locale`` and ``promotion_codes`` it is kept so that every try asks Stripe for the same. The amount is
     Stripe's, after discounts; ``completed_at``: when we heard that it was completed; ``fetched_at``: when Stripe was
-    last asked.
+    last asked. ``credits`` and ``gives``: what a one-off purchase promises, as a ``Payment`` has it.
     """
 
     __tablename__ = "checkout_sessions"
@@ -151,4 +153,6 @@ class CheckoutSession(Model):
     currency: Mapped[Str | None]
     completed_at: Mapped[Moment | None]
     fetched_at: Mapped[Moment | None]
+    credits: Mapped[Big | None]
+    gives: Mapped[Str | None]
     fetch_no: Mapped[Big] = mapped_column(default=0, server_default="0")

@@ -55,6 +55,11 @@ def _fits(intent: Json, method: Json) -> None:
             "payment_intent_incompatible_payment_method",
             "payment_method",
         )
+    if method.get("_detached"):
+        raise request_error(
+            "The provided PaymentMethod was detached from a Customer. It may not be used again.",
+            param="payment_method",
+        )
     if method["type"] in banks.BY_TRANSFER and not intent["customer"]:
         raise request_error("A bank transfer needs a customer who sends it.", "parameter_missing", "customer")
     if method["customer"] not in (None, intent["customer"]):

@@ -134,7 +134,7 @@ def detach(method: Json) -> Json:
     """Unbind a card; nothing charges it again."""
     owner = method["customer"]
     method["customer"] = None
-    db().put(method)
+    db().put(method | {"_detached": True})
     emit("payment_method.detached", method, {"customer": owner})
     return method
 

@@ -13,9 +13,9 @@ from playwright.sync_api import BrowserContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from billing import access, accounts, catalogue, installation
+from billing import access, accounts, addresses, catalogue, exports, installation
 from billing.extensions import db
-from billing.models import CheckoutSession, User
+from billing.models import CheckoutSession, Deletion, Grant, StripeWrite, User
 from local.mailsink import MailSink
 from local.ports import free_port
 from tests import admin_rows as rows
@@ -24,14 +24,14 @@ from tests.doors import COOKIE, cookie_of
 from tests.pages.standings import DAY, NOW, WAYS, bring_about
 from tests.story import Shopper, catch_up, shopper
 from tests.support import Databases, Sandbox, make_user, sign_in
-from tests.walk import populate
+from tests.walk import a_copy, populate, way_back
 from tests.watching import serving
 
 Settings = frozenset[tuple[str, str]]
 AS_IS: Settings = frozenset()
 # What an operator chose otherwise than by default. A port where nobody answers is a Stripe that is away.
 NO_STRIPE: Settings = frozenset({("STRIPE_API_BASE", "http://127.0.0.1:1")})
-WITHDRAWAL: Settings = frozenset({("EU_WITHDRAWAL", "on")})
+WITHDRAWAL: Settings = frozenset({("EU_WITHDRAWAL", "yes")})
 # How a Session can stand when its buyer comes back, and what the page then says.
 ORDERS: dict[str, dict[str, Any]] = {
     "open": {"status": "open"},
@@ -144,10 +144,56 @@ def _people(session: Session, house: House) -> None:
     refusing = make_user(session, address_of("refusing"), customer="cus_refusing")
     refusing.mail_refused_at = NOW - 3 * DAY
     bring_about(session, refusing, "active")
+    moving = make_user(session, address_of("moving"))
+    addresses.ask(session, moving, "new-address@example.com", house.app.extensions["config"].secret_key)
+    exports.ask(session, make_user(session, address_of("copying")).id)
+    copied = make_user(session, address_of("copied"))
+    house.values["over_id"] = str(a_copy(session, copied, state="expired", content=None).id)
+    a_copy(session, copied)
+    house.values["way_back_taken"] = way_back(session, moving, address_of("active"))
+    for name, begun in (("leaving", None), ("going", NOW)):
+        leaver = make_user(session, address_of(name))
+        leaver.deletion_due_at = NOW + 7 * DAY
+        rows.add(session, Deletion(user_id=leaver.id, due_at=leaver.deletion_due_at, begun_at=begun))
     house.subscriber = shopper(house.app, address_of("subscriber"))
     house.subscriber.subscribe()
     catch_up(house.app)
     seated = shopper(house.app, address_of("seated"))
     seated.subscribe("team")
+    _purchases(session, house.subscriber.user)
+    house.values["order_id"] = _asked_by_their_bank(session, house, house.subscriber.user)
     house.values["invoice_id"] = house.subscriber.invoices[0].stripe_id
     session.rollback()  # nothing stays open while a browser is at work
+
+
+def _purchases(session: Session, user: User) -> None:
+    """An order of which a part went back, and one with the saved card that nobody answered."""
+    rows.payment(session, user, payment_intent="pi_order", amount_refunded=500, refunded_at=NOW)
+    for kind, amount in (("granted", 100), ("taken_back", -33)):
+        given = Grant(
+            key=kind, user_id=user.id, kind=kind, feature="", amount=amount, payment_intent="pi_order"
+        )
+        rows.add(session, given)
+    write = StripeWrite(
+        name=f"order:{user.id}:a-form-sent-in-vain", operation="payment_intent.create", user_id=user.id
+    )
+    write.params, write.params_sha256, write.idempotency_key, write.state = "{}", "0", "vain", "in_flight"
+    rows.add(session, write)
+
+
+def _asked_by_their_bank(session: Session, house: House, user: User) -> str:
+    """An order that waits for its bank, also at Stripe, which its page asks."""
+    made = house.sandbox.stripe.payment_intents.create(
+        {
+            "amount": 1500,
+            "currency": "eur",
+            "customer": str(user.stripe_customer_id),
+            "payment_method": "pm_card_authenticationRequired",
+            "confirm": True,
+            "return_url": f"{house.url()}/orders/return",
+            "metadata": {"plan": "credits-100", "credits": "100"},
+        }
+    )["id"]
+    waits = {"status": "requires_action", "fulfilled_at": None}
+    rows.payment(session, user, payment_intent=made, **waits)
+    return str(made)

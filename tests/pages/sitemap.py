@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 from tests.doors import enter
 from tests.pages.house import AS_IS, NO_STRIPE, ORDERS, WITHDRAWAL, House, Settings
 from tests.pages.standings import WAYS
+from tests.support import PASSWORD
 
 Step = Callable[[House, Page], None]
 
@@ -89,8 +90,10 @@ def tried_too_often(house: House, _page: Page) -> None:
             enter(client, "guessed@example.com", "wrong words again")
 
 
+DELETES = sends(current_password=PASSWORD, word="DELETE")
 STANDINGS = [
-    Place(f"billing-{code}", code, "/billing", settings=frozenset(way.settings.items()))
+    # one query more than others: what the person bought once
+    Place(f"billing-{code}", code, "/billing", settings=frozenset(way.settings.items()), queries=9)
     for code, way in WAYS.items()
 ]
 # Whoever comes back has Stripe looked at, through the inbox and its lease.
@@ -111,6 +114,8 @@ DOORS = [
     Place("reset", "stranger", "/reset"),
     Place("reset-mistake", "stranger", "/reset", 422, sends(email="ana@")),
     Place("reset-new", "stranger", "/reset/{secret}"),
+    Place("pay", "stranger", "/pay/{token}"),
+    Place("pay-broken", "stranger", "/pay/not-a-link", 404),
     Place("reset-new-mistake", "stranger", "/reset/{secret}", 422, sends(new_password="short")),
 ]
 TROUBLE = [
@@ -136,15 +141,19 @@ TROUBLE = [
 PERSONS = [
     Place("plans-mine", "active", "/plans"),
     Place("check", "none", "/subscribe/pro"),
-    Place("check-trial", "none", "/subscribe/team?interval=year"),
+    Place("check-trial", "none", "/subscribe/team?interval=year", queries=9),
     Place("check-product", "none", "/buy/credits-100"),
     Place("shop", "none", "/shop"),
+    Place("check-product-card", "subscriber", "/buy/credits-100"),
+    Place("order", "subscriber", "/orders/pi_order"),
+    Place("order-action", "subscriber", "/orders/{order_id}", queries=30),
+    Place("order-unknown", "subscriber", "/orders/a-form-sent-in-vain"),
     Place("product", "active", "/app", queries=16),
-    Place("mail-refused", "refusing", "/billing"),
+    Place("mail-refused", "refusing", "/billing", queries=9),
     Place("change-now", "subscriber", "/billing/change/team", queries=12),
     Place("change-later", "subscriber", "/billing/change/basic", queries=12),
     Place("change-not", "subscriber", "/billing/change/pro", 409, queries=12),
-    Place("check-seats-mistake", "none", "/subscribe/team?seats=0", 422),
+    Place("check-seats-mistake", "none", "/subscribe/team?seats=0", 422, queries=9),
     Place("already-subscribed", "active", "/subscribe/pro"),
     Place("cancel", "active", "/billing/cancel"),
     Place("cancel-owing", "past_due", "/billing/cancel"),
@@ -171,6 +180,33 @@ PERSONS = [
     Place("invoices", "past_due", "/invoices"),
     Place("invoices-none", "none", "/invoices"),
     Place("account", "canceling", "/account", weight=66_000),
+    Place("account-owing", "past_due", "/account", weight=66_000),
+    Place("shop-on-hold", "unpaid", "/shop"),
+    Place("account-waiting", "moving", "/account", weight=66_000),
+    Place("account-copy", "copying", "/account", weight=66_000),
+    Place("account-copy-ready", "copied", "/account", weight=66_000),
+    Place("copy-over", "copied", "/account/export/{over_id}", 410),
+    Place("email", "active", "/account/email"),
+    Place(
+        "email-mistake",
+        "active",
+        "/account/email",
+        422,
+        sends(email="ana@", current_password="three warm words"),
+    ),
+    Place("email-code", "moving", "/account/email"),
+    Place("email-code-mistake", "moving", "/account/email", 422, sends(code="12")),
+    Place("email-undo", "stranger", "/account/email/undo/{way_back}"),
+    Place("email-undo-gone", "stranger", "/account/email/undo/not-a-link", 410),
+    Place("email-undo-taken", "stranger", "/account/email/undo/{way_back_taken}", 409, presses("csrf_token")),
+    Place("delete", "active", "/account/delete", queries=12),
+    Place("delete-owing", "past_due", "/account/delete", queries=12),
+    Place(
+        "delete-mistake", "active", "/account/delete", 422, sends(current_password="x", word="no"), queries=12
+    ),
+    Place("delete-no-stripe", "active", "/account/delete", 503, DELETES, settings=NO_STRIPE, queries=12),
+    Place("delete-waiting", "leaving", "/billing"),
+    Place("delete-begun", "going", "/account/keep"),
     Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
 ]
 DESK = [
@@ -179,13 +215,36 @@ DESK = [
     Place("subscriber", "admin", "/admin/subscribers/{user_id}", queries=20),
     Place("comp-give", "admin", "/admin/subscribers/{user_id}/comp", queries=20),
     Place("subscription", "admin", "/admin/subscriptions/{subscription_id}", queries=12),
+    Place("refund", "admin", "/admin/payments/{payment_intent}/refund", queries=14),
+    Place(
+        "refund-confirm",
+        "admin",
+        "/admin/payments/{payment_intent}/refund?amount=5.00&reason=requested_by_customer",
+        queries=14,
+    ),
+    Place(
+        "refund-mistake",
+        "admin",
+        "/admin/payments/{payment_intent}/refund?amount=5.001&reason=",
+        422,
+        queries=14,
+    ),
+    Place("disputes", "admin", "/admin/disputes"),
+    Place("disputes-none", "admin", "/admin/disputes?state=over"),
+    Place("dispute", "admin", "/admin/disputes/{dispute_id}", queries=12),
     Place("events", "admin", "/admin/events?type=charge.dispute.created"),
     Place("event", "admin", "/admin/events/{event_id}", queries=12),
     Place("rehearsed", "admin", "/admin/events/{event_id}", 200, presses("csrf_token")),
     Place("reconciler", "admin", "/admin/reconciler"),
+    Place("ready", "admin", "/admin/ready", queries=25),
+    Place("ready-stripe", "admin", "/admin/ready?stripe=1", queries=28),
     Place("pass", "admin", "/admin/reconciler/{run_id}"),
 ]
-OURS = [*DOORS, *TROUBLE, *PERSONS, *RETURNS, *STANDINGS, *DESK]
+IN_DEVELOPMENT = [
+    Place("mails", "stranger", "/dev/mails"),
+    Place("mail", "stranger", "/dev/mails/welcome"),
+]
+OURS = [*DOORS, *TROUBLE, *PERSONS, *RETURNS, *STANDINGS, *DESK, *IN_DEVELOPMENT]
 
 
 def named(name: str) -> Place:

@@ -34,7 +34,10 @@ customer.subscription.pending_update_applied customer.subscription.pending_updat
 invoice.paid invoice.payment_succeeded invoice.payment_failed invoice.payment_action_required
 invoice.finalized invoice.voided invoice.marked_uncollectible
 payment_intent.succeeded payment_intent.payment_failed
-charge.refunded charge.dispute.created charge.dispute.closed
+charge.refunded refund.created refund.updated refund.failed
+charge.dispute.created charge.dispute.updated charge.dispute.closed
+charge.dispute.funds_withdrawn charge.dispute.funds_reinstated
+radar.early_fraud_warning.created radar.early_fraud_warning.updated
 test_helpers.test_clock.ready
 """.split()
 
