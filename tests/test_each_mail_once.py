@@ -91,7 +91,7 @@ def buys_and_gets_it_back(person: Shopper) -> None:
 
 def buys_by_a_debit_that_comes_back(person: Shopper) -> None:
     person.sandbox.control("settings", payment_methods=["card", "sepa_debit"], bank_debit_seconds=600)
-    form = {"pay_with": "sepa_debit", "iban": "AT861904300235473202", "account_name": "Alice Ahrens"}
+    form = {"pay_with": "sepa_debit", "iban": "AT051904300235473205", "account_name": "Alice Ahrens"}
     assert post_page(f"{person.sandbox.url}/c/pay/{person.buy()}", **form).status == 303
     person.sandbox.control("settings", payment_methods=["card"], bank_debit_seconds=180)
 
@@ -143,8 +143,10 @@ def with_a_card_that_asks(person: Shopper) -> None:
 
 
 def with_a_card_refused_for_good(person: Shopper) -> None:
+    """Where Stripe leaves the plan past due, so that the days of grace run out."""
     person.subscribe()
     person.use_card(REFUSED_FOR_GOOD)
+    person.sandbox.control("settings", retry_end="past_due")
 
 
 def days_go_by(person: Shopper) -> None:
@@ -277,6 +279,12 @@ def _settled(desk: Flask) -> None:
 MANNERS = {
     name: (backwards, at_once) if number % 2 else (at_once, backwards) for number, name in enumerate(LIVES)
 }
+
+
+@pytest.fixture(autouse=True)
+def _as_set(office: Flask) -> Iterator[None]:
+    yield
+    office.extensions["sandbox"].control("settings", retry_end="cancel")
 
 
 @pytest.fixture
