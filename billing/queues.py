@@ -101,6 +101,9 @@ def ring() -> bool:
 
 
 def _enqueue(queue: Queue) -> None:
+    """A bell that still waits will be heard after what was committed before this one, and is enough."""
+    if queue.count:
+        return
     queue.enqueue(JOB, result_ttl=0, failure_ttl=7 * 86400, job_timeout=90)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from local.errors import CannotStart
 
-NAMES = ("chromium", "chromium-browser")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
 # No call home, so that a test sees only what it caused.
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 

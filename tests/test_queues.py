@@ -74,6 +74,15 @@ def test_a_ring_puts_one_job_without_any_data_into_the_one_queue(belled: Flask, 
     assert (job.func_name, job.args, job.kwargs) == (queues.JOB, [], {})
 
 
+def test_a_bell_that_nobody_has_heard_yet_is_not_rung_twice(belled: Flask, redis_url: str) -> None:
+    assert queues.ring()
+    assert queues.ring()
+    assert belled.extensions["bell"].count == 1
+    worker(redis_url).work(burst=True)
+    assert queues.ring()
+    assert belled.extensions["bell"].count == 1
+
+
 def test_a_bell_that_redis_does_not_take_is_no_error(app: Flask) -> None:
     assert queues.ring() is False
 

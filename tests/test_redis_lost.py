@@ -46,6 +46,7 @@ def alice(desk: Flask, redis: OwnRedis) -> Shopper:
     found.sandbox.flush()
     queues.init_app(desk, redis.url)
     assert (queues.ring(), waiting(redis)) == (True, 1)
+    db.session.rollback()  # whoever waits for long holds no transaction
     return found
 
 
