@@ -1,5 +1,7 @@
 """The browser of the end-to-end tests: Debian's chromium if it is here or can be, else Playwright's own.
 
+The headless shell, which is the same browser without its windows, comes first: it needs a quarter less time.
+
 `python -m local.browser` makes sure that there is one, and says which.
 """
 
@@ -65,9 +67,11 @@ def _playwrights_own() -> bool:
 def _install_with_apt() -> None:
     print("Installing chromium with apt-get…", flush=True)
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (("update",), ("install", "--yes", "--no-install-recommends", "chromium")):
+    for words in ("update", *(f"install --yes --no-install-recommends {package}" for package in NAMES[:2])):
+        if shutil.which(NAMES[0]):
+            return
         subprocess.run(
-            ["apt-get", "--quiet=2", *words],
+            ["apt-get", "--quiet=2", *words.split()],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
