@@ -95,6 +95,7 @@ def test_a_one_off_payment_is_bought_and_shown(ana: Person) -> None:
     ana.got("one_off_receipt")
 
 
+@with_script
 def test_a_failing_card_is_dunned_by_attempt_recovers_and_at_last_ends(ana: Person) -> None:
     ana.signs_up()
     ana.subscribes()
@@ -146,6 +147,7 @@ def test_the_clock_page_moves_time_to_a_paid_renewal(ana: Person) -> None:
     assert wait_until(lambda: ana.row["current_period_end"] > before, "the next period")
 
 
+@with_script
 def test_an_admin_finds_the_subscriber_and_why_and_runs_an_event_again(
     ana: Person, chromium: Browser
 ) -> None:
@@ -153,7 +155,7 @@ def test_an_admin_finds_the_subscriber_and_why_and_runs_an_event_again(
     ana.subscribes()
     ana.goes("/admin/")
     ana.sees("You can’t open this page")
-    context = chromium.new_context(java_script_enabled=ana.page.context is not None, locale="en-IE")
+    context = chromium.new_context(locale="en-IE")
     admin = Person(ana.stack, context.new_page(), ana.stack.admin.email)
     admin.signs_in(ana.stack.admin.password)
     admin.goes(f"/admin/subscribers?q={ana.email}")
