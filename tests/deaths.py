@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Flask
+from redis import Redis
 from sqlalchemy import delete, func, select, text, update
 
 from billing import catalogue, claims, grants, healing, inbox, outbox
@@ -93,6 +94,8 @@ class Way:
         return lives[0], self.done()
 
     def _begin(self) -> None:
+        with Redis.from_url(self.config.redis_url) as inside:
+            inside.flushdb()  # a bell that waits is not rung again, which is a boundary less
         db.session.execute(delete(Notice))
         db.session.commit()
         self._mark = db.session.execute(select(func.coalesce(func.max(AuditEntry.id), 0))).scalar_one()

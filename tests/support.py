@@ -129,7 +129,7 @@ class Sandbox:
             return json.load(answer)
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     """Ask until the condition holds, and return what it gave; fail with ``what`` after the deadline."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -97,7 +97,7 @@ def test_every_link_in_a_mail_asks_for_a_sign_in_or_shows_what_anybody_may_see(
             open_to_all = path in ("/", "/plans", "/login", "/reset") and notice.to not in answer.text
             assert asks or open_to_all, (notice.kind, path, answer.status)
             seen.add(path)
-    assert {"/billing", "/invoices", "/admin/events", "/admin/subscribers"} <= seen
+    assert {"/billing", "/invoices", "/admin/events", "/admin/disputes"} <= seen
     assert paid_by == {*dunning.DUNNING, "dun5"}
 
 

@@ -17,7 +17,9 @@ from billing import logs
 
 
 class Bell:
-    """Counts how often a worker was to be woken; put it where the queue is."""
+    """Counts how often a worker was to be woken; put it where the queue is. None waits: each is heard at once."""
+
+    count = 0
 
     def __init__(self, app: Flask) -> None:
         self.rung = 0

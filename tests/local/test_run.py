@@ -65,7 +65,7 @@ class Run:
         return self.process.wait(30)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 90.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come true"

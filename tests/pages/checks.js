@@ -177,7 +177,7 @@
     },
 
     async axe(only) {
-      const found = await axe.run(document, { runOnly: only, resultTypes: ["violations", "incomplete"], preload: false });
+      const found = await axe.run(document, { runOnly: only, resultTypes: ["violations", "incomplete"], preload: false, iframes: false });
       const brief = (list) => list.flatMap((rule) => rule.nodes.map((node) => [rule.id, node.target.join(" "), (node.any[0] ?? node.all[0] ?? node.none[0])?.message ?? rule.help]));
       return { violations: brief(found.violations), incomplete: brief(found.incomplete) };
     },

@@ -205,7 +205,7 @@ PERSONS = [
         "delete-mistake", "active", "/account/delete", 422, sends(current_password="x", word="no"), queries=12
     ),
     Place("delete-no-stripe", "active", "/account/delete", 503, DELETES, settings=NO_STRIPE, queries=12),
-    Place("delete-waiting", "leaving", "/billing"),
+    Place("delete-waiting", "leaving", "/account/keep"),
     Place("delete-begun", "going", "/account/keep"),
     Place("account-mistake", "active", "/account", 422, sends(current_password="x", new_password="short")),
 ]
