@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 from flask import current_app
@@ -215,26 +216,31 @@ def _refusal(step: str, code: int, said: bytes | str, to: str) -> MailFailed:
 
 def _connect(server: Server) -> smtplib.SMTP:
     """A conversation that has begun. Certificates are checked."""
-    trust = ssl.create_default_context()
     smtp: smtplib.SMTP
     if server.tls:
-        smtp = smtplib.SMTP_SSL(server.host, server.port, timeout=CONNECT_SECONDS, context=trust)
+        smtp = smtplib.SMTP_SSL(server.host, server.port, timeout=CONNECT_SECONDS, context=_trust())
     else:
         smtp = smtplib.SMTP(server.host, server.port, timeout=CONNECT_SECONDS)
     try:
-        _greet(smtp, server, trust)
+        _greet(smtp, server)
     except BaseException:
         smtp.close()  # smtplib leaves the socket open where TLS or the sign-in fails
         raise
     return smtp
 
 
-def _greet(smtp: smtplib.SMTP, server: Server, trust: ssl.SSLContext) -> None:
+@cache
+def _trust() -> ssl.SSLContext:
+    """The authorities that this machine trusts: reading them takes longer than a mail does."""
+    return ssl.create_default_context()
+
+
+def _greet(smtp: smtplib.SMTP, server: Server) -> None:
     """EHLO, TLS where it is offered, and the sign-in; a password is never sent in the clear to another machine."""
     smtp.ehlo()
     hidden = server.tls
     if not server.tls and smtp.has_extn("starttls"):
-        smtp.starttls(context=trust)
+        smtp.starttls(context=_trust())
         smtp.ehlo()
         hidden = True
     if server.user:

@@ -207,7 +207,9 @@ class Html(HTMLParser):
             if name == "style" or name.startswith("on") or value.strip().lower().startswith("javascript:"):
                 self.problems.append(f"<{tag} {name}={value!r}>")
         if tag == "iframe" and given["src"].startswith("/dev/mails/"):  # a mail, where mails are looked at
-            if "sandbox" not in given or {"allow-scripts", "allow-same-origin"} & set(given["sandbox"].split()):
+            if "sandbox" not in given or {"allow-scripts", "allow-same-origin"} & set(
+                given["sandbox"].split()
+            ):
                 self.problems.append("<iframe> without a sandbox")
             return
         address = given.get("src") or (given.get("href", "") if tag == "link" else "")
