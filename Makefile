@@ -4,6 +4,8 @@ SHELL := /bin/sh
 .PHONY: help run test demo lint clean venv pictures mails lighthouse
 
 VENV := .venv/bin/python
+# Without what Python keeps of its compiling, every process compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
