@@ -1,4 +1,4 @@
-"""The mails of a pause: that it began, and a week before it ends, what is charged then."""
+"""The mails of a pause: that it began, a week before it ends what is charged then, and that the plan is back on."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from billing.words import day
 AHEAD = timedelta(days=7)
 
 
-def began(session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause) -> None:
-    """Owe the mail of a pause that a person asked for, here or at Stripe."""
+def written(session: Session, user: User, row: Subscription, before: dict[str, Any], cause: Cause) -> None:
+    """Owe the mail of a pause that a person asked for, here or at Stripe, as it begins and when it is over."""
     asked = row.status == "paused" and row.status_reason == "pause_requested"
     if asked and before.get("status") not in (None, "paused"):
         key = f"paused:{row.stripe_id}:{cause.fence}"
         _owe(session, "paused", key, user, row, cause.event_id)
+    was_asked = before.get("status") == "paused" and before.get("status_reason") == "pause_requested"
+    if was_asked and row.status == "active":
+        key = f"resumed:{row.stripe_id}:{cause.fence}"
+        _owe(session, "resumed", key, user, row, cause.event_id)
 
 
 def owe_what_is_near(session: Session) -> None:
@@ -51,6 +55,7 @@ def _owe(
             "amount": labels.price(row),
             "card": labels.card(row),
             "resumes_date": day(row.resumes_at),
+            "next_date": None if row.ends_at else day(row.current_period_end),
         }
         facts = {"subscription": row.stripe_id}
         notices.owe(session, kind, key, user.email, facts, words=words, user_id=user.id, cause=cause)

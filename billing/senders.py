@@ -22,7 +22,7 @@ WHERE = {"Successful payments": "Settings → Customer emails", "Refunds": "Sett
 ELSEWHERE = "Settings → Billing → Subscriptions and emails"
 # About billing, and no switch of Stripe's sends them.
 ONLY_WE = (
-    "dun5 cancel_set kept paused resuming ended second_ended trial_start changed one_off_failed refund_failed"
+    "dun5 cancel_set kept paused resuming resumed ended second_ended trial_start changed one_off_failed refund_failed"
 ).split()
 # About the account, asked for by the person, or owed to them by law.
 ALWAYS = (

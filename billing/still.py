@@ -31,6 +31,7 @@ STILL: dict[str, Callable[[Subscription], bool]] = {
     "trial_end": lambda row: row.status == "trialing" and row.ends_at is None,
     "paused": lambda row: row.status == "paused",
     "resuming": lambda row: row.status == "paused" and row.resumes_at is not None,
+    "resumed": lambda row: row.status == "active",
     "trial_start": lambda row: row.status == "trialing" and row.ends_at is None,
     "changed": lambda row: not row.final,
     "renewal": lambda row: row.status == "active" and row.ends_at is None and row.pause_collection is None,
@@ -54,6 +55,7 @@ OF_A_FUTURE = dunning.DUNNING | {
     "trial_end",
     "paused",
     "resuming",
+    "resumed",
 }
 # What must still be so of a deletion.
 OF_A_DELETION: dict[str, Callable[[Deletion], bool]] = {

@@ -224,7 +224,7 @@ def _note_changes(
 ) -> tuple[WriteRequest, ...]:
     """Write down what changed, and owe the notices that follow from it; what Stripe is to be told in turn."""
     plan_news.subscription_written(session, user, row, before, cause)
-    breaks.began(session, user, row, before, cause)
+    breaks.written(session, user, row, before, cause)
     changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
     novelties.tell(row, changed)
     if "status" in changed and row.status not in FINAL and user.deleted_at is not None:

@@ -433,9 +433,12 @@ def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:
     row = session.execute(select(Subscription).order_by(Subscription.id.desc()).limit(1)).scalar_one()
     row.status, row.status_reason = "paused", "pause_requested"
     row.resumes_at = now() + timedelta(days=3)
-    breaks.began(session, user, row, {"status": "active"}, cause)
+    breaks.written(session, user, row, {"status": "active"}, cause)
     session.flush()
     breaks.owe_what_is_near(session)
+    asked = {"status": "paused", "status_reason": "pause_requested"}
+    row.status, row.status_reason = "active", None
+    breaks.written(session, user, row, asked, cause)
     withdrawals.make(session, row, user, "Alice Ahrens", user.email)
     notices.owe(session, "withdraw_link", "withdraw_link:1", user.email, {}, user_id=user.id, secret="x")
 

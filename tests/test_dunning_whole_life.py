@@ -109,6 +109,7 @@ def has_money_again(life: Life) -> None:
     """Stripe's next try will go through, and nobody tells us before that."""
     life.person.sandbox.control("trouble", delivery="drop")
     life.person.use_card(GOOD)
+    life.person.sandbox.flush()  # what is sent after the trouble is over is not dropped
     life.person.sandbox.calm()
 
 

@@ -30,6 +30,7 @@ from tests.story import DAY, FAILS_LATER, GOOD, Shopper, apply_all, catch_up, co
 from tests.support import make_user
 from tests.test_dunning_whole_life import REFUSED_FOR_GOOD
 from tests.test_every_order import change_to, paid, plan_of, set_, time_passes, tries_the_team_plan
+from tests.test_leaving import hidden
 from tests.test_new_card import ASKS_THE_BANK, settle
 from tests.test_pains_of_refunds import BOUNCES, WARNED
 from tests.test_pausing import rest
@@ -120,6 +121,11 @@ def rests(person: Shopper) -> None:
     rest(person, 1)
 
 
+def goes_on(person: Shopper) -> None:
+    fields = hidden(person.get("/billing/unpause").text)
+    assert person.post("/billing/unpause", **fields).location == "/billing"
+
+
 def days_pass(days: int) -> Act:
     def pass_(person: Shopper) -> None:
         on_a_clock(person, days)
@@ -202,7 +208,7 @@ LIVES = {
     ),
     "a dispute": Life({"receipt", "admin_dispute"}, [pays_and_disputes]),
     "a trial": Life({"trial_start", "trial_end"}, [tries_the_team_plan, time_passes]),
-    "a rest": Life({"paused", "resuming"}, [rests, days_pass(25)], ten_days_in),
+    "a rest": Life({"paused", "resuming", "resumed"}, [rests, days_pass(25), goes_on], ten_days_in),
     "a debt that is paid": Life(
         {"dun1", "dun2", "recovered"},
         [time_passes, time_passes, puts_a_good_card, time_passes],

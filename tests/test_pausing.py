@@ -84,6 +84,7 @@ def test_whoever_pauses_reads_the_day_and_the_sum_and_exactly_that_happens(alice
     assert (alice.standing.code, alice.standing.access) == ("active", True)
     assert 0 < charged(alice) - before < 2900 / 2, "less what was left of the paid time"
     assert count(StripeWrite, operation="subscription.resume", user_id=alice.id) == 1
+    assert alice.mails().count("resumed") == 1
 
 
 def test_going_on_earlier_says_first_what_it_costs_and_is_charged_once(alice: Shopper) -> None:
@@ -104,6 +105,7 @@ def test_going_on_earlier_says_first_what_it_costs_and_is_charged_once(alice: Sh
         1,
     )
     assert 0 < charged(alice) - before < 2900 / 2
+    assert alice.mails().count("resumed") == 1
     assert alice.get("/billing/unpause").location == "/billing"
 
 
