@@ -23,14 +23,14 @@ from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 import app as dunlin
-from billing import catalogue, installation
+from billing import catalogue, installation, webhooks
 from billing import config as settings
 from billing.config import Config
 from billing.extensions import db
 from billing.models import User
 from local.mailsink import MailSink
 from local.ports import free_port
-from tests import kept, scratch
+from tests import kept, scratch, watching
 from tests.histories import sandbox_in
 from tests.sandbox import traffic as left_the_sandbox
 from tests.story import Shopper, shopper
@@ -262,6 +262,7 @@ def make_app(config: Config) -> Flask:
 
 
 def dispose() -> None:
-    """Close every pooled connection of the current application."""
+    """Close every pooled connection of the current application, those too that somebody gave up waiting for."""
+    watching.rested(webhooks._hands)
     for engine in db.engines.values():
         engine.dispose()

@@ -23,10 +23,10 @@ from billing.jobs import HANDLERS
 from billing.models import StripeEvent
 from billing.payloads import Object, about
 from sandbox.house import API_VERSIONS
-from tests.histories import History, at_stripe, sandbox_in, with_us
+from tests.histories import History, at_stripe, later, sandbox_in, with_us
 from tests.sandbox.engine.shapes import samples
 from tests.seen import charges, endpoint_of, mailed_to, may_enter, reads
-from tests.story import FAILS_LATER, GOOD, Shopper, apply_all, catch_up, config_of, events, shopper
+from tests.story import FAILS_LATER, GOOD, Shopper, apply_all, catch_up, config_of, count, events, shopper
 from tests.support import Sandbox, deliver
 from tests.watching import all_rows
 from tests.wire import Reply, Wire
@@ -62,6 +62,14 @@ def told_in(desk: Flask, version: str) -> Iterator[None]:
     finally:
         hooks.delete(older["id"])
         hooks.update(usual, {"disabled": False})
+
+
+def apply_everything() -> None:
+    """Also what was put back for want of time, which so many events may be where a machine is slow."""
+    apply_all()
+    while count(StripeEvent, state=StripeEvent.PENDING):
+        later(120)
+        apply_all()
 
 
 def live(alice: Shopper) -> None:
@@ -135,7 +143,7 @@ def test_an_event_of_every_version_names_the_same_object_and_leaves_it_as_stripe
         assert event["api_version"] == sent.path.strip("/")
         assert about(event) == about(told[event["type"]]), (event["api_version"], event["type"])
         assert deliver(desk, {**event, "id": f"evt_version{number:05d}"}).status_code == 200
-    apply_all()
+    apply_everything()
     assert {event.state for event in events()} == {StripeEvent.APPLIED, StripeEvent.IGNORED}
     after = all_rows(db.session(), but=MARKS)
     assert {name for name in after if after[name] != before[name]} <= {"stripe_events", "leases"}
@@ -175,7 +183,7 @@ def spoiled(thing: Object, junk: Any) -> Object:
         found["parent"] = {
             "subscription_details": {"subscription": about({"data": {"object": thing}}).subject}
         }
-    if thing["object"] == "charge":
+    if thing["object"] in ("charge", "refund"):  # a refund is looked at with its payment
         found["payment_intent"] = thing["payment_intent"]
     return found
 
@@ -196,11 +204,12 @@ def test_whatever_an_event_says_of_an_object_we_say_what_stripe_holds(
                 "data": {"object": thing},
             }
             assert deliver(desk, odd).status_code == 200, (event["type"], junk)
-    apply_all()
+    apply_everything()
     rows = [event for event in events() if event.event_id.startswith("evt_odd")]
     assert len(rows) == number
     ignored = {event.type for event in rows if event.state == StripeEvent.IGNORED}
-    assert {event.state for event in rows} <= {StripeEvent.APPLIED, StripeEvent.IGNORED}
+    left = [one for one in rows if one.state not in (StripeEvent.APPLIED, StripeEvent.IGNORED)]
+    assert [(one.type, one.state, one.reason, one.payload) for one in left] == []
     assert ignored <= {"customer.updated"}, "nobody has a plan any more that another card could pay"
     after = all_rows(db.session(), but=MARKS)
     assert {name for name in after if after[name] != before[name]} <= {"stripe_events", "leases"}

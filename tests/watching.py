@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from billing import logs
+from billing.hands import Hands
 
 
 class Bell:
@@ -52,6 +53,14 @@ class Underway:
         with self._changed:
             self._count += number
             self._changed.notify_all()
+
+
+def rested(hands: Hands) -> None:
+    """Until what was given up for taking too long has ended as well: all threads come here, and wait for each other."""
+    here = threading.Barrier(hands._count + 1)
+    for _ in range(hands._count):
+        hands._threads.submit(here.wait, 60)
+    here.wait(60)
 
 
 class Lines(logging.Handler):
