@@ -42,8 +42,8 @@ def nobody(user_id: int) -> str:
 
 def erase(session: Session, user: User) -> None:
     """Everything but the payloads of events (``next_events``), which are many. The person's row is locked."""
-    address, placeholder = user.email, nobody(user.id)
-    mine = or_(Notice.user_id == user.id, func.lower(Notice.to) == address.lower())
+    placeholder, past = nobody(user.id), _past_addresses(session, user)
+    mine = _of(user, past, Notice.user_id, Notice.to)
     session.execute(
         update(Notice)
         .where(mine)
@@ -55,11 +55,11 @@ def erase(session: Session, user: User) -> None:
             state=case((Notice.state == "queued", "obsolete"), else_=Notice.state),
         )
     )
-    _out_of_others(session, address, placeholder)
+    for address in (user.email, *past):
+        _out_of_others(session, address, placeholder)
     session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
     session.execute(delete(DataExport).where(DataExport.user_id == user.id))
-    codes = or_(AuthToken.user_id == user.id, func.lower(AuthToken.email) == address.lower())
-    session.execute(delete(AuthToken).where(codes))
+    session.execute(delete(AuthToken).where(_of(user, past, AuthToken.user_id, AuthToken.email)))
     session.execute(update(StripeWrite).where(StripeWrite.user_id == user.id).values(params="{}"))
     session.execute(update(CheckoutSession).where(CheckoutSession.user_id == user.id).values(url=None))
     session.execute(
@@ -70,6 +70,22 @@ def erase(session: Session, user: User) -> None:
     user.email, user.password_hash = placeholder, NO_PASSWORD
     user.referral_code = user.locale = user.time_zone = user.mail_refused_at = None
     user.deletion_due_at, user.deleted_at = None, database_now(session)
+
+
+def _past_addresses(session: Session, user: User) -> list[str]:
+    """Where the person was written to before, in lower case, without what is by now somebody else's address."""
+    others = select(func.lower(User.email)).where(User.id != user.id)
+    to = func.lower(Notice.to)
+    theirs = Notice.user_id == user.id, ~Notice.kind.startswith("admin_", autoescape=True)
+    found = select(to).where(*theirs, to != user.email.lower(), to.not_in(others)).distinct()
+    return list(session.execute(found).scalars())
+
+
+def _of(user: User, past: list[str], owner: Any, address: Any) -> ColumnElement[bool]:
+    """Rows of the person, those to their address, and those of nobody to one that was theirs: of a sign-up, before
+    there was an account."""
+    to = func.lower(address)
+    return or_(owner == user.id, to == user.email.lower(), owner.is_(None) & to.in_(past))
 
 
 def _out_of_others(session: Session, address: str, placeholder: str) -> None:

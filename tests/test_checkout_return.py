@@ -164,7 +164,7 @@ def test_a_confirmation_that_is_long_in_coming_is_said_with_its_reference(
 ) -> None:
     session_id = alice.order("pro")
     alice.sandbox.control("trouble", api="error_500")
-    for ago, code in ((59, "confirming"), (61, "waiting")):
+    for ago, code in ((30, "confirming"), (61, "waiting")):
         told(status="complete", subscription="sub_new", completed_at=now() - timedelta(seconds=ago))
         said = state(alice, session_id)
         assert (said["code"], said["final"]) == (code, False)

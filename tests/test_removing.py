@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
-from billing import accounts, lights, outbox, refresh, removing, subscriptions
+from billing import accounts, addresses, lights, notices, outbox, refresh, removing, subscriptions
 from billing.clock import now
 from billing.extensions import db
 from billing.installation import public_id
 from billing.models import (
     AuditEntry,
+    AuthToken,
     Invoice,
     LoginSession,
     Notice,
@@ -176,6 +177,38 @@ def _a_plan_from_nowhere(alice: Shopper, stripe_id: str) -> None:
     told = db.session.query(AuditEntry).filter_by(kind="subscription.of_nobody", user_id=alice.id, alert=True)
     assert told.count() == 1
     db.session.rollback()
+
+
+def moves_to(alice: Shopper, address: str, key: str) -> None:
+    token = addresses.ask(db.session(), alice.user, address, key)
+    token.secret_hash = accounts.mac(key, "111111")
+    db.session.commit()
+    assert addresses.confirm(db.session(), alice.user, "111111", key, keep_session=0, user_agent="x")
+    db.session.commit()
+
+
+def test_the_addresses_that_i_had_are_forgotten_too_and_their_next_owner_is_not(
+    counter: Counter, alice: Shopper, mail_sink: MailSink
+) -> None:
+    session, key, first = db.session(), config_of(counter.app).secret_key, alice.email
+    code = AuthToken(kind="confirm", email=first, secret_hash="x", expires_at=func.now())
+    session.add(code)  # of the sign-up, when there was no account yet
+    notices.owe(session, "code", f"code:own{alice.id}", first, {}, secret="482913")
+    second, third = f"second{alice.id}@example.com", f"third{alice.id}@example.com"
+    moves_to(alice, second, key)
+    moves_to(alice, third, key)
+    other = make_user(session, second)
+    notices.owe(session, "code", f"code:other{other.id}", second, {}, secret="482913")
+    session.commit()
+    assert len(told_of(first, third)) > 3
+
+    sign_in(alice.client, alice.user)  # a change of the address signs out other browsers
+    assert ask(alice).location == "/account/keep"
+    on_the_day(alice)
+    send_mails(counter, mail_sink)
+    assert told_of(first, third) == []
+    assert set(told_of(second)) == {f"users.email: {second}", f"notices.to: {second}"}
+    assert other.email == second
 
 
 def test_an_admin_reads_what_became_of_it_at_every_stage(

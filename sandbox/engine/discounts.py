@@ -123,9 +123,10 @@ def _has_paid(customer_id: str) -> bool:
 
 
 def unsaved(offered: Offer, target: Json) -> Json:
-    """The discount that redeeming would make, for previews. `target` as in objects.discount."""
+    """The discount that redeeming would make, for previews. `target` as in objects.discount, and the second that it
+    begins in, if that is not now: months of a discount and of its subscription end together."""
     coupon = offered.coupon
-    start = clock.now(target.get("customer"))
+    start = target.get("start") or clock.now(target.get("customer"))
     end = None
     if coupon["duration"] == "repeating" and lasting(target):
         months = {"interval": "month", "interval_count": 1}

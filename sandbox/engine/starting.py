@@ -79,10 +79,8 @@ def _ends(sub: Json, given: Json) -> None:
 
 
 def _begin(sub: Json, customer: Json, given: Json, behavior: str, bills: bool) -> Json:
-    reduced = [
-        discounts.redeem(each, {"customer": customer["id"], "subscription": sub["id"]})
-        for each in given.get("offers", [])
-    ]
+    target = {"customer": customer["id"], "subscription": sub["id"], "start": sub["created"]}
+    reduced = [discounts.redeem(each, target) for each in given.get("offers", [])]
     sub["discounts"] = [each["id"] for each in reduced]
     if not bills:
         db().put(sub)

@@ -62,7 +62,7 @@ class Run:
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 def eventually(condition: Callable[[], object], seconds: float = 300.0) -> None:
@@ -113,7 +113,7 @@ def test_it_says_what_to_know_keeps_its_data_and_survives_being_stopped_killed_a
     assert all_gone(known), "a killed run leaves nothing that the next one does not end"
     known = third.parts()
     os.kill(known["worker"][0], signal.SIGKILL)
-    assert third.process.wait(30) == 1
+    assert third.process.wait(120) == 1
     assert "worker ended by SIGKILL. The last lines of" in third.said
     assert all_gone(known)
 
@@ -143,7 +143,7 @@ lock = open_folder(Path({str(folder)!r})); print('held', flush=True); time.sleep
         assert other.stdout is not None
         other.stdout.readline()
         run = started()
-        assert run.process.wait(30) == 1
+        assert run.process.wait(120) == 1
         assert f"running from this folder already (process {other.pid}" in run.said
         other.kill()
 
