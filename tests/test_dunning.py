@@ -203,7 +203,7 @@ def test_a_plan_that_ends_unpaid_twice_over_is_told_once(db_session: Session, su
     assert owed(db_session) == [("dun5", "queued")]
 
 
-def test_cancelled_then_kept_before_the_mail_left_says_only_what_is_so(
+def test_canceled_then_kept_before_the_mail_left_says_only_what_is_so(
     db_session: Session, config: Config, mails: MailSink, subscription: Object
 ) -> None:
     ending = {**subscription, "cancel_at_period_end": True, "cancel_at": START + 30 * DAY}
@@ -226,7 +226,7 @@ def test_both_of_stripes_ways_to_end_a_plan_are_told_with_the_day(
     assert mails.messages[0].subject == "[Test] Pro will end on 18 December 2026"
 
 
-def test_a_trial_that_is_about_to_be_charged_is_announced_but_not_one_that_was_cancelled(
+def test_a_trial_that_is_about_to_be_charged_is_announced_but_not_one_that_was_canceled(
     db_session: Session, alice: User, config: Config, mails: MailSink
 ) -> None:
     trial = {**a_subscription(alice), "status": "trialing", "trial_end": START + 14 * DAY}
