@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import flask_migrate
 import psycopg
@@ -18,10 +19,10 @@ from billing.config import Config, database_url
 from billing.extensions import db
 from billing.models import AuditEntry, Installation, StripeEvent
 from tests.conftest import ROOT, dispose, make_app, make_config
-from tests.histories import History
+from tests.histories import History, sandbox_in
 from tests.processes import command, running
 from tests.story import config_of, count, fresh, shopper
-from tests.support import Databases, wait_until
+from tests.support import Databases, Sandbox, wait_until
 from tests.test_workers import ANSWER
 
 PASSWORD = "of-tests-0123456789"
@@ -152,6 +153,13 @@ def test_a_role_that_could_change_the_record_all_the_same_is_refused_at_the_rele
         upgrade(config)
     with pytest.raises(SystemExit, match="DATABASE_URL names no user"):
         upgrade(make_config("postgresql:///dunlin", MIGRATION_DATABASE_URL=roles.url(roles.owner)))
+
+
+@pytest.fixture
+def sandbox_process(tmp_path: Path) -> Iterator[Sandbox]:
+    """Of its own: the clock's reconciler takes up whatever is in Stripe's list."""
+    with sandbox_in(tmp_path) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -30,6 +30,17 @@ class Person:
     def sees(self, words: str) -> None:
         expect(self.page.locator("main")).to_contain_text(words)
 
+    def sees_at_last(self, words: str) -> None:
+        """What a page says once Stripe has answered it in time; it is opened again until then."""
+
+        def said() -> bool:
+            if words in self.page.locator("main").inner_text():
+                return True
+            self.page.reload()
+            return False
+
+        wait_until(said, f"the page to say “{words}”")
+
     def heading(self) -> str:
         return self.page.locator("h1").inner_text()
 

@@ -44,7 +44,7 @@ def test_three_d_secure_failed_or_abandoned_gives_nothing_and_passed_gives_acces
     ana.pays(SECURE)
     ana.follows("Leave without answering")
     assert ana.page.url.startswith(ana.portal)
-    ana.sees("You haven’t been charged. Your choice is saved.")
+    ana.sees_at_last("You haven’t been charged. Your choice is saved.")
     assert not ana.has_access()
     assert ana.row == {}
     ana.goes_to_checkout()
