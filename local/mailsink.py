@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from asyncio import WriteTransport
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from local.ports import LOOPBACK, free_port
 ACCEPTED = "250 2.0.0 Kept"
 HANG_UP = "hang up"
 LIMIT = 10_000_000  # bytes of one message
+# It would tell of every line of every conversation.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)

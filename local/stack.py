@@ -9,6 +9,7 @@ take another on free ports with data of its own, through the same code:
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,6 +26,7 @@ from local.ground import Ground
 from local.parts import (
     FLASK,
     GUNICORN,
+    PYTHON,
     REPOSITORY,
     STAGES,
     Addresses,
@@ -34,7 +36,7 @@ from local.parts import (
     wanted_settings,
 )
 from local.ports import LOOPBACK, Ports
-from local.processes import Child, Children, clean_leftovers
+from local.processes import Children, clean_leftovers
 from local.stripe_sandbox import webhook_secret
 from local.waiting import says_ok, until
 
@@ -167,21 +169,12 @@ class Stack:
         return webhook_secret(self.addresses.sandbox, sandbox_key(self._kept), self._webhook_url, self._kept)
 
     def _prepare(self) -> None:
-        """Migrations, then the catalogue and the two accounts side by side."""
-        self._ours.finish(self._flask("migrations", "db", "upgrade"), 120)
-        steps = [self._flask("setup", "setup", "--yes")]
-        steps += [self._create(account) for account in (self.admin, self.demo)]
-        for step in steps:
-            self._ours.finish(step)
-
-    def _create(self, account: Account) -> Child:
-        words = ["users", "create", account.email, "--password-stdin", "--confirmed"]
-        if account.admin:
-            words.append("--admin")
-        return self._flask("accounts", *words, stdin=f"{account.password}\n".encode())
-
-    def _flask(self, name: str, *words: str, stdin: bytes | None = None) -> Child:
-        return self._ours.start(name, [*FLASK, *words], env=self.env, cwd=REPOSITORY, stdin=stdin)
+        """Migrations, the catalogue and the two accounts."""
+        commands = [(["db", "upgrade"], ""), (["setup", "--yes"], "")]
+        commands += [_create(account) for account in (self.admin, self.demo)]
+        words = [*PYTHON, "local.prepare"]
+        told = json.dumps(commands).encode()
+        self._ours.finish(self._ours.start("setup", words, env=self.env, cwd=REPOSITORY, stdin=told), 120)
 
     def _worker_listens(self) -> bool:
         try:
@@ -189,3 +182,8 @@ class Stack:
                 return bool(client.scard("rq:workers"))
         except redis.RedisError:
             return False
+
+
+def _create(account: Account) -> tuple[list[str], str]:
+    words = ["users", "create", account.email, "--password-stdin", "--confirmed"]
+    return ([*words, "--admin"] if account.admin else words), f"{account.password}\n"

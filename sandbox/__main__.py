@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import logging
 import os
 import signal
@@ -44,6 +45,7 @@ def main() -> int:
     logging.getLogger("sandbox").info(
         "serving on http://127.0.0.1:%s, data in %s", options.port, options.data
     )
+    gc.freeze()  # what is there by now stays, and need not be looked through for garbage
     server.serve_forever()
     server.server_close()
     running.stop()

@@ -1,8 +1,8 @@
 """Processes that kill themselves on their way, at a boundary that a test names.
 
 A boundary is just before something leaves a process or is known to have arrived: before a commit (or a statement
-that commits by itself), a request to Stripe, a command to Redis, a line of SMTP, its reply, the first byte of an
-answer. Between two of them nothing happens that anybody else could see: what comes after one of them and what
+that commits by itself), a request to Stripe, a command to Redis, four moments of a mail's way to its server, the
+first byte of an answer. (Of SMTP no more, since a server forgets a mail that is not whole.) Between two of them nothing happens that anybody else could see: what comes after one of them and what
 comes before the next one are the same death. The nursery is a process without threads. It lives the calm run
 itself, so that everything is loaded, and forks a child for each death, which it dies by SIGKILL like any other.
 
@@ -41,6 +41,9 @@ from tests.processes import environ_of
 ROOT = Path(__file__).parent.parent
 # Its connections carry this name in the database, so that one can wait for their end.
 NAME = "mortal"
+# No line of SMTP is longer (RFC 5321, 4.5.3.1.6), and every mail is.
+LINE = 1000
+DOT = b".\r\n"
 
 
 @dataclass(frozen=True)
@@ -124,13 +127,28 @@ class Boundaries:
         self.before(default.DefaultDialect, "do_commit", "a commit")
         self.before(stripe.RequestsClient, "request", "a request to Stripe")
         self.before(redis.Connection, "send_packed_command", "a command to Redis")
-        self.before(smtplib.SMTP, "send", "a line of SMTP")
-        self.before(smtplib.SMTP, "getreply", "a reply of SMTP")
+        self.before(smtplib.SMTP, "ehlo", "the first line of SMTP")
+        self.watch_mails()
 
         @event.listens_for(Engine, "before_cursor_execute")
         def before(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
             if conn.connection.dbapi_connection.autocommit:
                 self.here(f"before {' '.join(statement.split()[:3])}")
+
+    def watch_mails(self) -> None:
+        """Before a mail, before the dot that ends it, and when that has left and the server has not replied."""
+        inner = smtplib.SMTP.send
+
+        def send(connection: Any, text: Any) -> None:
+            if len(text) > LINE:
+                self.here("before a mail over SMTP")
+            if text != DOT:
+                return inner(connection, text)
+            self.here("before the dot of SMTP")
+            inner(connection, text)
+            return self.here("before the reply of SMTP")
+
+        smtplib.SMTP.send = send  # type: ignore[method-assign]
 
     def watch_answers(self, app: Flask) -> None:
         inner = app.wsgi_app

@@ -53,13 +53,19 @@ def module_of(path: Path) -> str:
     return first.removesuffix(".py")
 
 
-def sources(folder: str) -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted((ROOT / folder).rglob("*.py")):
-        yield path, ast.parse(path.read_text(encoding="utf-8"), str(path))
+@cache
+def sources(folder: str) -> list[tuple[Path, ast.Module]]:
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    return [(path, ast.parse(path.read_text(encoding="utf-8"), str(path))) for path in paths]
 
 
-def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
+@cache
+def imported(tree: ast.AST) -> list[tuple[str, int]]:
     """Every dotted name that a file imports, with its line; ``from a import b`` gives ``a.b``."""
+    return list(_imported(tree))
+
+
+def _imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)

@@ -11,8 +11,15 @@ from flask import Flask
 
 from billing import pace, stripe_client
 from billing.errors import PassStopped, StripeUnavailable
+from tests.conftest import SHIPPED_PACE
 from tests.registry import over_a_wire
 from tests.wire import Wire, error, ok
+
+
+@pytest.fixture(autouse=True)
+def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every other test the pace is none, since it would only take time."""
+    monkeypatch.setattr(pace, "A_SECOND", SHIPPED_PACE)
 
 
 @pytest.fixture

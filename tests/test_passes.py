@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from billing import healing, pace
+from billing import healing
 from billing.extensions import db
 from billing.models import AuditEntry, Notice, StripeEvent, Subscription, SyncRun
 from billing.subscriptions import TRANSITIONS
@@ -32,12 +32,6 @@ from tests.wire import Reply, Sent
 def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
         yield sandbox
-
-
-@pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pace is kept and tested elsewhere; here it would only take time."""
-    monkeypatch.setattr(pace, "A_SECOND", 10_000)
 
 
 def a_week_unheard(desk: Flask) -> Shopper:
