@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 import app as dunlin
-from billing import catalogue, installation, pace, webhooks
 from billing import config as settings
+from billing import installation, pace, webhooks
 from billing.config import Config
 from billing.extensions import db
 from billing.models import User
@@ -34,6 +34,7 @@ from local.ports import free_port
 from tests import kept, scratch, watching
 from tests.histories import sandbox_in
 from tests.sandbox import traffic as left_the_sandbox
+from tests.stock import Stock
 from tests.story import Shopper, shopper
 from tests.support import Databases, Sandbox, make_user
 from tests.support import sign_in as sign_in_as
@@ -46,6 +47,7 @@ WEBHOOK_SECRET = "whsec_tests_0123456789abcdef"
 # The sandbox does not mind how often it is asked in a second; tests/test_pace.py has the pace that is shipped.
 SHIPPED_PACE, pace.A_SECOND = pace.A_SECOND, 10_000
 _people = itertools.count(1)
+_stocks: dict[Databases, Stock] = {}
 
 
 def pytest_collection_finish() -> None:
@@ -191,7 +193,7 @@ def desk_of(databases: Databases, mails: MailSink, sandbox_process: Sandbox) -> 
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     endpoint, secret = sandbox_process.register_endpoint(f"{url}/webhooks/stripe")
-    with databases.copy_of("dunlin_template") as database:
+    with databases.copy_of(stock_of(databases, sandbox_process)) as database:
         config = make_config(
             database, smtp_port=mails.port, public_url=url, api_base=sandbox_process.url, secret=secret
         )
@@ -202,7 +204,6 @@ def desk_of(databases: Databases, mails: MailSink, sandbox_process: Sandbox) -> 
         with application.app_context():
             installation.record(db.session(), config, sandbox_process.account())
             db.session.commit()
-            catalogue.push(db.session(), application.extensions["catalogue"])
             application.extensions["sandbox"] = sandbox_process
             try:
                 yield application
@@ -215,6 +216,14 @@ def desk_of(databases: Databases, mails: MailSink, sandbox_process: Sandbox) -> 
                 underway.ended()
                 db.session.remove()
                 dispose()
+
+
+def stock_of(databases: Databases, sandbox: Sandbox) -> str:
+    """The database to copy for a desk whose Stripe is this sandbox."""
+    stock = _stocks.setdefault(
+        databases, Stock(databases, lambda url, base: make_app(make_config(url, api_base=base)))
+    )
+    return stock.of(sandbox)
 
 
 def make_config(

@@ -2,9 +2,10 @@
 
 A boundary is just before something leaves a process or is known to have arrived: before a commit (or a statement
 that commits by itself), a request to Stripe, a command to Redis, four moments of a mail's way to its server, the
-first byte of an answer. (Of SMTP no more, since a server forgets a mail that is not whole.) Between two of them nothing happens that anybody else could see: what comes after one of them and what
-comes before the next one are the same death. The nursery is a process without threads. It lives the calm run
-itself, so that everything is loaded, and forks a child for each death, which it dies by SIGKILL like any other.
+first byte of an answer. (Of SMTP no more, since a server forgets a mail that is not whole.) Between two of them
+nothing happens that anybody else could see: what comes after one of them and what comes before the next one are the
+same death. The nursery is a process without threads. It lives the calm run itself, so that everything is loaded, and
+forks a child for each death, which it dies by SIGKILL like any other.
 
     nursery.run(config, "bell", {}, at=7)      the child is killed at the eighth boundary
 """

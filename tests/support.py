@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -38,6 +39,7 @@ class Databases:
 
     def __init__(self, server: str, connection: psycopg.Connection) -> None:
         self._server, self._connection = server, connection
+        self._there: set[str] = set()
 
     @classmethod
     @contextmanager
@@ -49,20 +51,24 @@ class Databases:
             with psycopg.connect(address, autocommit=True) as connection:
                 databases = cls(address, connection)
                 yield databases
-                databases.drop("dunlin_template")
+                for name in sorted(databases._there):
+                    databases.drop(name)
 
     def create(self, name: str, template: str | None = None) -> str:
         """A database of ours, empty or copied from another one of ours. Returns its address."""
-        self.drop(name)
+        if name in self._there:
+            self.drop(name)
         source = _own(template) if template else "template1"
         # file_copy: cheaper than writing the whole copy to the log, and nobody recovers a test's data
         create = sql.SQL("create database {} template {} strategy file_copy")
         self._connection.execute(create.format(sql.Identifier(_own(name)), sql.Identifier(source)))
+        self._there.add(name)
         return make_url(self._server).set(database=_own(name)).render_as_string(hide_password=False)
 
     def drop(self, name: str) -> None:
         drop = sql.SQL("drop database if exists {} with (force)")
         self._connection.execute(drop.format(sql.Identifier(_own(name))))
+        self._there.discard(name)
 
     @contextmanager
     def copy_of(self, template: str) -> Iterator[str]:
@@ -75,6 +81,11 @@ def _own(name: str) -> str:
     return f"{name}_{os.getpid()}"
 
 
+@cache
+def _client(url: str) -> stripe.StripeClient:
+    return stripe.StripeClient("sk_test_0123456789abcdefghij", base_addresses={"api": url})
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """The sandbox from outside: Stripe's API through the SDK, and its control panel."""
@@ -83,8 +94,7 @@ class Sandbox:
 
     @property
     def stripe(self) -> Any:
-        client = stripe.StripeClient("sk_test_0123456789abcdefghij", base_addresses={"api": self.url})
-        return client.v1
+        return _client(self.url).v1
 
     def answers(self) -> bool:
         try:

@@ -201,6 +201,7 @@ def test_the_survey_notices_what_is_wrong(home: House, chromium: Browser) -> Non
     said = " ".join(found.wrong["axe"])
     assert all(rule in said for rule in ("color-contrast", "label", "heading-order", "image-alt")), said
 
+
 BROKEN = """<!doctype html><html><title>Something else</title><style>
 .pale { color: #bbb; background: #fff } .cut { overflow: hidden; width: 3em; white-space: nowrap }
 .wide { width: 1400px } .small { color: #777 } a { outline: none !important; font-size: 8px }
