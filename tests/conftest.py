@@ -40,6 +40,7 @@ from tests.support import Databases, Sandbox, make_user
 from tests.support import sign_in as sign_in_as
 from tests.watching import Underway
 
+gc.disable()  # until all tests are collected
 scratch.in_memory()
 kept.for_all()
 ROOT = Path(__file__).parent.parent
@@ -55,6 +56,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

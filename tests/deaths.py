@@ -144,7 +144,7 @@ class FirstPayment(Way):
     """Somebody has paid, and a worker hears of it: rows, and a receipt."""
 
     flow = "bell"
-    boundaries = 25
+    boundaries = 20
 
     def prepare(self) -> None:
         history = History(self.desk)

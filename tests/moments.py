@@ -127,14 +127,7 @@ def _choose(happened: list[Object], types: list[str]) -> list[Object]:
 
 
 def _client(desk: Flask, http: stripe.HTTPClient) -> stripe.StripeClient:
-    config = config_of(desk)
-    return stripe.StripeClient(
-        config.stripe_secret_key,
-        stripe_version=stripe_client.API_VERSION,
-        max_network_retries=0,
-        http_client=http,
-        base_addresses={"api": config.stripe_api_base or ""},
-    )
+    return stripe_client.connect(config_of(desk), http)
 
 
 def _name(method: str, url: str) -> str:

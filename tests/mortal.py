@@ -1,11 +1,12 @@
 """Processes that kill themselves on their way, at a boundary that a test names.
 
-A boundary is just before something leaves a process or is known to have arrived: before a commit (or a statement
-that commits by itself), a request to Stripe, a command to Redis, four moments of a mail's way to its server, the
-first byte of an answer. (Of SMTP no more, since a server forgets a mail that is not whole.) Between two of them
-nothing happens that anybody else could see: what comes after one of them and what comes before the next one are the
-same death. The nursery is a process without threads. It lives the calm run itself, so that everything is loaded, and
-forks a child for each death, which it dies by SIGKILL like any other.
+A boundary is just before something leaves a process or is known to have arrived: before a commit that writes (or a
+statement that commits by itself), a request that changes something at Stripe, a command to Redis, four moments of a
+mail's way to its server, the first byte of an answer. (Of SMTP no more, since a server forgets a mail that is not
+whole.) Between two of them nothing happens that anybody else could see, and reading leaves nothing: what comes after
+one of them and what comes before the next one are the same death. The nursery is a process without threads. It lives
+the calm run itself, so that everything is loaded, and forks a child for each death, which it dies by SIGKILL like any
+other.
 
     nursery.run(config, "bell", {}, at=7)      the child is killed at the eighth boundary
 """
@@ -19,17 +20,20 @@ import smtplib
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import redis
 import stripe
 from flask import Flask
+from psycopg.pq import TransactionStatus
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, default, make_url
+from sqlalchemy.pool import PoolProxiedConnection
 
 from billing import config as settings
 from billing import queues, stripe_client
@@ -113,20 +117,25 @@ class Boundaries:
         self._number += 1
         os.write(self._told, json.dumps(name).encode() + b"\n")
 
-    def before(self, owner: Any, method: str, name: str) -> None:
-        """A boundary before each call of this method."""
+    def before(
+        self, owner: Any, method: str, name: str, matters: Callable[..., bool] = lambda *_: True
+    ) -> None:
+        """A boundary before each call of this method, of those that ``matters`` says yes to."""
         inner = getattr(owner, method)
 
         def outer(*args: Any, **kwargs: Any) -> Any:
-            self.here(f"before {name}")
+            if self._number >= 0 and matters(*args):
+                self.here(f"before {name}")
             return inner(*args, **kwargs)
 
         setattr(owner, method, outer)
 
     def watch(self) -> None:
         """All but the answers of an application; once for a process."""
-        self.before(default.DefaultDialect, "do_commit", "a commit")
-        self.before(stripe.RequestsClient, "request", "a request to Stripe")
+        self.before(default.DefaultDialect, "do_commit", "a commit", lambda _, connection: writes(connection))
+        self.before(
+            stripe.RequestsClient, "request", "a request to Stripe", lambda _, method, *rest: method != "get"
+        )
         self.before(redis.Connection, "send_packed_command", "a command to Redis")
         self.before(smtplib.SMTP, "ehlo", "the first line of SMTP")
         self.watch_mails()
@@ -163,6 +172,14 @@ class Boundaries:
             return inner(environ, start)
 
         app.wsgi_app = saying  # type: ignore[method-assign]
+
+
+def writes(pooled: PoolProxiedConnection) -> bool:
+    """Whether its transaction, if there is one, has changed anything: only then PostgreSQL gave it a number."""
+    connection: psycopg.Connection[Any] = pooled.driver_connection
+    if connection.info.transaction_status != TransactionStatus.INTRANS:
+        return False
+    return connection.execute("select pg_current_xact_id_if_assigned()").fetchone() != (None,)
 
 
 class Nest:

@@ -102,11 +102,10 @@ def on_what_it_stands() -> set[str]:
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 def test_no_walk_through_the_pages_lets_anybody_in_before_the_event_is_applied_or_out_after(
-    desk: Flask, alice: Shopper, seed: int
+    desk: Flask, alice: Shopper
 ) -> None:
-    chance, history = random.Random(seed), History(desk)
+    chance, history = random.Random(1), History(desk)
     mallory = shopper(desk, "mallory@example.com")
     sessions = [
         alice.order("pro"),

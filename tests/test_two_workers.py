@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import stripe
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 
 from billing import claims, jobs, leases, stripe_client
 from billing.extensions import db
 from billing.models import StripeEvent
 from tests.deaths import store
 from tests.histories import about, later
+from tests.mortal import writes
 from tests.story import DAY, Shopper, apply_all, config_of, count, events, shopper
 from tests.support import wait_until
 
@@ -84,17 +85,17 @@ class Stepping(stripe.RequestsClient):
 
 @contextmanager
 def stepping(desk: Flask) -> Iterator[None]:
-    """A step ends before each commit and on both sides of each request to Stripe."""
-    config, engine = config_of(desk), db.engine
-    desk.extensions["stripe"] = stripe.StripeClient(
-        config.stripe_secret_key,
-        stripe_version=stripe_client.API_VERSION,
-        http_client=Stepping(timeout=60),
-        base_addresses={"api": config.stripe_api_base or ""},
-    )
-    event.listen(engine, "commit", step)
+    """A step ends before each commit that writes, and on both sides of each request to Stripe."""
+    engine = db.engine
+    desk.extensions["stripe"] = stripe_client.connect(config_of(desk), Stepping(timeout=60))
+    event.listen(engine, "commit", step_that_writes)
     yield
-    event.remove(engine, "commit", step)
+    event.remove(engine, "commit", step_that_writes)
+
+
+def step_that_writes(connection: Connection) -> None:
+    if writes(connection.connection):
+        step()
 
 
 def waits_for_a_lock() -> bool:

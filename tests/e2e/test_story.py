@@ -24,6 +24,7 @@ def test_a_newcomer_signs_up_pays_and_sees_the_plan_date_and_card(ana: Person) -
     ana.got("receipt")
 
 
+@with_script
 def test_declined_cards_stay_in_checkout_and_give_nothing(ana: Person) -> None:
     ana.signs_up()
     ana.goes_to_checkout()
@@ -35,6 +36,7 @@ def test_declined_cards_stay_in_checkout_and_give_nothing(ana: Person) -> None:
     assert ana.row == {}
 
 
+@with_script
 def test_three_d_secure_failed_or_abandoned_gives_nothing_and_passed_gives_access(ana: Person) -> None:
     ana.signs_up()
     ana.goes_to_checkout()

@@ -176,6 +176,13 @@
       document.adoptedStyleSheets = on ? [sheet] : [];
     },
 
+    /** Every part with what it stands in, two steps up: what a style sheet makes of it depends on these. */
+    parts() {
+      const kind = (node) => node && `${node.localName}.${[...node.classList].sort().join(".")}[${node.getAttributeNames().sort()}]`;
+      const place = (node) => [node, node.parentElement, node.parentElement?.parentElement].map(kind).join(" in ");
+      return [...new Set(all("body *").map(place))];
+    },
+
     async axe(only) {
       const found = await axe.run(document, { runOnly: only, resultTypes: ["violations", "incomplete"], preload: false, iframes: false });
       const brief = (list) => list.flatMap((rule) => rule.nodes.map((node) => [rule.id, node.target.join(" "), (node.any[0] ?? node.all[0] ?? node.none[0])?.message ?? rule.help]));

@@ -19,6 +19,12 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best
 EVERYTHING = {"type": "tag", "values": TAGS}
 # All that can differ at night: the other rules look at the document, which is the same.
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+# All that can differ on a narrow screen, where nothing is shown that is not shown on a wide one.
+OF_TABLES = ["empty-table-header", "td-headers-attr", "th-has-data-cells"]
+SHAPE = {
+    "type": "rule",
+    "values": [*COLOURS["values"], *OF_TABLES, "region", "scrollable-region-focusable", "target-size"],
+}
 WIDE, NARROW, ZOOMED = (
     {"width": 1280, "height": 900},
     {"width": 320, "height": 256},
@@ -43,6 +49,7 @@ class Surveyor:
 
     def __init__(self, house: House, page: Page, noise: Noise, brand: str) -> None:
         self._house, self._page, self._noise, self._brand = house, page, noise, brand
+        self._known: set[str] = set()
 
     def look(self, place: Place) -> Survey:
         page, found = self._page, Survey()
@@ -54,15 +61,24 @@ class Surveyor:
         self._by_keys(found)
         self._as_people_set_it(found)
         self._axe(found, "light 1280")
+        self._in_other_lights(found)
+        self._shown(NARROW, "light")
+        self._narrow(found)
+        found.note("noise", list(self._noise.problems))
+        return found
+
+    def _in_other_lights(self, found: Survey) -> None:
+        """At night and on a narrow screen only where the page has a part, or a part within another, that is new."""
+        parts = set(self._ask("parts"))
+        if parts <= self._known:
+            return
+        self._known |= parts
         self._shown(WIDE, "dark")
         self._axe(found, "dark 1280", COLOURS)
         self._shown(NARROW, "dark")
         self._axe(found, "dark 320", COLOURS)
         self._shown(NARROW, "light")
-        self._axe(found, "light 320")
-        self._narrow(found)
-        found.note("noise", list(self._noise.problems))
-        return found
+        self._axe(found, "light 320", SHAPE)
 
     def _shown(self, size: Any, scheme: Any) -> None:
         self._page.set_viewport_size(size)
