@@ -149,10 +149,8 @@ HISTORIES = {
             (set_(cancel_at_period_end=False), [UPDATED]),
             (set_to_end_in(days=3), [UPDATED]),
             (set_(cancel_at=""), [UPDATED]),
-            (set_to_end_in(days=5), [UPDATED]),
-            (set_(cancel_at=""), [UPDATED]),
         ],
-        mails={" ".join(["cancel_set"] * times + ["kept"] * times) for times in range(4)},
+        mails={" ".join(["cancel_set"] * times + ["kept"] * times) for times in range(3)},
         late="",
     ),
     "plan change": History(
@@ -214,7 +212,7 @@ def test_every_order_and_every_delay_of_a_core_history_ends_in_the_same_rows_and
     last, number = found.moments.last, len(found.events)
     ends = found.ends((0, frozenset(), found.begin))
     late = found.ends((last, frozenset(), found.begin))
-    assert 6 <= number <= 7
+    assert 4 <= number <= 7
     # Everything told at the end: each order of it. Told meanwhile too: each way to weave it into the history.
     assert (sum(late.values()), sum(ends.values()) > math.factorial(number)) == (math.factorial(number), True)
     assert {without_mails(end) for end in ends} == {without_mails(next(iter(late)))}

@@ -280,7 +280,7 @@ def test_a_refund_that_is_pending_is_not_called_done_and_is_told_once_it_is(
     press(admin, intent, page(admin, intent, "5.00"))
     catch_up(desk)
     assert rows(intent) == [(500, "pending")]
-    assert "of which is pending €5.00" in words(admin.get(at(intent)).text)
+    assert "Of these, pending €5.00" in words(admin.get(at(intent)).text)
     assert keys("refund") == []
     alice.advance_by(2 * DAY)
     assert rows(intent) == [(500, "succeeded")]

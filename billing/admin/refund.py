@@ -202,7 +202,7 @@ def _facts(thing: Refundable) -> details.Pairs:
     amounts = [
         ("Paid", thing.paid),
         ("Refunded", thing.refunded),
-        ("of which is pending", thing.pending),
+        ("Of these, pending", thing.pending),
         ("Asked for, not confirmed", thing.asked),
         ("Left", thing.remaining),
     ]
