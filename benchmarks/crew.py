@@ -78,7 +78,7 @@ def workers(config: Config, count: int) -> Iterator[Crew]:
         bell = application.extensions["bell"]
 
         def ring(_: Sequence[str]) -> None:
-            for _ in range(count):
+            for _number in range(count):
                 queues._enqueue(bell)
                 while bell.count:  # a second bell is only for a second worker
                     time.sleep(0.001)

@@ -76,7 +76,7 @@ class Ground:
         self.postgres.create_database(name)
         return self.postgres.url(name)
 
-    def config(self, url: str, **more: str) -> Config:
+    def config(self, url: str, **more: Any) -> Config:
         return make_config(url, **{"REDIS_URL": self.redis_url, **more})
 
     def database(self, name: str, account: str = ACCOUNT, **more: Any) -> Config:

@@ -52,7 +52,7 @@ class Results:
     def ratio(self, kind: str, base: str, figure: str) -> Spread:
         """How many times the baseline, round by round."""
         pairs = zip(self._of(kind, figure), self._of(base, figure), strict=True)
-        return Spread.of([ours / theirs for ours, theirs in pairs])
+        return Spread.of([ours / theirs if theirs else 0.0 for ours, theirs in pairs])
 
     def _of(self, kind: str, figure: str) -> list[float]:
         return [turn[figure] for turn in self._turns[kind]]

@@ -23,7 +23,7 @@ class Base(DeclarativeBase):
 db = SQLAlchemy(model_class=Base)
 
 
-class Plan(db.Model):  # type: ignore[name-defined]
+class Plan(db.Model):  # type: ignore[name-defined,misc]
     __tablename__ = "plans"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -33,8 +33,8 @@ class Plan(db.Model):  # type: ignore[name-defined]
     last_event: Mapped[str | None]
 
 
-def create_app(database: str | None = None) -> Flask:
-    app, secret = Flask("naive"), os.environ.get("NAIVE_SECRET", "")
+def create_app(database: str | None = None, secret: str | None = None) -> Flask:
+    app, secret = Flask("naive"), secret or os.environ.get("NAIVE_SECRET", "")
     app.config["SQLALCHEMY_DATABASE_URI"] = database or os.environ["NAIVE_DATABASE_URL"]
     db.init_app(app)
 
