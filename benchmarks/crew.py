@@ -33,7 +33,7 @@ class Crew:
     pids: tuple[int, ...]
     start: Callable[[Sequence[str]], None]
 
-    def apply(self, ids: Sequence[str], seconds: float = 300) -> dict[str, float]:
+    def apply(self, ids: Sequence[str], seconds: float = 900) -> dict[str, float]:
         """Have these events applied: how many a second, and milliseconds of processor for each.
 
         Raises RuntimeError where they are not applied in time.
@@ -53,16 +53,17 @@ class Crew:
 
     def cpu(self) -> float:
         """Seconds of processor so far, those of every child with them."""
-        return sum(_cpu(pid) for pid in self.pids)
+        return sum(cpu_of(pid) for pid in self.pids)
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """Seconds of processor that a process and all its children have used."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:  # a child that has ended meanwhile; its parent has its time
         return 0.0
-    return sum(map(int, fields[11:15])) / TICK + sum(_cpu(int(child)) for child in children)
+    return sum(map(int, fields[11:15])) / TICK + sum(cpu_of(int(child)) for child in children)
 
 
 @contextmanager

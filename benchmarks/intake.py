@@ -20,6 +20,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks import naive, peer
+from benchmarks.crew import cpu_of
 from benchmarks.ground import SECRET, Ground, ground, sandbox, served, template
 from benchmarks.harness import Results, Turn, interleaved, machine, options, say, table
 from benchmarks.load import SUBJECTS, measured
@@ -40,15 +41,24 @@ class Size:
     most: int
 
 
-WHOLE, QUICK = Size(2.0, (1, 8, 32), 100_000, 8000), Size(0.3, (1, 8), 100, 600)
+WHOLE, QUICK = Size(1.5, (1, 8, 32), 100_000, 8000), Size(0.3, (1, 8), 100, 600)
 
 
 @dataclass(frozen=True)
 class Receiver:
-    """Where somebody takes deliveries."""
+    """Where somebody takes deliveries, and the process whose children do it."""
 
     port: int
     path: str
+    pid: int
+
+    def turn(self, sample: Path, connections: int, seconds: float, most: int) -> dict[str, float]:
+        """One turn, with the milliseconds of processor that the server's processes used for each answer."""
+        before = cpu_of(self.pid)
+        found = measured(
+            self.port, self.path, sample, SECRET, connections=connections, seconds=seconds, most=most
+        )
+        return {**found, "cpu": (cpu_of(self.pid) - before) / found["answers"] * 1000}
 
 
 def main() -> int:
@@ -78,8 +88,8 @@ def start(stack: ExitStack, base: Ground, size: Size) -> dict[str, Receiver]:
     naive.make_tables(database, [f"sub_1BENCH{number:018}" for number in range(SUBJECTS)])
 
     def behind(target: str, environ: Mapping[str, str], path: str) -> Receiver:
-        port, _ = stack.enter_context(served(base, target, dict(environ)))
-        return Receiver(port, path)
+        port, pid = stack.enter_context(served(base, target, dict(environ)))
+        return Receiver(port, path, pid)
 
     ours = {name: base.database(f"ours_{number}") for number, name in enumerate((OURS, f"{OURS}, twice"))}
     for times, config in enumerate(ours.values(), start=1):
@@ -102,14 +112,11 @@ def compare(
 ) -> Results:
     """Each receiver in its turn, after a short one that nobody counts."""
     kinds: dict[str, Callable[[], Turn]] = {
-        name: partial(
-            measured, one.port, one.path, sample, SECRET,
-            connections=connections, seconds=size.seconds, most=size.most,
-        )
+        name: partial(one.turn, sample, connections, size.seconds, size.most)
         for name, one in receivers.items()
-    }  # fmt: skip
+    }
     for one in receivers.values():
-        measured(one.port, one.path, sample, SECRET, connections=connections, seconds=0.2, most=200)
+        one.turn(sample, connections, 0.2, 200)
     return interleaved(kinds, rounds)
 
 
@@ -123,20 +130,14 @@ def report(found: Results) -> str:
             found[kind, "p50"],
             found[kind, "p99"],
             found.ratio(kind, NAIVE, "p99"),
+            found[kind, "cpu"],
+            found.ratio(NAIVE, kind, "cpu"),
             found.ratio(OURS, kind, "rate"),
         ]
         for kind in found.kinds
     ]
-    heads = [
-        "receiver",
-        "answers/s",
-        "× naive",
-        "of floor",
-        "p50 ms",
-        "p99 ms",
-        "p99 × naive",
-        "Dunlin × this",
-    ]
+    heads = ["receiver", "answers/s", "× naive", "of floor", "p50 ms", "p99 ms", "p99 × naive"]
+    heads += ["CPU ms", "naive’s CPU × this", "Dunlin × this"]
     return table(heads, rows)
 
 

@@ -67,8 +67,8 @@ application = get_wsgi_application()
 
 
 @contextmanager
-def receivers(base: Ground, stripe: str, secret: str) -> Iterator[dict[str, tuple[int, str]]]:
-    """Port and path of each mode, behind the same server as ours; none where dj-stripe can't be had."""
+def receivers(base: Ground, stripe: str, secret: str) -> Iterator[dict[str, tuple[int, str, int]]]:
+    """Port, path and process of each mode, behind the same server as ours; none where dj-stripe can't be had."""
     if not ensure():
         yield {}
         return
@@ -85,8 +85,8 @@ def receivers(base: Ground, stripe: str, secret: str) -> Iterator[dict[str, tupl
                 "PYTHONPATH": os.pathsep.join((str(FOLDER), str(ROOT))),  # the server's class is ours
             }
             _run("-c", "import peer; peer.prepare()", environ=environ)
-            port, _ = stack.enter_context(served(base, "peer:application", environ, python=str(PYTHON)))
-            found[mode] = (port, f"/stripe/webhook/{ENDPOINT}/")
+            port, pid = stack.enter_context(served(base, "peer:application", environ, python=str(PYTHON)))
+            found[mode] = (port, f"/stripe/webhook/{ENDPOINT}/", pid)
         yield found
 
 

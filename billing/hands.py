@@ -115,10 +115,11 @@ class Groups(Generic[One, Said, Key]):
     def _do(self, group: list[_Waiting[One, Said, Key]]) -> None:
         try:
             said = self._work(group[0].key, [each.one for each in group])
+            answers = list(zip(group, said, strict=True))
         except Exception as problem:  # noqa: BLE001 whoever waits for it is told
             self._failed(group, problem)
             return
-        for each, found in zip(group, said, strict=True):
+        for each, found in answers:
             each.future.set_result(found)
 
     def _failed(self, group: list[_Waiting[One, Said, Key]], problem: Exception) -> None:

@@ -93,6 +93,8 @@ def store(target: Connection | Session, event: Object, raw: str, *, source: str,
 def store_all(target: Connection | Session, arrived: Sequence[Arrived], *, source: str) -> list[bool]:
     """Insert those that are not there, all in one statement: all of them or, where it raises, none. Which are new."""
     said = {f"{name}_{n}": value for n, one in enumerate(arrived) for name, value in _values(one).items()}
+    if isinstance(target, Session):
+        target.flush()  # as it does before a statement that it makes itself
     connection = target.connection() if isinstance(target, Session) else target
     statement, fixed = _store(len(arrived))
     new = set(connection.exec_driver_sql(statement, {**fixed, **said, "source": source}).scalars())

@@ -170,7 +170,7 @@ def test_the_server_is_that_of_the_procfile() -> None:
 
 def test_memory_and_processor_of_a_process_are_read() -> None:
     assert boot.held(os.getpid()) > 2**20
-    assert crew._cpu(os.getpid()) > 0
+    assert crew.cpu_of(os.getpid()) > 0
 
 
 def test_what_is_run_in_another_environment_is_python() -> None:
