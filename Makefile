@@ -1,7 +1,7 @@
 # Dunlin. `make help` lists what you can do here.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint clean venv pictures mails lighthouse
+.PHONY: help run test demo lint clean venv pictures mails lighthouse bench
 
 VENV := .venv/bin/python
 # Without what Python keeps of its compiling, every process compiles all of it anew.
@@ -41,6 +41,9 @@ mails: venv ## photograph every mail into FOLDER, light and dark, narrow and wid
 lighthouse: venv ## have the main pages judged by Lighthouse, which npm installs into .venv
 	@$(VENV) -m local.browser
 	@exec $(VENV) -m benchmarks.lighthouse
+
+bench: venv ## measure speed beside its baselines, half an hour; QUICK=--quick for a look (docs/performance.md)
+	@exec $(VENV) -m benchmarks $(QUICK)
 
 clean: ## remove .venv and caches; your data in .data stay
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis test-results

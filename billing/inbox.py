@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, case, cast, exists, func, literal
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Text,
+    bindparam,
+    case,
+    cast,
+    column,
+    exists,
+    func,
+    select,
+    values,
+)
+from sqlalchemy.dialects.postgresql import insert, psycopg
 from sqlalchemy.orm import Session
 
 from billing.clock import from_stripe, now
 from billing.errors import BadEvent, ForeignEvent
 from billing.models import StripeEvent, User
-from billing.payloads import About, Object, about, ref
+from billing.payloads import Object, about, ref
 
 # Our own events, by what they ask to look at. None of them is taken from outside (``is_ours``).
 OWN = "dunlin."
@@ -56,29 +73,55 @@ def check_ours(event: Object, *, livemode: bool, account: str | None) -> None:
         raise ForeignEvent("account")
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """An event as it came: ``raw`` is its body, to be kept as signed; ``handled`` whether its type is acted on."""
+
+    event: Object
+    raw: str
+    handled: bool
+
+
 def store(target: Connection | Session, event: Object, raw: str, *, source: str, handled: bool) -> bool:
     """Insert the event unless it is there. True when it is new. The caller's transaction decides.
 
     A second delivery waits for the first one's commit and then finds the row, so either may be answered 2xx.
     """
+    return store_all(target, [Arrived(event, raw, handled)], source=source)[0]
+
+
+def store_all(target: Connection | Session, arrived: Sequence[Arrived], *, source: str) -> list[bool]:
+    """Insert those that are not there, all in one statement: all of them or, where it raises, none. Which are new."""
+    said = {f"{name}_{n}": value for n, one in enumerate(arrived) for name, value in _values(one).items()}
+    if isinstance(target, Session):
+        target.flush()  # as it does before a statement that it makes itself
+    connection = target.connection() if isinstance(target, Session) else target
+    statement, fixed = _store(len(arrived))
+    new = set(connection.exec_driver_sql(statement, {**fixed, **said, "source": source}).scalars())
+    found = []
+    for one in arrived:
+        found.append(one.event["id"] in new)
+        new.discard(one.event["id"])  # the same one twice is new once
+    return found
+
+
+def _values(arrived: Arrived) -> Object:
+    event = arrived.event
     ids = about(event)
-    workable = handled and ids.subject is not None
-    row = insert(StripeEvent).values(
-        event_id=event["id"],
-        type=event["type"],
-        livemode=bool(event.get("livemode")),
-        api_version=ref(event.get("api_version")),
-        subject=ids.subject,
-        object_id=ids.object_id,
-        customer_id=ids.customer,
-        stripe_created=from_stripe(event["created"]),
-        payload=_kept(raw, event, ids),
-        source=source,
-        state=StripeEvent.PENDING if workable else StripeEvent.IGNORED,
-        reason=None if workable else ("no object named" if handled else "type not handled"),
-    )
-    inserted = row.on_conflict_do_nothing(index_elements=["event_id"]).returning(StripeEvent.event_id)
-    return target.execute(inserted).scalar() is not None
+    workable = arrived.handled and ids.subject is not None
+    return {
+        "event_id": event["id"],
+        "type": event["type"],
+        "livemode": bool(event.get("livemode")),
+        "api_version": ref(event.get("api_version")),
+        "subject": ids.subject,
+        "object_id": ids.object_id,
+        "customer_id": ids.customer,
+        "stripe_created": from_stripe(event["created"]),
+        "payload": arrived.raw,
+        "state": StripeEvent.PENDING if workable else StripeEvent.IGNORED,
+        "reason": None if workable else ("no object named" if arrived.handled else "type not handled"),
+    }
 
 
 def bare_payload(event_id: Any, kind: Any, object_id: Any) -> ColumnElement[str]:
@@ -91,13 +134,37 @@ def bare_payload(event_id: Any, kind: Any, object_id: Any) -> ColumnElement[str]
     return cast(said, Text)
 
 
-def _kept(raw: str, event: Object, ids: About) -> ColumnElement[str] | str:
-    """The body as signed; bare where its customer is somebody who was deleted."""
-    if ids.customer is None:
-        return raw
-    deleted = exists().where(User.stripe_customer_id == ids.customer, User.deleted_at.is_not(None))
-    words = (literal(one, Text) for one in (event["id"], event["type"], ids.object_id))
-    return case((deleted, bare_payload(*words)), else_=literal(raw, Text))
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("event_id", "type", "api_version", "subject", "object_id", "customer_id"), Text()),
+    **dict.fromkeys(("payload", "state", "reason"), Text()),
+    "livemode": Boolean(),
+    "stripe_created": DateTime(timezone=True),
+}
+
+
+@cache
+def _store(count: int) -> tuple[str, Object]:
+    """The statement for so many rows, and the words in it. It is made once: SQLAlchemy takes longer to build it than
+    the database to do it.
+
+    What is kept is the body as signed; bare where its customer is somebody who was deleted. In the order of their
+    names: two that store some of the same events wait for each other in turn, never each for the other.
+    """
+    columns = [column(name, kind) for name, kind in _TYPES.items()]
+    rows = [
+        tuple(bindparam(f"{name}_{n}", type_=kind) for name, kind in _TYPES.items()) for n in range(count)
+    ]
+    given = values(*columns, name="given").data(rows)
+    deleted = exists().where(User.stripe_customer_id == given.c.customer_id, User.deleted_at.is_not(None))
+    kept = case(
+        (deleted, bare_payload(given.c.event_id, given.c.type, given.c.object_id)), else_=given.c.payload
+    )
+    chosen = [kept if name == "payload" else given.c[name] for name in _TYPES]
+    found = select(*chosen, bindparam("source", type_=Text())).order_by(given.c.event_id)
+    into = insert(StripeEvent.__table__).from_select([*_TYPES, "source"], found, include_defaults=False)  # type: ignore[arg-type]
+    wanted = into.on_conflict_do_nothing(index_elements=["event_id"]).returning(StripeEvent.event_id)
+    made = wanted.compile(dialect=psycopg.dialect())  # type: ignore[no-untyped-call]
+    return str(made), {name: value for name, value in made.params.items() if value is not None}
 
 
 def ask_for_refresh(

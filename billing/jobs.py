@@ -181,7 +181,7 @@ def fork_safe() -> None:
 def apply_due(session: Session) -> int:
     """Apply every due event, batch by batch, for a minute at most. Returns how many were claimed."""
     done, stop = 0, time.monotonic() + WORK_SECONDS
-    while time.monotonic() < stop and (claimed := claims.claim(session, claims.due(HANDLERS))):
+    while time.monotonic() < stop and (claimed := claims.claim_due(session, HANDLERS)):
         done += len(claimed)
         for key, group in groupby(claimed, key=lambda event: event.lease_name):
             events = list(group)

@@ -7,8 +7,8 @@ An event is answered 2xx only after its row is committed. A request that is not 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from flask import Blueprint, Response, current_app, jsonify, request
 from sqlalchemy.engine import Engine
@@ -22,13 +22,15 @@ from billing.clock import now
 from billing.config import Config
 from billing.errors import BadEvent, BadSignature, ForeignEvent
 from billing.extensions import INTAKE_CONNECTIONS, csrf, db
-from billing.hands import Hands
+from billing.hands import Groups, Hands
+from billing.inbox import Arrived
 from billing.jobs import HANDLERS
 
 log = logging.getLogger(__name__)
 bp = Blueprint("webhooks", __name__)
 T = TypeVar("T")
 ANSWER_WITHIN = 4.5
+MOST_TOGETHER = 50
 _hands = Hands(INTAKE_CONNECTIONS, "intake")
 
 
@@ -113,21 +115,38 @@ def _count(engine: Engine, case: str) -> None:
         refusals.note_proven(session, case)
 
 
+class _Stored(NamedTuple):
+    """What became of one event: whether it is new, and whether its request rings for the whole group."""
+
+    new: bool
+    rings: bool
+
+
+def _store(engine: Engine, arrived: Sequence[Arrived]) -> list[_Stored]:
+    """Insert all that wait with one durable commit. One bell is enough for them."""
+    with engine.connect() as connection:
+        new = inbox.store_all(connection, arrived, source="webhook")
+    due = [is_new and one.handled for is_new, one in zip(new, arrived, strict=True)]
+    first = due.index(True) if any(due) else None
+    return [_Stored(is_new, number == first) for number, is_new in enumerate(new)]
+
+
+_groups = Groups(_hands, _store, MOST_TOGETHER)
+
+
 def _record(event: dict[str, object], body: bytes) -> None:
-    """One durable insert, then the bell. Raises SQLAlchemyError or TimeoutError where it can't be relied on."""
+    """One durable insert, then the bell. Raises SQLAlchemyError or TimeoutError where it can't be relied on.
+
+    What waits at the same time shares the insert: the commit is what costs. Nobody is answered before it.
+    """
     handled = event["type"] in HANDLERS and not inbox.is_ours(str(event["type"]))
-    raw = body.decode("utf-8")
-
-    def insert(engine: Engine) -> bool:
-        with engine.connect() as connection:
-            return inbox.store(connection, event, raw, source="webhook", handled=handled)
-
-    new = _in_time(insert)
+    arrived = Arrived(event, body.decode("utf-8"), handled)
+    stored = _groups.within(ANSWER_WITHIN, db.engines["intake"], arrived)
     if event.get("api_version") != stripe_client.API_VERSION:
         log.warning(
             "event of another API version", extra={"event": event["id"], "version": event.get("api_version")}
         )
-    if new and handled:
+    if stored.rings:
         queues.ring()
 
 

@@ -202,3 +202,18 @@ def test_a_commit_whose_answer_is_lost_is_no_failure_and_nothing_is_done_twice(
     applied = events(state=StripeEvent.APPLIED)
     assert {(event.attempts, event.reason) for event in applied} == {(1, None)}
     assert (count(Notice), count(AuditEntry, kind="subscription.status")) == (1, 1)
+
+
+def test_with_a_full_batch_comes_what_waits_about_the_same_things(
+    db_session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog in which each of five subscriptions changed four times: each is asked for once, not four times."""
+    monkeypatch.setattr(claims, "BATCH", 3)
+    for number in range(20):
+        stripe_event(db_session, state=StripeEvent.PENDING, subject=f"sub_{number % 5}")
+    first = claims.claim_due(db_session, jobs.HANDLERS)
+    second = claims.claim_due(db_session, jobs.HANDLERS)
+    assert [len(first), len(second)] == [12, 8]
+    assert not {event.subject for event in first} & {event.subject for event in second}
+    assert first == sorted(first, key=lambda event: (event.lease_name, event.received_at))
+    assert claims.claim_due(db_session, jobs.HANDLERS) == []

@@ -35,7 +35,7 @@ def disputes() -> ResponseReturnValue:
     filters = {"state": state}
     if page.beyond:
         return redirect(paging.address("admin.disputes", filters, {}) or "", 303)
-    found = paging.count(db.session(), select(Dispute.id).where(*conditions))
+    found = paging.count(db.session(), page, select(Dispute.id).where(*conditions))
     return render_template(
         "admin/disputes.html",
         rows=[_row(row, user) for row, user in page.rows],

@@ -31,7 +31,7 @@ def events() -> ResponseReturnValue:
     page = paging.take(db.session(), query, _order(), request.args)
     if page.beyond:
         return redirect(paging.address("admin.events", filters, {}) or "", 303)
-    found = paging.count(db.session(), select(StripeEvent.event_id).where(*conditions))
+    found = paging.count(db.session(), page, select(StripeEvent.event_id).where(*conditions))
     config = running.config()
     return render_template(
         "admin/events.html",

@@ -45,7 +45,7 @@ def subscribers() -> ResponseReturnValue:
     page = paging.take(db.session(), people.rows, people.order, request.args)
     if page.beyond:
         return redirect(paging.address("admin.subscribers", wanted.filters(), {}) or "", 303)
-    found_in_all = paging.count(db.session(), people.some)
+    found_in_all = paging.count(db.session(), page, people.some)
     return render_template(
         "admin/subscribers.html",
         rows=_rows([(user, row) for user, row in page.rows]),

@@ -12,7 +12,9 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
+from billing import inbox
 from billing.config import Config
 from billing.extensions import db
 from tests.conftest import make_config
@@ -204,3 +206,41 @@ def test_busy_pages_leave_the_intake_its_connections(app: Flask, config: Config,
             busy.enter_context(db.engine.connect())
         assert client.get("/healthz").status_code == 503, "a page still found a connection"
         assert_stored(app, config, paid())
+
+
+def test_events_that_come_at_once_share_a_commit_and_one_that_fails_spoils_no_other(
+    app: Flask, config: Config, bell: Bell
+) -> None:
+    """They wait behind one that another transaction holds up."""
+    bad, good = paid(), [paid() for _ in range(5)]
+
+    def work(event: dict[str, Any]) -> int:
+        with app.app_context():
+            return deliver(app, event).status_code
+
+    with connect(config) as third:
+        third.execute(
+            "create function refuse() returns trigger language plpgsql as"
+            f" $$ begin if new.event_id = '{bad['id']}' then raise exception 'no'; end if; return new; end $$"
+        )
+        third.execute(
+            "create trigger refuses before insert on stripe_events for each row execute function refuse()"
+        )
+        with (
+            ThreadPoolExecutor(6) as pool,
+            held_up(app, config, paid(), "lock table stripe_events in exclusive mode") as (other, first),
+        ):
+            answers = [pool.submit(work, event) for event in (bad, *good)]
+            other.execute("rollback")
+            assert first.result(30) == 200
+            assert [answer.result(30) for answer in answers] == [503] + [200] * 5
+        third.execute("drop function refuse cascade")
+    assert [stored(config, event) for event in (bad, *good)] == [0] + [1] * 5
+
+
+def test_the_same_event_twice_in_one_insert_is_new_once(app: Flask, db_session: Session) -> None:
+    event, other = paid(), paid()
+    arrived = [inbox.Arrived(one, json.dumps(one), handled=True) for one in (event, other, event)]
+    assert inbox.store_all(db_session, arrived, source="webhook") == [True, True, False]
+    assert inbox.store_all(db_session, arrived, source="webhook") == [False, False, False]
+    db_session.commit()
