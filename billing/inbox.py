@@ -92,11 +92,12 @@ def store(target: Connection | Session, event: Object, raw: str, *, source: str,
 
 def store_all(target: Connection | Session, arrived: Sequence[Arrived], *, source: str) -> list[bool]:
     """Insert those that are not there, all in one statement: all of them or, where it raises, none. Which are new."""
-    said = {f"{name}_{n}": value for n, one in enumerate(arrived) for name, value in _values(one).items()}
+    rows = [_values(one) for one in arrived]
+    said = {f"{name}_{n}": value for n, row in enumerate(rows) for name, value in row.items()}
     if isinstance(target, Session):
         target.flush()  # as it does before a statement that it makes itself
     connection = target.connection() if isinstance(target, Session) else target
-    statement, fixed = _store(len(arrived))
+    statement, fixed = _store(len(rows), of_customers=any(row["customer_id"] for row in rows))
     new = set(connection.exec_driver_sql(statement, {**fixed, **said, "source": source}).scalars())
     found = []
     for one in arrived:
@@ -143,12 +144,13 @@ _TYPES: dict[str, Any] = {
 
 
 @cache
-def _store(count: int) -> tuple[str, Object]:
+def _store(count: int, *, of_customers: bool) -> tuple[str, Object]:
     """The statement for so many rows, and the words in it. It is made once: SQLAlchemy takes longer to build it than
     the database to do it.
 
     What is kept is the body as signed; bare where its customer is somebody who was deleted. In the order of their
     names: two that store some of the same events wait for each other in turn, never each for the other.
+    ``of_customers``: some row has one. Else no other table is looked at, nor waited for.
     """
     columns = [column(name, kind) for name, kind in _TYPES.items()]
     rows = [
@@ -159,7 +161,7 @@ def _store(count: int) -> tuple[str, Object]:
     kept = case(
         (deleted, bare_payload(given.c.event_id, given.c.type, given.c.object_id)), else_=given.c.payload
     )
-    chosen = [kept if name == "payload" else given.c[name] for name in _TYPES]
+    chosen = [kept if of_customers and name == "payload" else given.c[name] for name in _TYPES]
     found = select(*chosen, bindparam("source", type_=Text())).order_by(given.c.event_id)
     into = insert(StripeEvent.__table__).from_select([*_TYPES, "source"], found, include_defaults=False)  # type: ignore[arg-type]
     wanted = into.on_conflict_do_nothing(index_elements=["event_id"]).returning(StripeEvent.event_id)
