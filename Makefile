@@ -1,7 +1,7 @@
 # Dunlin. `make help` lists what you can do here.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint clean venv pictures mails lighthouse bench
+.PHONY: help run test demo lint clean venv pictures mails lighthouse bench simulation
 
 VENV := .venv/bin/python
 # Without what Python keeps of its compiling, every process compiles all of it anew.
@@ -13,15 +13,15 @@ help: ## list these targets
 run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=8100 for other ports
 	@exec $(VENV) -m local.run
 
-# Four processes: on two cores some of them always wait, for a browser or for a server that they have killed.
-# A file's tests stay together, and share its servers. In the order of their names, since the browser's are the
+# Three processes: on two cores one of them always waits, for a browser or for a server that it has killed; a fourth
+# would only make the others late. A file's tests stay together, and share its servers. In the order of their names, since the browser's are the
 # longest and must not come last.
 test: venv ## check style and types, run every test, in a real browser too
 	@$(VENV) -m local.browser
 	@$(VENV) -m local.stripe_cli
 	@$(VENV) -m ruff check .
 	@$(VENV) -m mypy
-	@$(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	@$(VENV) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 demo: venv ## tell the whole story in the terminal, step by step
 	@exec $(VENV) -m local.demo
@@ -29,6 +29,10 @@ demo: venv ## tell the whole story in the terminal, step by step
 lint: venv ## check style and types only
 	@$(VENV) -m ruff check .
 	@$(VENV) -m mypy
+
+simulation: venv ## live SEEDS histories with faults (200), in JOBS processes (2), and ask every oracle
+	@exec $(VENV) -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2) \
+	  --first $(or $(FIRST),1) $(if $(REPORT),--report $(REPORT))
 
 pictures: venv ## photograph every standing into docs/pictures, by day and by night, wide and narrow
 	@$(VENV) -m local.browser

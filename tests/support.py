@@ -38,7 +38,7 @@ class Databases:
     """Makes and drops databases on one server. Their names carry our process: several runs may share it."""
 
     def __init__(self, server: str, connection: psycopg.Connection) -> None:
-        self._server, self._connection = server, connection
+        self.server, self._connection = server, connection
         self._there: set[str] = set()
 
     @classmethod
@@ -63,7 +63,7 @@ class Databases:
         create = sql.SQL("create database {} template {} strategy file_copy")
         self._connection.execute(create.format(sql.Identifier(_own(name)), sql.Identifier(source)))
         self._there.add(name)
-        return make_url(self._server).set(database=_own(name)).render_as_string(hide_password=False)
+        return make_url(self.server).set(database=_own(name)).render_as_string(hide_password=False)
 
     def drop(self, name: str) -> None:
         drop = sql.SQL("drop database if exists {} with (force)")

@@ -1,0 +1,76 @@
+"""``python -m tests.simulation``: so many histories; each that went wrong is printed as the command that replays it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tests.simulation import report
+from tests.simulation.report import Run
+from tests.simulation.shares import lived, work
+
+COMMAND = "python -m tests.simulation --seed {}"
+EVERY = 20  # seeds between two words of how far it has come
+SHOWN = 8  # of what is wrong with one history
+
+
+def main() -> int:
+    asked = _asked()
+    if asked.seed:
+        return _replay(asked.seed, asked.steps)
+    run, began, pace = Run(), time.perf_counter(), 0.0
+    for told in lived(asked.first, asked.seeds, asked.jobs):
+        run.seeds += 1
+        run.hits.update(told.hits)
+        if run.seeds == 1:
+            began = time.perf_counter()  # what comes before it is done once, however many there are
+        else:
+            pace = 60 * (run.seeds - 1) / (time.perf_counter() - began)
+        if told.wrong:
+            run.wrong[told.seed] = told.wrong
+            sys.stdout.write(
+                f"{COMMAND.format(told.seed)}\n" + "".join(f"  {one}\n" for one in told.wrong[:SHOWN])
+            )
+        if run.seeds % EVERY == 0 or told.wrong:
+            sys.stdout.write(f"{run.seeds} seeds, {pace:.0f} a minute, {len(run.wrong)} went wrong\n")
+            sys.stdout.flush()
+        if told.wrong and asked.stop:
+            break
+        if asked.minutes and time.perf_counter() - began > 60 * asked.minutes:
+            break
+    run.pace, run.jobs = pace, asked.jobs
+    sys.stdout.write(report.text(run))
+    if asked.report:
+        report.write(asked.report, run)
+    return int(bool(run.wrong or run.missed))
+
+
+def _replay(seeds: list[int], steps: int | None) -> int:
+    """These histories again, with their traces."""
+    failed = False
+    for told in work(seeds, steps):
+        lines = [f"seed {told.seed}", *told.trace, *(f"WRONG {one}" for one in told.wrong)]
+        sys.stdout.write("\n".join(lines) + "\n")
+        failed |= bool(told.wrong)
+    return int(failed)
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="how many (200)")
+    parser.add_argument("--first", type=int, default=1, help="the first of them (1)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share them (1)")
+    parser.add_argument("--seed", type=int, action="append", help="replay this one, with its trace")
+    parser.add_argument(
+        "--steps", type=int, help="of the storm of a replay, where it should be another history"
+    )
+    parser.add_argument("--minutes", type=float, help="end after so many, whatever is left")
+    parser.add_argument("--stop", action="store_true", help="end with the first history that goes wrong")
+    parser.add_argument("--report", type=Path, help="write the run into the table of this page")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""What every history stands on: a database whose clock is ours, a sandbox in this process, and the desk itself.
+
+Made once for a process; ``Ground.anew`` brings all of it back to the first moment.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import flask_migrate
+import psycopg
+from flask import Flask
+from werkzeug.test import Client
+
+import billing
+import sandbox
+from billing import catalogue, inbox, installation, jobs, passwords
+from billing.extensions import db
+from billing.models import User
+from sandbox.api import server
+from sandbox.app import create_app as sandbox_app
+from sandbox.house import House, open_house
+from tests.conftest import ROOT, make_app, make_config
+from tests.simulation import dice, doors, hours, stripe_door
+from tests.support import PASSWORD, Databases
+
+PEOPLE = ("alice@example.com", "bob@example.com")
+ADMIN = "admin@example.com"
+PORTAL = "http://127.0.0.1:8"
+WEBHOOKS = f"{PORTAL}/webhooks/stripe"
+
+# Names that are found before PostgreSQL's own. A transaction has one ``now()``, as it should.
+CLOCK = """
+create schema sim;
+create sequence sim.tick;
+create function sim.read() returns timestamptz language sql volatile as
+  $$ select timestamptz 'epoch' + nextval('sim.tick') * interval '1 microsecond' $$;
+create function sim.clock_timestamp() returns timestamptz language sql volatile as $$ select sim.read() $$;
+create function sim.statement_timestamp() returns timestamptz language sql volatile as $$ select sim.read() $$;
+create function sim.now() returns timestamptz language plpgsql volatile as $$
+declare mark text := extract(epoch from pg_catalog.now())::text;
+        kept text := current_setting('sim.kept', true);
+begin
+  if kept is null or split_part(kept, '|', 1) <> mark then
+    kept := mark || '|' || sim.read()::text;
+    perform set_config('sim.kept', kept, false);
+  end if;
+  return split_part(kept, '|', 2)::timestamptz;
+end $$;
+do $$ declare one record; begin
+  for one in select table_name, column_name from information_schema.columns
+             where table_schema = 'public' and column_default like '%now()%' loop
+    execute format('alter table public.%I alter column %I set default sim.now()', one.table_name, one.column_name);
+  end loop; end $$;
+"""
+# No row may go back: to an older fence, or out of a final state (promise I13).
+WATCH = """
+create table sim.wrong (what text);
+create function sim.watch() returns trigger language plpgsql as $$
+begin
+  if new.fetch_no < old.fetch_no then
+    insert into sim.wrong values (tg_table_name || ' ' || old.id || ': an older fence');
+  end if;
+  if tg_table_name = 'subscriptions' then
+    if old.status in ('canceled', 'incomplete_expired') and new.status <> old.status then
+      insert into sim.wrong values ('subscription ' || old.stripe_id || ' left ' || old.status);
+    end if;
+  end if;
+  return new;
+end $$;
+-- Leases that somebody took whose owner had not given them back.
+create table sim.taken_over (name text);
+create function sim.take_over() returns trigger language plpgsql as $$
+begin
+  if new.fence > old.fence and old.until <> '-infinity' then
+    insert into sim.taken_over values (new.name);
+  end if;
+  return new;
+end $$;
+create trigger take_over before update on public.leases for each row execute function sim.take_over();
+create trigger watch before update on public.subscriptions for each row execute function sim.watch();
+create trigger watch before update on public.invoices for each row execute function sim.watch();
+create trigger watch before update on public.payments for each row execute function sim.watch();
+"""
+
+
+@dataclass
+class Ground:
+    """``raw``: a connection of the world's own, which no door watches."""
+
+    app: Flask
+    house: House
+    stripe: Client
+    raw: psycopg.Connection[Any]
+    folder: Path
+    tables: list[str]
+    kept: list[str]
+    numbered: list[str]
+
+    def anew(self, seed: int | str) -> None:
+        """Everything as at the first moment, whatever happened before."""
+        with self.app.app_context():
+            for engine in db.engines.values():
+                engine.dispose()
+                # What is lost is known to be lost, which saves a quarter of the talk; and who waits would wait in vain.
+                engine.pool._pre_ping, engine.pool._timeout = False, 0  # type: ignore[attr-defined]
+                engine.connect().close()  # the first connection is made under a lock, and nobody may go on meanwhile
+        hours.hours.begin()
+        dice.begin(seed)
+        self.raw.execute("set session_replication_role = replica")  # the audit takes inserts only
+        self.raw.execute(f"truncate {', '.join(self.tables)}, sim.wrong, sim.taken_over restart identity")
+        for table in self.kept:
+            self.raw.execute(f"insert into public.{table} overriding system value select * from kept.{table}")
+        self.raw.execute("set session_replication_role = origin")
+        for table in self.numbered:
+            self.raw.execute(
+                f"select setval(pg_get_serial_sequence('public.{table}', 'id'), (select max(id) from public.{table}))"
+            )
+        self.raw.execute("select setval('sim.tick', %s)", [round(hours.hours.now * 1e6)])
+        self.house.store.load(self.folder / "begin.db")
+        self.app.extensions["bell"].waiting = 0
+        self.app.extensions["bell_quiet_until"] = float("-inf")
+
+    def move_database(self) -> None:
+        """The database's clock goes as far as ours; never back."""
+        there = round(hours.hours.now * 1e6)
+        self.raw.execute("select setval('sim.tick', greatest(last_value, %s)) from sim.tick", [there])
+
+
+@contextmanager
+def ground(folder: Path, server: str | None, ear: logging.Handler) -> Iterator[Ground]:
+    """``server``: one that is there already; else one of our own."""
+    with Databases.open(server) as databases:
+        url = databases.create("dunlin_simulation")
+        house = open_house(folder, 9)
+        stripe_app = sandbox_app()
+        _import_all()
+        app = _desk(url, stripe_app)
+        with psycopg.connect(url, autocommit=True) as raw:
+            _prepare(app, raw)
+            _listen(ear)
+            yield _settled(app, house, Client(stripe_app), raw, folder)
+            with app.app_context():
+                for engine in db.engines.values():
+                    engine.dispose()
+        databases.drop("dunlin_simulation")
+        house.store.close()
+
+
+def _import_all() -> None:
+    """What is imported later would ask the real clock."""
+    importlib.import_module("stripe._webhook")
+    for package in (billing, sandbox):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+
+
+def _desk(url: str, stripe_app: Flask) -> Flask:
+    hours.take_over()
+    dice.take_over()
+    dice.begin("ground")
+    made = Client(stripe_app).post(
+        "/v1/webhook_endpoints",
+        data={"url": WEBHOOKS, "enabled_events[]": _types(), "api_version": "2026-10-28.endive"},
+        headers={"Authorization": "Bearer sk_test_0123456789abcdefghij"},
+    )
+    config = make_config(
+        url, public_url=PORTAL, api_base=stripe_door.ADDRESS, secret=made.get_json()["secret"]
+    )
+    app = make_app(config)
+    app.extensions["stripe"]._requestor._client._session = stripe_door.session_to(stripe_app)
+    doors.take_over(app)
+    # Nobody reads its answers but the SDK, and without indents they are made much faster.
+    server.json = SimpleNamespace(dumps=lambda body, **_: json.dumps(body), loads=json.loads)  # type: ignore[assignment]
+    return app
+
+
+def _types() -> list[str]:
+    """What is acted on, and one that is not."""
+    return [*(name for name in jobs.HANDLERS if not inbox.is_ours(name)), "customer.created"]
+
+
+def _prepare(app: Flask, raw: psycopg.Connection[Any]) -> None:
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+        db.session.remove()
+        for engine in db.engines.values():
+            engine.dispose()
+    raw.execute(CLOCK)
+    raw.execute(WATCH)
+    raw.execute(f"alter database {raw.info.dbname} set search_path = sim, pg_catalog, public")
+    raw.execute("set search_path = public, pg_catalog, sim")
+    raw.execute("select setval('sim.tick', %s)", [round(hours.hours.now * 1e6)])
+
+
+def _listen(ear: logging.Handler) -> None:
+    """Nothing is printed; whatever is an error is heard."""
+    root = logging.getLogger()
+    for name in [None, *logging.root.manager.loggerDict]:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate, logger.disabled = True, False
+    root.addHandler(ear)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL)
+
+
+def _settled(app: Flask, house: House, stripe: Client, raw: psycopg.Connection[Any], folder: Path) -> Ground:
+    """An installation with its catalogue at Stripe, and people who have not bought anything yet."""
+    with app.app_context():
+        session, config = db.session(), app.extensions["config"]
+        installation.record(session, config, house.account_id())
+        session.commit()
+        catalogue.push(session, app.extensions["catalogue"])
+        hashed = passwords.make_hash(PASSWORD)
+        for email in (*PEOPLE, ADMIN):
+            there = {"email_confirmed_at": hours.Today.now(UTC), "is_admin": email == ADMIN}
+            session.add(User(email=email, password_hash=hashed, **there))
+            session.flush()
+        session.commit()
+        db.session.remove()
+    house.store.write("DELETE FROM deliveries")
+    house.store.save(folder / "begin.db")
+    found = raw.execute("select tablename from pg_tables where schemaname = 'public' order by 1").fetchall()
+    tables = [f"public.{name}" for (name,) in found if name != "alembic_version"]
+    kept = []
+    raw.execute("create schema kept")
+    for table in tables:
+        name = table.removeprefix("public.")
+        if raw.execute(f"select exists (select from {table})").fetchone() == (True,):
+            raw.execute(f"create table kept.{name} as table {table}")
+            kept.append(name)
+    numbered = [
+        name
+        for name in kept
+        if raw.execute(
+            "select 1 from information_schema.columns where table_schema = 'public' and table_name = %s"
+            " and is_identity = 'YES'",
+            [name],
+        ).fetchone()
+    ]
+    return Ground(app, house, stripe, raw, folder, tables, kept, numbered)

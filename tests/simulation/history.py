@@ -1,0 +1,120 @@
+"""One seed, one history: a storm of so many steps, then the calm, then every oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.simulation import calm, oracles, probes
+from tests.simulation.doors import doors
+from tests.simulation.ground import PEOPLE, Ground
+from tests.simulation.hours import hours
+from tests.simulation.people import Person
+from tests.simulation.staff import Clock, Dashboard, Deliverer, Worker
+from tests.simulation.world import MOST, Ear, World
+
+LEAST_STEPS, MOST_STEPS = 60, 160
+SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86400
+# While somebody is at work, be it stopped in the middle of it; and while nobody is.
+MEANWHILE = (SECOND, 5 * SECOND, 20 * SECOND, 50 * SECOND, 200 * SECOND)
+WAITS = (20 * SECOND, MINUTE, MINUTE, 15 * MINUTE, 2 * HOUR, 2 * HOUR, DAY, 3 * DAY, 10 * DAY, 30 * DAY)
+
+
+@dataclass
+class Told:
+    """What a history came to."""
+
+    seed: int
+    wrong: list[str]
+    trace: list[str]
+    hits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Cast:
+    """Whoever acts in a world."""
+
+    world: World
+    people: list[Person]
+    deliverer: Deliverer
+    worker: Worker
+    clocks: list[Clock]
+    dashboard: Dashboard
+
+
+def live(ground: Ground, seed: int, ear: Ear, steps: int | None = None) -> Told:
+    """``steps``: of its storm; else as many as the seed says."""
+    ground.anew(seed)
+    world = World(ground, seed)
+    doors.world = ear.world = world
+    try:
+        cast = Cast(
+            world,
+            [Person(world, address) for address in PEOPLE],
+            Deliverer(world),
+            Worker(world),
+            [Clock(world, "clock"), Clock(world, "second clock")],
+            Dashboard(world),
+        )
+        _prologue(cast)
+        for _ in range(steps or world.chance.randint(LEAST_STEPS, MOST_STEPS)):
+            _step(cast)
+        calm.comes(cast)
+        oracles.ask(world)
+        probes.look(world)
+    finally:
+        doors.world = ear.world = None
+    return Told(seed, world.wrong, world.trace, dict(world.hits))
+
+
+def _prologue(cast: Cast) -> None:
+    """Some have ordered before the storm, and some of those have paid."""
+    world = cast.world
+    world.weather.fine = True
+    for person in cast.people:
+        if world.chance.random() < 0.7:
+            world.chance.choice((person.orders, person.orders, person.orders, person.buys))()
+            calm.finish(cast)
+            if person.pages and world.chance.random() < 0.9:
+                person.pays()
+    if world.chance.random() < 0.6:
+        calm.rest(cast)
+    world.weather.fine = False
+    world.note("the storm begins")
+
+
+def _step(cast: Cast) -> None:
+    """Something that can happen now happens: who goes on is likelier than who begins."""
+    world, chance = cast.world, cast.world.chance
+    ways: list[tuple[Callable[[], object], float]] = [
+        (lambda: _time(world), 2),
+        (lambda: _weather(world), 0.3),
+    ]
+    awake = world.crowd.awake()
+    sleeping = [one for one in world.crowd.alive if one not in awake]
+    if sleeping and world.weather.strikes("killed while asleep"):
+        world.note(f"{sleeping[0].name} is killed while asleep")
+        world.crowd.kill(sleeping[0])
+    if awake:
+        ways.append((lambda: world.go_on(chance.choice(awake)), 8))
+    if len(world.crowd.alive) < MOST:
+        ways += [(chance.choice(cast.people).acts, 3), (cast.dashboard.acts, 0.5)]
+        # Whoever is stopped should find that somebody else has come by.
+        often = 8 if hours.now < world.stopped_until else 1
+        ways += [(one.acts, often) for one in cast.clocks if one.idle()]
+        if cast.deliverer.owed():
+            ways.append((cast.deliverer.acts, 5))
+        if cast.worker.is_called():
+            ways.append((cast.worker.acts, 3))
+    steps, weights = zip(*ways, strict=True)
+    chance.choices(steps, weights)[0]()
+
+
+def _time(world: World) -> None:
+    seconds = world.chance.choice(MEANWHILE if world.crowd.alive else WAITS) * world.chance.uniform(0.5, 1)
+    world.note(f"{seconds:.0f} s pass")
+    world.passes(seconds)
+
+
+def _weather(world: World) -> None:
+    world.note(world.weather.turns())

@@ -1,0 +1,154 @@
+"""Stripe's objects beside our rows: read from the sandbox's memory and from our tables, by no code of the product."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+def rows_equal_what_stripe_holds(world: World) -> None:
+    users = dict(world.rows("select stripe_customer_id, id from users where stripe_customer_id is not null"))
+    for name, look in MIRRORS.items():
+        there, here = look(world, users)
+        for key in sorted(there.keys() | here.keys()):
+            if there.get(key) != here.get(key):
+                world.fails(f"{name} {key}: Stripe has {there.get(key)}, we have {here.get(key)}")
+
+
+def _moment(value: datetime | None) -> int | None:
+    return round(value.timestamp()) if value else None
+
+
+def _subscriptions(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    there = {}
+    for one in world.at_stripe("subscription"):
+        if one["customer"] in users:
+            item = one["items"]["data"][0]
+            there[one["id"]] = (
+                users[one["customer"]],
+                one["status"],
+                item["price"]["id"],
+                item["quantity"],
+                item["current_period_end"],
+                one["cancel_at"],
+                one["cancel_at_period_end"],
+                one["ended_at"],
+                one["latest_invoice"],
+            )
+    rows = world.rows(
+        "select stripe_id, user_id, status, price_id, quantity, current_period_end, cancel_at, cancel_at_period_end,"
+        " ended_at, latest_invoice from subscriptions"
+    )
+    here = {
+        row[0]: (*row[1:5], _moment(row[5]), _moment(row[6]), row[7], _moment(row[8]), row[9]) for row in rows
+    }
+    return there, here
+
+
+def refunded(world: World) -> Counter[str]:
+    """What went back of each payment, or is on its way."""
+    found: Counter[str] = Counter()
+    for one in world.at_stripe("refund"):
+        if one["status"] in ("succeeded", "pending", "requires_action"):
+            found[one["payment_intent"]] += one["amount"]
+    return found
+
+
+def _invoices(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    paid_by = {
+        one["invoice"]: one["payment"]["payment_intent"]
+        for one in world.at_stripe("invoice_payment")
+        if one["status"] == "paid"
+    }
+    back = refunded(world)
+    there = {
+        one["id"]: (
+            users[one["customer"]],
+            one["status"],
+            one["attempt_count"],
+            one["amount_paid"],
+            one["amount_remaining"],
+            one["next_payment_attempt"],
+            back[paid_by.get(one["id"], "")],
+        )
+        for one in world.at_stripe("invoice")
+        if one["customer"] in users and one["status"] != "draft"
+    }
+    rows = world.rows(
+        "select stripe_id, user_id, status, attempt_count, amount_paid, amount_remaining, next_payment_attempt,"
+        " amount_refunded from invoices where status <> 'draft'"
+    )
+    return there, {row[0]: (*row[1:6], _moment(row[6]), row[7]) for row in rows}
+
+
+def _payments(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    back = refunded(world)
+    there = {
+        one["id"]: (users[one["customer"]], one["status"], one["amount"], back[one["id"]])
+        for one in world.at_stripe("payment_intent")
+        if one["customer"] in users
+        and "plan" in one["metadata"]
+        and (one["status"] in ("succeeded", "processing") or one["last_payment_error"])
+    }
+    rows = world.rows("select payment_intent, user_id, status, amount, amount_refunded from payments")
+    return there, {row[0]: tuple(row[1:]) for row in rows}
+
+
+def _sessions(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    there = {
+        one["id"]: (users[one["customer"]], one["status"], one["payment_status"])
+        for one in world.at_stripe("checkout.session")
+        if one["customer"] in users
+    }
+    rows = world.rows(
+        "select stripe_id, user_id, status, payment_status from checkout_sessions where stripe_id is not null"
+    )
+    # While it is open nobody needs to know that it is unpaid.
+    here = {row[0]: tuple(row[1:]) for row in rows}
+    for key, row in here.items():
+        if row[1] in ("open", "expired") and row[2] is None and key in there:
+            here[key] = (*row[:2], there[key][2])
+    return there, here
+
+
+def _refunds(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    there = {
+        one["id"]: (one["status"], one["amount"])
+        for one in world.at_stripe("refund")
+        if one["customer"] in users
+    }
+    return there, {
+        row[0]: tuple(row[1:]) for row in world.rows("select stripe_id, status, amount from refunds")
+    }
+
+
+def _disputes(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    charges = {one["id"]: one for one in world.at_stripe("charge")}
+    there = {
+        one["id"]: (one["status"], one["amount"])
+        for one in world.at_stripe("dispute")
+        if charges[one["charge"]]["customer"] in users
+    }
+    return there, {
+        row[0]: tuple(row[1:]) for row in world.rows("select stripe_id, status, amount from disputes")
+    }
+
+
+def _warnings(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    there = {one["id"]: one["actionable"] for one in world.at_stripe("radar.early_fraud_warning")}
+    return there, dict(world.rows("select stripe_id, actionable from fraud_warnings"))
+
+
+MIRRORS = {
+    "subscription": _subscriptions,
+    "invoice": _invoices,
+    "payment": _payments,
+    "session": _sessions,
+    "refund": _refunds,
+    "dispute": _disputes,
+    "warning": _warnings,
+}
