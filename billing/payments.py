@@ -72,6 +72,8 @@ def _refunded(
     """What went back, on the payment's row and on a row for each refund. It falls again where a refund failed."""
     risen = refunded_of(intent) - row.amount_refunded
     row.amount_refunded = refunded_of(intent)
+    if risen and isinstance(row, Payment):
+        row.refunded_at = cause.now
     _note(session, row, before, cause)
     refunds.write(session, user, intent, risen, cause)
 

@@ -29,7 +29,7 @@ from tests.moments import Moments
 from tests.story import Shopper, config_of
 
 # Columns that no handler reads and that tell of us: which row, written when, by which event, under which fence.
-OURS = "{id,user_id,fetch_no,fetched_at,cause_event_id,created_at,fulfilled_at,completed_at}"
+OURS = "{id,user_id,fetch_no,fetched_at,cause_event_id,created_at,fulfilled_at,completed_at,refunded_at}"
 KEYS = {
     "subscriptions": "stripe_id",
     "invoices": "stripe_id",

@@ -45,6 +45,7 @@ OURS = {
     "created_at",
     "superseded_at",
     "completed_at",
+    "refunded_at",
 }
 # What the reconciler writes down of itself: how far it came, and whose turn it was.
 ITS_OWN = ("events_cursor", "reconciled_at", "token", "until", "fence")

@@ -107,7 +107,10 @@ def test_each_refund_of_a_purchase_is_shown_and_mailed_once_with_its_own_amount(
     alice = shopper(desk)
     row = bought(alice)
     refund(alice, row.payment_intent, 500)
-    assert [one.amount_refunded for one in purchases(alice)] == [500]
+    [paid] = purchases(alice)
+    assert (paid.amount_refunded, paid.refunded_at is not None) == (500, True), (
+        "the day of the entry of its own"
+    )
     assert ledger(alice) == [("Refund", "-€5.00"), ("Partly refunded", "€15.00")], "an entry of its own"
     assert grants.balance(db.session(), alice.id) == 67
     twice(alice)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from billing import comparing, healing, pace, refresh, sweep
+from billing import comparing, healing, refresh, sweep
 from billing.clock import now
 from billing.extensions import db
 from billing.models import AuditEntry, Dispute, Invoice, Notice, Payment, Refund, Subscription, SyncRun, User
@@ -37,12 +37,6 @@ OUR_OWN = OURS - {"user_id"} | {"livemode", "fulfilled_at"}
 def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
         yield sandbox
-
-
-@pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pace is kept and tested elsewhere; here it would only take time."""
-    monkeypatch.setattr(pace, "A_SECOND", 10_000)
 
 
 @pytest.fixture
