@@ -29,7 +29,7 @@ from tests.test_payments import DISPUTED, WINNING, bought, refund
 MIRRORS: tuple[Any, ...] = (Subscription, Invoice, Payment, Dispute, Refund, FraudWarning, CheckoutSession)
 KEYS: dict[Any, str] = {Payment: "payment_intent"}
 # Not told by an entry: which it is says the entry itself, the rest is when and why it was written.
-OURS = {"id", "fetch_no", "fetched_at", "cause_event_id", "clock_time"}
+OURS = {"id", "fetch_no", "fetched_at", "cause_event_id", "clock_time", "refunded_at"}
 # Of a Checkout Session, what Stripe says became of it.
 STRIPES = {
     "status", "payment_status", "async_failed", "subscription", "payment_intent", "expires_at", "amount_total",
