@@ -22,11 +22,12 @@ from sqlalchemy import event
 
 from benchmarks.crew import connected
 from benchmarks.filling import subscribers
-from benchmarks.ground import Ground, ground, inside
+from benchmarks.ground import Ground, ground
 from benchmarks.harness import Results, Turn, interleaved, machine, options, say, table
 from billing.config import Config
 from billing.extensions import db
 from billing.models import User
+from tests.intake import another_app
 from tests.support import make_user, sign_in
 
 MANY, FEW = 1_000_000, 1000
@@ -91,7 +92,7 @@ def desk(base: Ground, name: str, count: int) -> Iterator[Desk]:
     config = base.database(name)
     with connected(config) as rows:
         subscribers(rows, count)
-    with inside(config) as app:
+    with another_app(config) as app:
         found = Desk(app, count)
         note = _timing(found)
         for when, function in note.items():

@@ -99,13 +99,8 @@ def compare(crews: Mapping[str, Crew], size: Size, rounds: int) -> Results:
         EACH: turn(crews[TOGETHER], size.each, size.each),
         EACH_TWO: turn(crews[TWO], size.each, size.each),
     }
-    for one in (
-        EACH,
-        TOGETHER,
-        TWO,
-        TWICE,
-    ):  # the first time makes rows, and mails; the measured ones change them
-        kinds[one]()
+    for one in (EACH, TOGETHER, TWO, TWICE):
+        kinds[one]()  # the first time makes rows, and mails; the measured ones change them
     return interleaved(kinds, rounds)
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import psycopg
 from redis import Redis
 
-from benchmarks.ground import ROOT, inside
+from benchmarks.ground import ROOT
 from benchmarks.stand_in import numbered
 from billing import queues
 from billing.config import Config
 from billing.extensions import db
 from local.waiting import until
+from tests.intake import another_app
 from tests.processes import environ_of
 
 AGAIN = 5.0  # seconds
@@ -84,7 +85,7 @@ def connected(config: Config) -> Iterator[psycopg.Connection]:
 @contextmanager
 def workers(config: Config, count: int) -> Iterator[Crew]:
     """Our own workers, as the Procfile starts them, and their bell."""
-    with inside(config) as application:
+    with another_app(config) as application:
         bell = application.extensions["bell"]
 
         def ring(_: Sequence[str]) -> None:

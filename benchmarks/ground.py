@@ -19,7 +19,6 @@ from typing import Any
 
 import flask_migrate
 import psycopg
-from flask import Flask
 from psycopg import sql
 
 from benchmarks.load import EVENT, SUBJECT
@@ -34,6 +33,7 @@ from local.redis import LocalRedis
 from local.waiting import until
 from tests.conftest import WEBHOOK_SECRET, dispose, make_app, make_config
 from tests.histories import sandbox_in
+from tests.intake import another_app
 from tests.support import Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,7 +85,7 @@ class Ground:
         with psycopg.connect(self.postgres.url("postgres"), autocommit=True) as connection:
             connection.execute(create)
         config = self.config(self.postgres.url(name), **more)
-        with inside(config):
+        with another_app(config):
             installation.record(db.session(), config, account)
             db.session.commit()
         return config
@@ -101,18 +101,6 @@ def ground() -> Iterator[Ground]:
     finally:
         found.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def inside(config: Config) -> Iterator[Flask]:
-    """The application with these settings, in its context."""
-    application = make_app(config)
-    with application.app_context():
-        try:
-            yield application
-        finally:
-            db.session.remove()
-            dispose()
 
 
 @contextmanager
