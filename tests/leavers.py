@@ -21,9 +21,11 @@ def with_a_plan(counter: Counter, **more: Any) -> Shopper:
     """Somebody with a card, a name and a plan at Stripe, got past our check page, which has tests of its own."""
     counter.people += 1
     email, api = f"leaver{counter.people}@example.com", counter.app.extensions["sandbox"].stripe
+    person = shopper(counter.app, email)  # first, as it is: an event of a customer comes after the account
     card = {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}
     customer = api.customers.create({"email": email, "name": NAME, **card})["id"]
-    person = shopper(counter.app, email, customer=customer)
+    person.user.stripe_customer_id = customer
+    db.session.commit()
     price = {"price": price_of("pro")}
     api.subscriptions.create({"customer": customer, "items": [price], **more})
     look(person)
