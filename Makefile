@@ -20,8 +20,9 @@ test: venv ## check style and types, run every test, in a real browser too
 	@$(VENV) -m local.browser
 	@$(VENV) -m local.stripe_cli
 	@$(VENV) -m ruff check .
-	@$(VENV) -m mypy
-	@$(VENV) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	@$(VENV) -m mypy & types=$$!; \
+	  $(VENV) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0; tests=$$?; \
+	  wait $$types && exit $$tests
 
 demo: venv ## tell the whole story in the terminal, step by step
 	@exec $(VENV) -m local.demo

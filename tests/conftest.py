@@ -12,7 +12,8 @@ import os
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,24 @@ WEBHOOK_SECRET = "whsec_tests_0123456789abcdef"
 SHIPPED_PACE, pace.A_SECOND = pace.A_SECOND, 10_000
 _people = itertools.count(1)
 _stocks: dict[Databases, Stock] = {}
+
+
+@dataclass
+class Sandboxes:
+    """Some modules share one sandbox, since it takes a second to start; then comes another, since a pass of the
+    reconciler looks through all that the tests before have left there."""
+
+    open_: ExitStack
+    share: int = 6  # so many modules
+    used: int = 0
+    running: Sandbox | None = None
+
+    def next(self, folders: pytest.TempPathFactory) -> Sandbox:
+        if self.running is None or self.used == self.share:
+            self.open_.close()
+            self.running, self.used = self.open_.enter_context(sandbox_in(folders.mktemp("sandbox"))), 0
+        self.used += 1
+        return self.running
 
 
 def pytest_collection_finish() -> None:
@@ -105,10 +124,15 @@ def mails(mail_sink: MailSink) -> MailSink:
 
 
 @pytest.fixture(scope="session")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def sandboxes() -> Iterator[Sandboxes]:
+    with ExitStack() as open_:
+        yield Sandboxes(open_)
+
+
+@pytest.fixture(scope="module")
+def sandbox_process(sandboxes: Sandboxes, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """The sandbox as its own process, as people run it."""
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+    return sandboxes.next(tmp_path_factory)
 
 
 @pytest.fixture

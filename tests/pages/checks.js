@@ -176,15 +176,34 @@
       document.adoptedStyleSheets = on ? [sheet] : [];
     },
 
-    /** Every part with what it stands in, two steps up: what a style sheet makes of it depends on these. */
+    /** Every part with what it stands in: what is read of its meaning depends on these. */
     parts() {
       const kind = (node) => node && `${node.localName}.${[...node.classList].sort().join(".")}[${node.getAttributeNames().sort()}]`;
-      const place = (node) => [node, node.parentElement, node.parentElement?.parentElement].map(kind).join(" in ");
-      return [...new Set(all("body *").map(place))];
+      return [...new Set(all("body *").map((node) => `${kind(node)} in ${kind(node.parentElement)}`))];
     },
 
-    async axe(only) {
-      const found = await axe.run(document, { runOnly: only, resultTypes: ["violations", "incomplete"], preload: false, iframes: false });
+    /** Every way in which something is written here: its ink, its size, and all grounds that lie under it. */
+    inks() {
+      const grounds = (node) => {
+        const found = [];
+        for (let each = node; each; each = each.parentElement) {
+          const style = getComputedStyle(each);
+          found.push(style.backgroundColor, style.backgroundImage, style.opacity);
+        }
+        return found.filter((value) => !["rgba(0, 0, 0, 0)", "none", "1"].includes(value));
+      };
+      const written = (node) => node.matches("input, select, textarea") || [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+      const ink = (node) => {
+        const { color, fontSize, fontWeight } = getComputedStyle(node);
+        const beside = node.localName === "a" ? getComputedStyle(node.parentElement).color : "";
+        return [color, fontSize, fontWeight, beside, ...grounds(node)].join(" ");
+      };
+      return [...new Set(all("body *").filter(written).filter(seen).map(ink))];
+    },
+
+    async axe([only, without]) {
+      const rules = Object.fromEntries(without.map((rule) => [rule, { enabled: false }]));
+      const found = await axe.run(document, { runOnly: only, rules, resultTypes: ["violations", "incomplete"], preload: false, iframes: false });
       const brief = (list) => list.flatMap((rule) => rule.nodes.map((node) => [rule.id, node.target.join(" "), (node.any[0] ?? node.all[0] ?? node.none[0])?.message ?? rule.help]));
       return { violations: brief(found.violations), incomplete: brief(found.incomplete) };
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from playwright.sync_api import Page
 
 from tests.pages.house import House
 from tests.pages.noise import Noise
+from tests.pages.reading import KEY_PAGES
 from tests.pages.sitemap import Place
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
@@ -18,13 +20,11 @@ CHECKS = (Path(__file__).parent / "checks.js").read_text(encoding="utf-8")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
 EVERYTHING = {"type": "tag", "values": TAGS}
 # All that can differ at night: the other rules look at the document, which is the same.
-COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
-# All that can differ on a narrow screen, where nothing is shown that is not shown on a wide one.
+OF_COLOURS = ["color-contrast", "link-in-text-block"]
+COLOURS = {"type": "rule", "values": OF_COLOURS}
+# All else that can differ on a narrow screen, where nothing is shown that is not shown on a wide one.
 OF_TABLES = ["empty-table-header", "td-headers-attr", "th-has-data-cells"]
-SHAPE = {
-    "type": "rule",
-    "values": [*COLOURS["values"], *OF_TABLES, "region", "scrollable-region-focusable", "target-size"],
-}
+SHAPE = {"type": "rule", "values": [*OF_TABLES, "region", "scrollable-region-focusable", "target-size"]}
 WIDE, NARROW, ZOOMED = (
     {"width": 1280, "height": 900},
     {"width": 320, "height": 256},
@@ -45,11 +45,15 @@ class Survey:
 
 
 class Surveyor:
-    """Looks at pages in one browser tab. ``ways`` of its matrix: light and dark, 1280 and 320 wide."""
+    """Looks at pages in one browser tab, by day and by night, wide and narrow.
+
+    What axe says of a colour depends on the ink and on what lies under it, and of a shape on the part and what it
+    stands in. It is asked about these where a page has some that no page before it had: they are most of its work.
+    """
 
     def __init__(self, house: House, page: Page, noise: Noise, brand: str) -> None:
         self._house, self._page, self._noise, self._brand = house, page, noise, brand
-        self._known: set[str] = set()
+        self._known: dict[str, set[str]] = {"inks": set(), "parts": set()}
 
     def look(self, place: Place) -> Survey:
         page, found = self._page, Survey()
@@ -58,27 +62,29 @@ class Surveyor:
         found.status = place.opened(self._house, page)
         page.evaluate(f"() => {{ {AXE}; window.checks = {CHECKS}; }}")
         self._as_it_comes(found)
+        if place.name in KEY_PAGES:
+            found.facts["read"] = page.locator("main").aria_snapshot()
         self._by_keys(found)
         self._as_people_set_it(found)
-        self._axe(found, "light 1280")
-        self._in_other_lights(found)
+        self._axe(found, "light 1280", EVERYTHING, without=[] if self._new("inks") else OF_COLOURS)
+        self._at_night(found)
         self._shown(NARROW, "light")
         self._narrow(found)
         found.note("noise", list(self._noise.problems))
         return found
 
-    def _in_other_lights(self, found: Survey) -> None:
-        """At night and on a narrow screen only where the page has a part, or a part within another, that is new."""
-        parts = set(self._ask("parts"))
-        if parts <= self._known:
-            return
-        self._known |= parts
-        self._shown(WIDE, "dark")
-        self._axe(found, "dark 1280", COLOURS)
-        self._shown(NARROW, "dark")
-        self._axe(found, "dark 320", COLOURS)
-        self._shown(NARROW, "light")
-        self._axe(found, "light 320", SHAPE)
+    def _new(self, subject: str) -> bool:
+        """Whether the page, as it is shown now, has some of these that are new."""
+        found, known = set(self._ask(subject)), self._known[subject]
+        new = not found <= known
+        known |= found
+        return new
+
+    def _at_night(self, found: Survey) -> None:
+        for size in (WIDE, NARROW):
+            self._shown(size, "dark")
+            if self._new("inks"):
+                self._axe(found, f"dark {size['width']}", COLOURS)
 
     def _shown(self, size: Any, scheme: Any) -> None:
         self._page.set_viewport_size(size)
@@ -95,7 +101,6 @@ class Surveyor:
             "tags": self._ask("tags"),
             "fields": self._ask("fields"),
             "title": self._page.title(),
-            "read": self._page.locator("main").aria_snapshot(),
             **self._ask("ways"),
         }
 
@@ -124,6 +129,10 @@ class Surveyor:
         page.set_viewport_size(WIDE)
 
     def _narrow(self, found: Survey) -> None:
+        if self._new("inks"):
+            self._axe(found, "light 320", COLOURS)
+        if self._new("parts"):
+            self._axe(found, "light 320", SHAPE)
         for check in ("targets", "overflow"):
             found.note(check, self._ask(check), "320")
         self._spaced(found, "320")
@@ -133,7 +142,7 @@ class Surveyor:
         found.note("overflow", self._ask("overflow"), f"more space, {where}")
         self._ask("spaced", False)
 
-    def _axe(self, found: Survey, where: str, only: dict[str, Any] = EVERYTHING) -> None:
-        answer = self._ask("axe", only)
+    def _axe(self, found: Survey, where: str, only: dict[str, Any], *, without: Sequence[str] = ()) -> None:
+        answer = self._ask("axe", [only, list(without)])
         found.note("axe", [" ".join(one) for one in answer["violations"]], where)
         found.note("undecided", [" ".join(one) for one in answer["incomplete"]], where)
