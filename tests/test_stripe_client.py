@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 import stripe
 from flask import Flask
 
@@ -248,6 +249,19 @@ def test_no_more_than_half_of_the_threads_wait_for_a_slow_stripe(asking: Flask, 
             buyer.join()
     assert (len(made), len(stripe_is.seen)) == (4, 4)
     assert make_customer()["id"] == "cus_1"
+
+
+def test_each_try_has_our_timeouts_and_not_the_sdks(asking: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def refuse(session: requests.Session, *about: Any, **more: Any) -> None:
+        given.append(more["timeout"])
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "request", refuse)
+    with pytest.raises(StripeUnavailable):
+        make_customer()
+    assert given == [(3, 8), (3, 8)]
 
 
 def test_a_stripe_that_never_answers_is_left_after_the_time_that_is_set(
