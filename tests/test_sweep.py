@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from billing import comparing, healing, jobs, refresh, sweep
+from billing import comparing, healing, refresh, sweep
 from billing.clock import now
 from billing.extensions import db
 from billing.models import AuditEntry, Dispute, Invoice, Notice, Payment, Refund, Subscription, SyncRun, User
-from tests.histories import ITS_OWN, OURS, about, at_stripe, cursor_at, later, sandbox_in, with_us
+from tests.histories import ITS_OWN, OURS, at_stripe, cursor_at, sandbox_in, with_us
 from tests.registry import over_a_wire
-from tests.story import HOUR, Shopper, apply_all, catch_up, config_of, count, events, shopper
-from tests.support import Sandbox, deliver, make_user
+from tests.story import HOUR, Shopper, catch_up, config_of, count, events, shopper
+from tests.support import Sandbox, make_user
 from tests.test_cli import flask, said
 from tests.told import DAY
 from tests.watching import all_rows
@@ -371,35 +371,6 @@ def test_an_object_that_stripe_can_not_show_stops_no_other(alice: Shopper) -> No
     assert held()["disputes"] == right["disputes"]
     [waiting] = events(state="pending")
     assert waiting.type == "dunlin.refresh"
-
-
-def test_what_an_event_writes_while_the_reconciler_waits_for_stripe_stays(
-    alice: Shopper, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The plan is set to end when Stripe’s answer is on its way, and a worker hears of it first."""
-    # only a time is changed: how long that worker stands before a lease that the reconciler has
-    monkeypatch.setattr(jobs, "LEASE_WAIT_SECONDS", 0.1)
-    run("update subscriptions set card_last4 = '0000'")
-    plan, told = alice.row.stripe_id, about(alice, alice.row.stripe_id)
-
-    def overtaken(sent: Sent) -> Reply | None:
-        answer = wire.pass_on(sent)
-        if sent.path.startswith(f"/v1/subscriptions/{plan}"):
-            wire.answer = wire.pass_on
-            alice.sandbox.stripe.subscriptions.update(plan, {"cancel_at_period_end": True})
-            with alice.desk.app_context():
-                deliver(alice.desk, told)
-                apply_all()
-        return answer
-
-    with over_a_wire(alice.desk, alice.sandbox) as wire:
-        wire.answer = overtaken
-        pass_(alice)
-        assert wire.answer == wire.pass_on
-    later(2)
-    apply_all()
-    assert alice.standing.code == "canceling"
-    assert (alice.row.card_last4, events(state="pending")) == ("4242", [])
 
 
 def test_what_an_event_has_written_meanwhile_is_not_looked_at_again(alice: Shopper) -> None:
