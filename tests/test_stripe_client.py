@@ -271,14 +271,14 @@ def test_a_stripe_that_never_answers_is_left_after_the_time_that_is_set(
     # Only the wait is shorter than in production.
     monkeypatch.setattr(stripe_client, "CONNECT_READ_TIMEOUT", (3, 0.1))
     ask_at(asking, stripe_is)
-    over = threading.Event()
-    stripe_is.answer = lambda sent: cut(sent) if over.wait(60) else None
+    over, waited_for = threading.Event(), []
+    stripe_is.answer = lambda sent: cut(sent) if over.wait(60) else waited_for.append(sent)
     try:
         with pytest.raises(StripeUnavailable):
             make_customer()
     finally:
         over.set()
-    assert len(stripe_is.seen) == 2
+    assert (len(stripe_is.seen), waited_for) == (2, [])
 
 
 def test_lists_are_read_to_their_end(stripe_is: Wire) -> None:

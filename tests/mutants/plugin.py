@@ -47,15 +47,15 @@ def _fate(mutant: Mutant, item: pytest.Item, following: pytest.Item | None, *, a
         try:
             if armed and mutant.early:
                 bug.enter_context(put_in(mutant.edits))
-            ready = _report(item, "setup")
+            trouble = _report(item, "setup")
             if armed and not mutant.early:
                 bug.enter_context(put_in(mutant.edits))
-            said = _report(item, "call") if ready is None else f"not tried, its test could not begin: {ready}"
         except OutOfDate as problem:
-            said = f"out of date: {problem}"
+            trouble = f"out of date: {problem}"
+        said = _report(item, "call") if trouble is None else None
     left = _report(item, "teardown", nextitem=following)
-    if left is not None:
-        return f"its test could not clear up: {left}"
+    if trouble or left:
+        return f"its test could not be tried: {trouble or left}"
     return judged(mutant, said) if armed else said or "passed"
 
 
