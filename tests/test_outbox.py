@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -148,23 +147,6 @@ def test_a_mail_whose_answer_was_lost_is_never_sent_again_and_shows(
     [entry] = audit_of(db_session, "mail.unknown")
     assert (entry.alert, entry.subject, entry.user_id) == (True, row(notice).dedupe_key, alice.id)
     assert lights.conditions(db_session)["mail unknown"]
-
-
-def test_a_mail_is_marked_as_leaving_for_everybody_before_the_server_hears_of_it(
-    db_session: Session, config: Config, alice: User, mails: MailSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notice, send, seen = owe(db_session, alice), mailer.send, []
-
-    def look(message: EmailMessage, config: Config) -> None:
-        with Session(db.engine) as other:
-            there = other.get_one(Notice, notice)
-            seen.append((there.state, there.attempts, db_session.in_transaction()))
-        send(message, config)
-
-    monkeypatch.setattr(mailer, "send", look)
-    outbox.send_due(db_session, config)
-    assert seen == [("sending", 1, False)]
-    assert (row(notice).state, len(mails.messages)) == ("sent", 1)
 
 
 def test_a_sender_that_is_killed_while_sending_leaves_a_mail_that_nobody_sends_again(
