@@ -16,7 +16,7 @@ from billing import claims, jobs
 from billing.claims import Due
 from billing.errors import StripeRefused
 from billing.extensions import db
-from billing.models import AuditEntry, Notice, StripeEvent
+from billing.models import AuditEntry, Notice, StripeEvent, Subscription
 from billing.syncing import Outcome
 from tests.admin_rows import stripe_event
 from tests.histories import later
@@ -101,8 +101,8 @@ def test_what_another_worker_took_over_is_left_out_of_the_batch(desk: Flask) -> 
 
 
 @contextmanager
-def troubled(statement: str) -> Iterator[None]:
-    """Every write of a subscription ends in this, raised by the database itself."""
+def troubled(statement: str, each: str = "insert or update on subscriptions for each row") -> Iterator[None]:
+    """Every write of a subscription, or whatever else, ends in this, raised by the database itself."""
     session = db.session()
     session.execute(
         text(
@@ -110,12 +110,7 @@ def troubled(statement: str) -> Iterator[None]:
             f" {statement}; return new; end $$"
         )
     )
-    session.execute(
-        text(
-            "create trigger trouble before insert or update on subscriptions"
-            " for each row execute function trouble()"
-        )
-    )
+    session.execute(text(f"create trigger trouble before {each} execute function trouble()"))
     session.commit()
     try:
         yield
@@ -172,6 +167,18 @@ def test_a_write_that_the_database_refuses_for_good_counts_as_a_failure(alice: S
     found = events(subject=plan, state=StripeEvent.PENDING)
     assert {(event.attempts, event.reason) for event in found} == {(1, "IntegrityError")}
     assert {line.getMessage() for line in lines.records if line.levelname == "ERROR"} == {"event not applied"}
+
+
+def test_what_an_event_did_is_gone_where_it_could_not_be_marked_as_applied(alice: Shopper) -> None:
+    """Whatever ends the work between the two: what is done and is not known to be would be done again."""
+    marking = "update on stripe_events for each row when (new.state = 'applied')"
+    with troubled(raising("23514"), marking), Lines():
+        jobs.apply_due(db.session())
+        done = (count(Subscription), count(Notice), count(AuditEntry, kind="subscription.status"))
+        assert done == (0, 0, 0)
+    later(10)
+    apply_all()
+    assert (alice.row.status, count(StripeEvent, state=StripeEvent.PENDING)) == ("active", 0)
 
 
 def test_a_commit_whose_answer_is_lost_is_no_failure_and_nothing_is_done_twice(

@@ -99,6 +99,11 @@ def test_whoever_can_write_to_redis_does_not_choose_what_the_worker_runs(
     assert victim.exists()
 
 
+def test_the_worker_listens_to_one_queue_alone(belled: Flask, redis_url: str) -> None:
+    """With several, RQ takes a job out of Redis before it is kept elsewhere, and a worker that dies then loses it."""
+    assert queues._worker(redis_url).queue_names() == [queues.QUEUE]
+
+
 def test_a_pickled_job_is_refused_without_being_opened(belled: Flask, redis_url: str, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.touch()

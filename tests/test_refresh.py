@@ -9,16 +9,17 @@ import pytest
 from flask import Flask
 from sqlalchemy import text, update
 
-from billing import reconcile, refresh
+from billing import jobs, reconcile, refresh
 from billing.clock import now
 from billing.extensions import db
 from billing.models import AuditEntry, Invoice, StripeEvent
-from tests.histories import ITS_OWN, at_stripe, cursor_at, everything, with_us
+from tests.histories import ITS_OWN, about, at_stripe, cursor_at, everything, later, with_us
 from tests.registry import over_a_wire
 from tests.story import HOUR, Shopper, apply_all, config_of, events, shopper
+from tests.support import deliver
 from tests.told import DAY
 from tests.watching import all_rows
-from tests.wire import Wire, error
+from tests.wire import Reply, Sent, Wire, error
 
 
 @pytest.fixture
@@ -68,6 +69,34 @@ def test_a_change_that_stripe_made_no_event_of_is_healed_by_the_next_pass(known:
     assert (cause.type, cause.source, cause.state) == ("dunlin.refresh", "reconciler", StripeEvent.APPLIED)
     rows_are_old(25)
     assert without_events(known) == (0, 0), "what has ended is not looked at again"
+
+
+def test_what_an_event_writes_while_a_pass_waits_for_stripe_stays(
+    known: Shopper, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan is set to end when Stripe’s answer is on its way, and a worker hears of it first."""
+    # only a time is changed: how long that worker stands before the lease that the pass has
+    monkeypatch.setattr(jobs, "LEASE_WAIT_SECONDS", 0.1)
+    db.session.execute(text("update subscriptions set card_last4 = '0000'"))
+    db.session.commit()
+    plan, told = known.row.stripe_id, about(known, known.row.stripe_id)
+
+    def overtaken(sent: Sent) -> Reply | None:
+        answer = wire.pass_on(sent)
+        if sent.path.startswith(f"/v1/subscriptions/{plan}"):
+            wire.answer = wire.pass_on
+            known.sandbox.stripe.subscriptions.update(plan, {"cancel_at_period_end": True})
+            with known.desk.app_context():
+                deliver(known.desk, told)
+                apply_all()
+        return answer
+
+    wire.answer = overtaken
+    assert without_events(known) == (0, 1)
+    assert wire.answer == wire.pass_on
+    later(2)
+    apply_all()
+    assert (known.standing.code, known.row.card_last4) == ("canceling", "4242")
 
 
 def test_a_row_is_old_after_a_day_and_after_two_hours_where_its_period_is_over(known: Shopper) -> None:

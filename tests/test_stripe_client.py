@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 import stripe
 from flask import Flask
 
@@ -250,6 +251,19 @@ def test_no_more_than_half_of_the_threads_wait_for_a_slow_stripe(asking: Flask, 
     assert make_customer()["id"] == "cus_1"
 
 
+def test_each_try_has_our_timeouts_and_not_the_sdks(asking: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def refuse(session: requests.Session, *about: Any, **more: Any) -> None:
+        given.append(more["timeout"])
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "request", refuse)
+    with pytest.raises(StripeUnavailable):
+        make_customer()
+    assert given == [(3, 8), (3, 8)]
+
+
 def test_a_stripe_that_never_answers_is_left_after_the_time_that_is_set(
     asking: Flask, stripe_is: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,14 +271,14 @@ def test_a_stripe_that_never_answers_is_left_after_the_time_that_is_set(
     # Only the wait is shorter than in production.
     monkeypatch.setattr(stripe_client, "CONNECT_READ_TIMEOUT", (3, 0.1))
     ask_at(asking, stripe_is)
-    over = threading.Event()
-    stripe_is.answer = lambda sent: cut(sent) if over.wait(60) else None
+    over, waited_for = threading.Event(), []
+    stripe_is.answer = lambda sent: cut(sent) if over.wait(60) else waited_for.append(sent)
     try:
         with pytest.raises(StripeUnavailable):
             make_customer()
     finally:
         over.set()
-    assert len(stripe_is.seen) == 2
+    assert (len(stripe_is.seen), waited_for) == (2, [])
 
 
 def test_lists_are_read_to_their_end(stripe_is: Wire) -> None:

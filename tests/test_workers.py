@@ -21,7 +21,7 @@ from tests.processes import command, running
 from tests.registry import over_a_wire
 from tests.story import Shopper, apply_all, config_of, count, events, shopper
 from tests.support import deliver, wait_until
-from tests.wire import Held, Wire
+from tests.wire import Held, Reply, Sent, Wire
 
 LOCK = 11
 Place = Callable[[Flask, Wire], AbstractContextManager[Callable[[], bool]]]
@@ -104,20 +104,19 @@ def test_a_worker_that_is_killed_leaves_everything_to_the_next_one(
 
 def test_no_transaction_is_open_while_stripe_is_asked(desk: Flask, alice: Shopper, wire: Wire) -> None:
     """The server would end it after some seconds, and it would hold up whoever changes the table."""
-    held, idle = (
-        Held(wire),
-        "select count(*) from pg_stat_activity where datname = %s and state like 'idle in%%'",
-    )
-    url = make_url(config_of(desk).database_url)
-    with (
-        ThreadPoolExecutor(1) as pool,
-        psycopg.connect(url.set(drivername="postgresql").render_as_string(False)) as c,
-    ):
-        working = pool.submit(apply_elsewhere, desk)
-        assert held.arrived.wait(30)
-        assert c.execute(idle, [url.database]).fetchone() == (0,)
-        held.go.set()
-        assert working.result(timeout=30) > 0
+    idle = "select count(*) from pg_stat_activity where datname = %s and state like 'idle in%%'"
+    url, asked = make_url(config_of(desk).database_url), []
+    address = url.set(drivername="postgresql").render_as_string(False)
+    with psycopg.connect(address, autocommit=True) as other:
+
+        def look(sent: Sent) -> Reply | None:
+            asked.append((sent.path.split("/")[2], other.execute(idle, [url.database]).fetchone()))
+            return wire.pass_on(sent)
+
+        wire.answer = look
+        apply_all()
+    assert {"subscriptions", "invoices", "checkout"} <= {kind for kind, _ in asked}
+    assert [one for one in asked if one[1] != (0,)] == []
 
 
 def test_a_worker_that_slept_too_long_puts_no_older_state_over_a_newer_one(
