@@ -9,7 +9,7 @@ from typing import Any
 from flask import abort, url_for
 from markupsafe import Markup
 from sqlalchemy import Row, and_, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from billing import comps, labels, running, tags
 from billing.admin import links, paging
@@ -42,9 +42,11 @@ def person(user_id: int) -> User:
 
 def whole(session: Session, user_id: int) -> Row[User, Deletion | None, Comp | None]:
     """The person of an address, their newest wish to be deleted and what an admin gives them now; one query, or 404."""
-    newest = select(func.max(Deletion.id)).where(Deletion.user_id == user_id).scalar_subquery()
+    theirs = aliased(Deletion)
+    newest = select(func.max(theirs.id)).where(theirs.user_id == user_id).scalar_subquery()
     found = (
         select(User, Deletion, Comp)
+        .select_from(User)
         .outerjoin(Deletion, Deletion.id == newest)
         .outerjoin(Comp, and_(Comp.user_id == User.id, *comps.HOLDS))
         .where(User.id == user_id)
