@@ -47,7 +47,7 @@ class Page:
 
 def pages(count: int) -> dict[str, Page]:
     """Those that are measured; in the middle of so many subscribers is the deep one."""
-    deep, one = count // 2, f"person{count // 3}@"
+    deep, one = count // 2, f"person{count // 3}@example.com"
     return {
         "page one": Page("", f"{BY_USER} order by u.id desc limit 51"),
         "a deep page": Page(f"?before={deep}", f"{BY_USER} where u.id < {deep} order by u.id desc limit 51"),
@@ -55,7 +55,11 @@ def pages(count: int) -> dict[str, Page]:
             "?status=past_due", f"{BY_PLAN} where s.status = 'past_due' order by s.id desc limit 51"
         ),
         "one address": Page(
-            f"?q={one}", f"{BY_USER} where lower(u.email) like '{one}%' order by u.id desc limit 51"
+            f"?q={one}", f"{BY_USER} where lower(u.email) = '{one}' order by u.id desc limit 51"
+        ),
+        "a part of one address": Page(
+            f"?q={one[:-8]}",
+            f"{BY_USER} where lower(u.email) like '%{one[:-8]}%' order by u.id desc limit 51",
         ),
         "a part that all have": Page(
             "?q=example", f"{BY_USER} where lower(u.email) like '%example%' order by u.id desc limit 51"

@@ -16,7 +16,7 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           packing, cli_doctor, shop, purchases, paying, banner, email_change, deleting, mail_pages, cli_mails
 * work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh, sweep,
           healing, rehearsal, catalogue, catalogue_writes, comparison, turns, checks, exports, removing, ahead,
-          specimens
+          specimens, practice
 * domain: subscriptions, plan_change, second, invoices, payments, checkout, clocks, standing, voice, tags,
           facts, dunning, notices, labels, still, plan_news, payment_news, declines, mailer, bounces, people,
           accounts, reconcile, comparing, mirrors, syncing, write_request, readers, premises, reasons,

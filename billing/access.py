@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -74,13 +75,19 @@ def person() -> User:
     return cast(User, current_user._get_current_object().user)
 
 
+def moment() -> datetime:
+    """The database's clock as this request found out who is signed in. What Stripe was asked since is younger."""
+    return cast(datetime, current_user._get_current_object().moment)
+
+
 def my_standing(*, fresh: bool = False) -> Standing:
     """The signed-in person's standing. ``fresh``: ask Stripe first where the row is too old to decide on."""
     config = running.config()
     user = person()
     unreachable = fresh and not _refreshed(user, config)
     session = db.session()
-    return facts.standing_of(session, user.id, config, database_now(session), unreachable=unreachable)
+    now = database_now(session) if fresh else moment()
+    return facts.standing_of(session, user.id, config, now, unreachable=unreachable)
 
 
 def access_required(view: View) -> View:

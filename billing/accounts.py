@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, Row, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -134,10 +134,13 @@ def open_session(session: Session, user: User, user_agent: str) -> str:
     return token
 
 
-def find_session(session: Session, token: str) -> LoginSession | None:
-    """The signed-in browser of a cookie's token, unless it ended, expired or was idle for a day."""
-    found = select(LoginSession).where(LoginSession.token_hash == _sha(token), *_signed_in())
-    return session.execute(found).scalar()
+def find_session(session: Session, token: str) -> Row[LoginSession, datetime] | None:
+    """The signed-in browser of a cookie's token, unless it ended, expired or was idle for a day; and the database's
+    clock as it was found, so that a page need not ask for that."""
+    found = select(LoginSession, func.clock_timestamp()).where(
+        LoginSession.token_hash == _sha(token), *_signed_in()
+    )
+    return session.execute(found).first()
 
 
 def open_sessions(session: Session, user_id: int) -> list[LoginSession]:

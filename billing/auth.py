@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, current_user, login_user, logout_user
@@ -20,12 +22,16 @@ SEEN_EVERY_SECONDS = 300
 
 
 class Browser(UserMixin):
-    """What Flask-Login carries: a person in one signed-in browser. Its id is the browser's token."""
+    """What Flask-Login carries: a person in one signed-in browser. Its id is the browser's token.
 
-    def __init__(self, row: LoginSession, token: str) -> None:
+    ``moment``: the database's clock as its row was read.
+    """
+
+    def __init__(self, row: LoginSession, token: str, moment: datetime) -> None:
         self.user: User = row.user
         self.row = row
         self.token = token
+        self.moment = moment
 
     def get_id(self) -> str:
         return self.token
@@ -42,13 +48,14 @@ class Browser(UserMixin):
 @login_manager.user_loader
 def load_browser(token: str) -> Browser | None:
     """Find the browser's row; a row that is gone signs it out, whatever its cookie says."""
-    row = accounts.find_session(db.session(), token)
-    if row is None:
+    found = accounts.find_session(db.session(), token)
+    if found is None:
         return None
+    row, moment = found
     if (now() - row.last_seen_at).total_seconds() > SEEN_EVERY_SECONDS:
         row.last_seen_at = func.now()
         db.session.commit()
-    return Browser(row, token)
+    return Browser(row, token, moment)
 
 
 @bp.route("/signup", methods=["GET", "POST"])
@@ -183,9 +190,10 @@ def sign_in(user: User) -> None:
     db.session.commit()
     session.clear()
     session.permanent = True
-    row = accounts.find_session(db.session(), token)
-    if row is not None:
-        login_user(Browser(row, token))
+    found = accounts.find_session(db.session(), token)
+    if found is not None:
+        row, moment = found
+        login_user(Browser(row, token, moment))
 
 
 def too_many(minutes: int) -> ResponseReturnValue:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, tuple_, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -37,6 +37,18 @@ LONGEST_WAIT = 4 * 3600
 AWAY = timedelta(seconds=30)
 DISTURBED = timedelta(seconds=2)
 READ_ONLY_OR_TOO_IDLE = "25"  # a class of SQLSTATEs: a demoted server, a transaction that idled too long
+# Written down, since each applied event sends them: to put them together anew takes five times as long.
+RENEW = text(
+    "update stripe_events set lease_until = statement_timestamp() + make_interval(secs => :seconds)"
+    " where state = 'pending' and (event_id, lease_until) in"
+    " (select * from unnest(cast(:ids as text[]), cast(:ends as timestamptz[]))) returning event_id, lease_until"
+)
+# One moment for all of them: who asks later what came of one finds those that were applied with it.
+MARK = text(
+    "update stripe_events set state = :state, reason = :reason, user_id = :user_id, attempts = attempts + 1,"
+    " lease_until = null, took_ms = :took_ms, applied_at = (select clock_timestamp())"
+    " where event_id = any(cast(:ids as text[]))"
+)
 
 
 class Due(NamedTuple):
@@ -77,14 +89,9 @@ def claim(session: Session, which: Select[str]) -> list[Due]:
 
 def renew(session: Session, events: list[Due]) -> list[Due]:
     """Begin our claim's time anew, and commit. Returns the events that nobody else has taken over meanwhile."""
-    still = (
-        update(StripeEvent)
-        .where(_ours(events))
-        .values(lease_until=func.statement_timestamp() + CLAIM)
-        .returning(StripeEvent.event_id, StripeEvent.lease_until)
-        .execution_options(synchronize_session=False)
-    )
-    until: dict[str, datetime] = {row.event_id: row.lease_until for row in session.execute(still)}
+    ids, ends = [event.event_id for event in events], [event.lease_until for event in events]
+    values = {"ids": ids, "ends": ends, "seconds": CLAIM.total_seconds()}
+    until: dict[str, datetime] = {row.event_id: row.lease_until for row in session.execute(RENEW, values)}
     session.commit()
     return [event._replace(lease_until=until[event.event_id]) for event in events if event.event_id in until]
 
@@ -129,20 +136,14 @@ def mark(session: Session, ids: Iterable[str], outcome: Outcome, took_ms: int) -
 
     ``took_ms``: milliseconds since the work on them began.
     """
-    session.execute(
-        update(StripeEvent)
-        .where(StripeEvent.event_id.in_(ids))
-        .values(
-            state=StripeEvent.IGNORED if outcome.ignored else StripeEvent.APPLIED,
-            reason=outcome.ignored,
-            user_id=outcome.user_id,
-            # One moment for all of them: who asks later what came of one finds those that were applied with it.
-            applied_at=select(func.clock_timestamp()).scalar_subquery(),
-            attempts=StripeEvent.attempts + 1,
-            lease_until=None,
-            took_ms=took_ms,
-        )
-    )
+    values = {
+        "ids": list(ids),
+        "state": StripeEvent.IGNORED if outcome.ignored else StripeEvent.APPLIED,
+        "reason": outcome.ignored,
+        "user_id": outcome.user_id,
+        "took_ms": took_ms,
+    }
+    session.execute(MARK, values)
 
 
 def put_back(session: Session, events: list[Due]) -> None:

@@ -6,6 +6,7 @@ whether all is set up is in ``cli_doctor``.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from billing import (
     facts,
     forms,
     passwords,
+    practice,
     queues,
     running,
     timetable,
@@ -65,6 +67,11 @@ class Command(click.Command):
 def same_database() -> None:
     """A process that works by itself starts on our own mode and account only, with no connection open."""
     boot.refuse_foreign_database()
+    _disconnect()
+
+
+def _disconnect() -> None:
+    db.session.remove()
     for engine in db.engines.values():
         engine.dispose()
 
@@ -74,6 +81,10 @@ def work() -> None:
     """Run the worker: answer the bell until told to stop. Waits where Redis is away; never exits for that."""
     boot.refuse_old_schema()
     same_database()
+    practice.prepare(db.session())
+    _disconnect()  # a child that is forked with a connection would share it
+    gc.collect()
+    gc.freeze()  # so that no child looks through what it shares with its parent, and gets a copy of it by that
     queues.work(running.config().redis_url)
 
 

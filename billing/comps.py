@@ -13,12 +13,13 @@ from billing.clock import database_now
 from billing.errors import CompChanged
 from billing.models import Comp, User
 
+# That a row gives access now.
+HOLDS = Comp.ended_at.is_(None), Comp.until > func.clock_timestamp()
+
 
 def holding(session: Session, user_ids: Sequence[int]) -> dict[int, Comp]:
     """What each of these people has by an admin at this moment of the database's clock, by user id."""
-    found = select(Comp).where(
-        Comp.user_id.in_(user_ids), Comp.ended_at.is_(None), Comp.until > func.clock_timestamp()
-    )
+    found = select(Comp).where(Comp.user_id.in_(user_ids), *HOLDS)
     return {one.user_id: one for one in session.execute(found).scalars()}
 
 

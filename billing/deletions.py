@@ -61,12 +61,6 @@ def of(session: Session, user_id: int) -> Deletion | None:
     return session.execute(_open(user_id)).scalar()
 
 
-def latest(session: Session, user_id: int) -> Deletion | None:
-    """The newest of the person's, whatever became of it."""
-    found = select(Deletion).where(Deletion.user_id == user_id)
-    return session.execute(found.order_by(Deletion.id.desc()).limit(1)).scalar()
-
-
 def _open(user_id: int) -> Any:
     return select(Deletion).where(
         Deletion.user_id == user_id, Deletion.undone_at.is_(None), Deletion.done_at.is_(None)

@@ -31,14 +31,35 @@ def standing_of(
 ) -> Standing:
     """The person's standing at Stripe's present moment: that of the test clock where there is one."""
     row = subscription_of(session, user_id)
-    facts = gather(session, user_id, row, unreachable=unreachable)
+    comp = comps.holding(session, [user_id]).get(user_id)
+    return standing_by(session, user_id, row, comp, config, now, unreachable=unreachable)
+
+
+def standing_by(
+    session: Session,
+    user_id: int,
+    row: Subscription | None,
+    comp: Comp | None,
+    config: Config,
+    now: datetime,
+    *,
+    unreachable: bool = False,
+) -> Standing:
+    """The same, where the row that speaks for the person and what an admin gave them are known already."""
+    facts = gather(session, user_id, row, comp, unreachable=unreachable)
     moment = row.clock_time if row is not None and row.clock_time else now
     return standing(facts, Policy.of(config), moment)
 
 
-def gather(session: Session, user_id: int, row: Subscription | None, *, unreachable: bool = False) -> Facts:
+def gather(
+    session: Session,
+    user_id: int,
+    row: Subscription | None,
+    comp: Comp | None,
+    *,
+    unreachable: bool = False,
+) -> Facts:
     """Everything that ``standing`` may ask, from rows that applied events wrote and what an admin gave."""
-    comp = comps.holding(session, [user_id]).get(user_id)
     if row is None:
         return of_rows(None, comp=comp)
     dispute, disputed_paid_at = _open_dispute(session, user_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from billing import audit, dunning, stripe_client
@@ -16,6 +16,11 @@ from billing.people import owner
 from billing.syncing import Cause, Outcome
 
 BEGUN = ("active", "past_due", "unpaid")
+# Made once (``people.OF_CUSTOMER``).
+TO_WRITE = select(Invoice).where(Invoice.stripe_id == bindparam("id")).with_for_update()
+OPEN_IDS = select(Invoice.stripe_id).where(
+    Invoice.subscription == bindparam("plan"), Invoice.status == "open"
+)
 
 
 def fetch(stripe_id: str, hints: list[str]) -> Object:
@@ -35,8 +40,7 @@ def apply(
     session: Session, user: User, found: Object, subscription: Subscription | None, cause: Cause
 ) -> Invoice:
     """Bring the row to Stripe's invoice and owe the notices that follow. Returns the row."""
-    select_row = select(Invoice).where(Invoice.stripe_id == found["id"]).with_for_update()
-    row = session.execute(select_row).scalar()
+    row = session.execute(TO_WRITE, {"id": found["id"]}).scalar()
     before = audit.picture(row) if row else {}
     if row is None:
         row = Invoice(stripe_id=found["id"], amount_refunded=0)
@@ -44,7 +48,9 @@ def apply(
     row.user_id = user.id
     as_written(row, found, cause, subscription)
     session.flush()
-    audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
+    changed = audit.changed(session, row, before, actor=cause.actor, cause=cause.event_id)
+    if row.status == "paid" and not changed:
+        return row  # what it owes was owed when it became so, with the same commit
     dunning.invoice_written(session, user, row, subscription, cause)
     return row
 
@@ -87,6 +93,12 @@ def _copy(row: Invoice, found: Object, intent: Object, cause: Cause) -> None:
     row.processing = row.status == "open" and intent.get("status") == "processing"
     row.decline_code = _decline(intent) if row.status == "open" else None
     row.fetch_no, row.fetched_at, row.cause_event_id = cause.fence, cause.now, cause.event_id
+
+
+def is_whole(found: Object) -> bool:
+    """Whether an invoice that came with its ``payments`` says all that is written of it. What its PaymentIntent says
+    counts while it is open, and lies one level deeper than Stripe expands anything but the invoice itself."""
+    return bool(found["status"] != "open")
 
 
 def _first_try(found: Object) -> datetime | None:
@@ -135,5 +147,4 @@ def begun_unpaid(row: Subscription, bills: Sequence[Invoice]) -> bool:
 
 def open_ids(session: Session, subscription: str) -> list[str]:
     """Invoices to look at again with their subscription: what we hold as open may have been paid unheard."""
-    found = select(Invoice.stripe_id).where(Invoice.subscription == subscription, Invoice.status == "open")
-    return list(session.execute(found).scalars())
+    return list(session.execute(OPEN_IDS, {"plan": subscription}).scalars())

@@ -218,14 +218,17 @@ def _apply_group(session: Session, name: str, events: list[Due], stop: float) ->
     if lease is None:
         claims.put_back(session, events)
         return
+    parts, let_go = list(_parts(events)), False
     try:
-        for part in _parts(events):
-            if time.monotonic() > stop or not leases.renew(session, lease):
+        for number, part in enumerate(parts, 1):
+            # It was taken just now, for the first part.
+            if time.monotonic() > stop or (number > 1 and not leases.renew(session, lease)):
                 claims.put_back(session, part)
             elif still_ours := claims.renew(session, part):
-                _apply(session, lease, still_ours, stop)
+                let_go = _apply(session, lease, still_ours, stop, last=number == len(parts))
     finally:
-        leases.free(session, lease)
+        if not let_go:
+            leases.free(session, lease)
 
 
 def _parts(events: list[Due]) -> Iterator[list[Due]]:
@@ -268,8 +271,11 @@ def _look(session: Session, sync: Sync, events: list[Due], hints: list[str]) -> 
         return NOTHING, subject
 
 
-def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float) -> None:
-    """Fetch, then write under the fence; a failure touches these events only."""
+def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float, *, last: bool) -> bool:
+    """Fetch, then write under the fence; a failure touches these events only.
+
+    Returns whether the lease was let go with the write, as it is with the ``last`` one.
+    """
     subject, sync = events[0].subject or "", sync_of(events[0])
     ids = [event.event_id for event in events]
     hints = [event.object_id for event in events if event.object_id]
@@ -282,13 +288,15 @@ def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float
         rightful = sync.customer(fetched) or lease.name
         if rightful != lease.name:  # the payload named another customer, or none; Stripe knows better
             _apply_group(session, rightful, events, stop)
-            return
+            return False
         moment = leases.hold(session, lease)
         cause = Cause(ids[0], lease.fence, public_id(session), moment, types, actor)
         outcome = sync.write(session, fetched, cause)
         for request in outcome.writes:  # kept with their cause; the completer sends them
             writes.record(session, request)
         claims.mark(session, ids, outcome, _since(began))
+        if last:
+            leases.let_go(session, lease)
         session.commit()
     except StaleLease:
         session.rollback()
@@ -300,6 +308,9 @@ def _apply(session: Session, lease: leases.Lease, events: list[Due], stop: float
     except Exception as problem:  # noqa: BLE001 any error of one object must not stop the others; it is kept and retried
         session.rollback()
         claims.retry_later(session, events, problem, _since(began))
+    else:
+        return last
+    return False
 
 
 def _since(began: float) -> int:

@@ -122,6 +122,13 @@ def _language() -> str:
     return Locale.parse(_locale.get()).language
 
 
+def load() -> None:
+    """Read every translation now, for processes that are forked from this one."""
+    zones()
+    for name in LOCALES:
+        _translations(Locale.parse(name).language)
+
+
 @cache
 def _translations(language: str) -> NullTranslations:
     path = FOLDER / f"{language}.po"

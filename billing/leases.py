@@ -83,5 +83,10 @@ def renew(session: Session, lease: Lease, *, seconds: int = SECONDS) -> bool:
 
 def free(session: Session, lease: Lease) -> None:
     """Give the lease back and commit."""
-    session.execute(FREE, {"name": lease.name, "token": lease.token})
+    let_go(session, lease)
     session.commit()
+
+
+def let_go(session: Session, lease: Lease) -> None:
+    """Give the lease back in the caller's transaction, which was the last one under it."""
+    session.execute(FREE, {"name": lease.name, "token": lease.token})

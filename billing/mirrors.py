@@ -72,7 +72,7 @@ INVOICES = Kind(
     stripe_client.get_invoice,
     lambda session, row, found, cause: invoices.as_written(row, found, cause),
     Invoice.status.not_in(("paid", "void", "uncollectible")),
-    whole=lambda found: stripe_client.get_invoice(found["id"]) if found["status"] == "open" else found,
+    whole=lambda found: found if invoices.is_whole(found) else stripe_client.get_invoice(found["id"]),
     due=lambda found: found["status"] != "draft",
 )
 PAYMENTS = Kind(

@@ -106,14 +106,11 @@ def end_of_unpaid(session: Session, row: Subscription) -> tuple[WriteRequest, ..
 
     The period that was paid for goes on (anchor unchanged, nothing prorated): nobody pays twice for having been late.
     """
+    if row.status != "paused" or row.status_reason not in ladder.UNPAID:
+        return ()
     latest = select(Invoice).where(Invoice.stripe_id == row.latest_invoice)
     paid = session.execute(latest).scalar()
-    if (
-        row.status != "paused"
-        or row.status_reason not in ladder.UNPAID
-        or paid is None
-        or paid.status != "paid"
-    ):
+    if paid is None or paid.status != "paid":
         return ()
     if invoices.open_failed(session, row.stripe_id) is not None:
         return ()

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from billing.models import PastPrice, PlanPrice
 from billing.plans import Catalogue, Plan, Price
+
+# Made once (``people.OF_CUSTOMER``).
+BY_ID = select(PlanPrice).where(PlanPrice.price_id == bindparam("id"))
+PAST_BY_ID = select(PastPrice).where(PastPrice.price_id == bindparam("id"))
 
 
 def on_sale(session: Session, catalogue: Catalogue) -> Catalogue:
@@ -41,5 +45,5 @@ def at_stripe(session: Session, price: Price) -> Price:
 
 def known(session: Session, price_id: str | None) -> PlanPrice | PastPrice | None:
     """A price by Stripe's id, whether it is on sale, left the file or was replaced; None where it is not ours."""
-    now = session.execute(select(PlanPrice).where(PlanPrice.price_id == price_id)).scalar()
-    return now or session.execute(select(PastPrice).where(PastPrice.price_id == price_id)).scalar()
+    now = session.execute(BY_ID, {"id": price_id}).scalar()
+    return now or session.execute(PAST_BY_ID, {"id": price_id}).scalar()

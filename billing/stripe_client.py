@@ -11,10 +11,12 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from typing import Any, cast
+from urllib.request import getproxies
 
 import stripe
 from flask import Flask, current_app
@@ -42,12 +44,27 @@ WAIT_FOR_A_PLACE = 1.0
 PAUSES = (0.5, 1.0)
 # ``raw_request`` takes these for its own.
 NO_PARAMETERS = {"base", "usage"}
+# What of the SDK the handlers of events ask.
+PARTS = attrgetter(
+    "subscriptions",
+    "invoices",
+    "invoice_payments",
+    "checkout.sessions",
+    "payment_intents",
+    "customers",
+    "charges",
+    "refunds",
+    "disputes",
+    "subscription_schedules",
+)
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 
 # What a subscription is seen with: what it is paid with, its schedule, what its discounts take off, and its customer's
 # means of payment, which a deleted customer has none of.
 OWN = ["default_payment_method", "default_source", "schedule", "discounts.source.coupon"]
 SHOWN = [*OWN, "customer.invoice_settings.default_payment_method", "customer.default_source"]
+# Its latest invoice, as ``each_invoice`` gives it.
+LATEST_INVOICE = "latest_invoice.payments"
 
 Object = dict[str, Any]
 # The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.
@@ -107,6 +124,13 @@ def connect(config: Config, transport: stripe.HTTPClient | None = None) -> strip
     return client
 
 
+def load_parts() -> None:
+    """Load the parts of the SDK that a job asks, which it loads as they are first asked, for processes that are forked
+    from this one."""
+    client: stripe.StripeClient = current_app.extensions["stripe"]
+    PARTS(client.v1)
+
+
 class _AsItCame:
     """What the SDK's services ask: answers stay the JSON that they are.
 
@@ -131,7 +155,22 @@ class _AsItCame:
 
 
 class _Transport(stripe.RequestsClient):
-    """Heeds the deadline: a try gets what is left of it, and after it neither a call nor the SDK's retry is sent."""
+    """Heeds the deadline: a try gets what is left of it, and after it neither a call nor the SDK's retry is sent.
+
+    Where the environment names no proxy, it is not searched for one at each call, nor the home folder for a password.
+    """
+
+    def __init__(self, timeout: tuple[float, float]) -> None:
+        super().__init__(timeout=timeout)
+        self._through_a_proxy = bool(getproxies())
+
+    def request(  # type: ignore[override]  # as RequestsClient has it
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        if getattr(self._thread_local, "session", None) is None:
+            self._thread_local.session = self.requests.Session()
+            self._thread_local.session.trust_env = self._through_a_proxy
+        return super().request(method, url, headers, post_data)
 
     @property
     def _timeout(self) -> tuple[float, float]:
@@ -184,17 +223,17 @@ def call(operation: str, target: str | None, params: Object, key: str) -> Object
     return _ask(lambda v1: send(v1, target or "", params, {"idempotency_key": key}))
 
 
-def get_subscription(stripe_id: str) -> Object:
-    """The subscription with its card, its schedule and its customer's card, each expanded.
+def get_subscription(stripe_id: str, *also: str) -> Object:
+    """The subscription with its card, its schedule and its customer's card, and ``also`` these, each expanded.
 
     A customer that was deleted has no settings to expand; its subscription must still be seen to have ended.
     """
     try:
-        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": SHOWN}))
+        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": [*SHOWN, *also]}))
     except StripeRefused as problem:
         if problem.status != 400:
             raise
-        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": OWN}))
+        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": [*OWN, *also]}))
 
 
 def get_discounts(subscription: str) -> Object:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from billing import (
@@ -39,6 +39,8 @@ from billing.syncing import Cause, Outcome
 from billing.write_request import WriteRequest
 
 STATUSES = KNOWN
+# Made once (``people.OF_CUSTOMER``).
+TO_WRITE = select(Subscription).where(Subscription.stripe_id == bindparam("id")).with_for_update()
 
 # From → to, as *seen from here*: several steps at Stripe may lie between two fetches, so this is what can
 # be reached, not single steps. Nothing returns to incomplete, only incomplete expires, and nothing leaves
@@ -67,15 +69,18 @@ class Fetched:
 
 
 def fetch(stripe_id: str, hints: list[str]) -> Fetched:
-    """Ask Stripe for the subscription, its latest invoice and the invoices that ``hints`` name."""
-    found = stripe_client.get_subscription(stripe_id)
-    wanted = [hint for hint in hints if hint.startswith("in_")]
-    latest = ref(found.get("latest_invoice"))
-    if latest:
-        wanted.append(latest)
+    """Ask Stripe for the subscription with its latest invoice, and for the invoices that ``hints`` name.
+
+    One request brings both, unless the invoice must be looked at more closely (``invoices.is_whole``).
+    """
+    found = stripe_client.get_subscription(stripe_id, stripe_client.LATEST_INVOICE)
+    latest = found.get("latest_invoice")
+    seen = {latest["id"]: latest} if isinstance(latest, dict) and invoices.is_whole(latest) else {}
+    wanted = [*(hint for hint in hints if hint.startswith("in_")), ref(latest)]
+    bills = [seen.get(one) or stripe_client.get_invoice(one) for one in dict.fromkeys(wanted) if one]
     clock = ref(found.get("test_clock"))
     clock_time = from_stripe(stripe_client.get_test_clock(clock)["frozen_time"]) if clock else None
-    return Fetched(found, [stripe_client.get_invoice(one) for one in dict.fromkeys(wanted)], clock_time)
+    return Fetched(found, bills, clock_time)
 
 
 def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
@@ -84,8 +89,7 @@ def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:
     user = owner(session, found, cause.installation)
     if user is None:
         return Outcome(None, "not ours: no customer of this installation")
-    select_row = select(Subscription).where(Subscription.stripe_id == found["id"]).with_for_update()
-    row = session.execute(select_row).scalar()
+    row = session.execute(TO_WRITE, {"id": found["id"]}).scalar()
     if row is not None and row.final and found["status"] != row.status:
         _alert(session, user, found, row.status, cause, "subscription.left_final_state")
         return Outcome(user.id, "a final status never changes")
@@ -126,13 +130,12 @@ def as_written(session: Session, row: Subscription, found: Object, cause: Cause)
 def _copy(session: Session, row: Subscription, fetched: Fetched, cause: Cause) -> None:
     found, item = fetched.subscription, first_item(fetched.subscription)
     price = item.get("price") or {}
-    row.known = novelties.last_known(
-        row, found["status"], _plan_of(session, price), fetched.clock_time or cause.now
-    )
+    plan = _plan_of(session, price)
+    row.known = novelties.last_known(row, found["status"], plan, fetched.clock_time or cause.now)
     row.status = found["status"]
     row.status_reason = _pause_reason(found)
     row.price_id = price.get("id", "")
-    row.plan = _plan_of(session, price)
+    row.plan = plan
     row.amount, row.currency = price.get("unit_amount"), found["currency"]
     row.interval = (price.get("recurring") or {}).get("interval")
     row.quantity = item.get("quantity") or 1

@@ -207,7 +207,7 @@ def test_the_page_asks_the_database_no_more_for_a_long_story(
 
     few, many = asked(1), asked(25)
     assert few == many
-    assert many <= 19
+    assert many <= 15
 
 
 def test_asking_in_vain_says_so_and_is_written_down(

@@ -19,7 +19,7 @@ from billing.syncing import Cause, Outcome
 from tests.admin_rows import audit_of, stripe_event
 from tests.histories import about, later
 from tests.registry import over_a_wire
-from tests.story import Shopper, apply_all, config_of, count, events, shopper
+from tests.story import FAILS_LATER, Shopper, apply_all, config_of, count, events, shopper
 from tests.support import deliver, make_event
 from tests.wire import Reply, Wire, cut, error
 
@@ -59,10 +59,21 @@ def test_one_fetch_serves_every_event_of_an_object_that_was_waiting(alice: Shopp
     [customer] = {event.customer_id for event in waiting}
     assert len([event for event in waiting if event.subject == plan_of(alice)]) >= 4
     apply_all()
-    # once for all that was told of it, and once because its customer was told to have changed
-    assert (read(wire, "subscriptions"), read(wire, "invoices")) == (2, 2)
+    # once for all that was told of it, and once because its customer was told to have changed; each brings the invoice
+    assert (read(wire, "subscriptions"), read(wire, "invoices")) == (2, 0)
     assert due() == []
     assert {event.attempts for event in events(customer_id=customer) if event.applied_at} == {1}
+
+
+def test_an_invoice_that_is_open_is_asked_for_itself(alice: Shopper, wire: Wire) -> None:
+    """What its payment says lies deeper than Stripe expands with the subscription."""
+    apply_all()
+    alice.use_card(FAILS_LATER)
+    while alice.row.status == "active":
+        alice.advance()
+    [bill] = [one for one in alice.invoices if one.status == "open"]
+    asked = {sent.path.partition("?")[0] for sent in wire.seen if sent.path.startswith("/v1/invoices/")}
+    assert (bill.decline_code, asked) == ("generic_decline", {f"/v1/invoices/{bill.stripe_id}"})
 
 
 def test_what_an_event_claims_is_never_believed(alice: Shopper) -> None:

@@ -289,9 +289,9 @@ def _sign_out_one(house: House) -> None:
 def mine_of(house: House, person: Shopper) -> int:
     """The row of the browser that the person's own client is."""
     with person.client.session_transaction() as cookie:
-        row = accounts.find_session(db.session(), cookie["_user_id"])
-    assert row is not None
-    return int(row.id)
+        found = accounts.find_session(db.session(), cookie["_user_id"])
+    assert found is not None
+    return int(found[0].id)
 
 
 @of("account.ask_for_a_copy")

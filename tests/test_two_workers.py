@@ -180,7 +180,7 @@ def test_two_workers_that_hand_over_at_any_pair_of_steps_put_no_older_state_over
     with stepping(desk):
         alone, _ = pair.meet(99, 99)
         pair.check()
-        assert alone.steps >= 8, "a door was lost"
+        assert alone.steps >= 6, "a door was lost"
         for first in range(alone.steps):
             for second in range(alone.steps + 1):
                 pair.meet(first, second)

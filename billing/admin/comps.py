@@ -75,10 +75,9 @@ def end_of(text: str | None) -> datetime | None:
         return None
 
 
-def given(session: Session, user: User, found: Standing) -> dict[str, Any]:
-    """What the person's page says of it, and where the way to it begins."""
+def given(session: Session, user: User, row: Comp | None) -> dict[str, Any]:
+    """What the person's page says of what they are given now, and where the way to it begins."""
     href = url_for("admin.comp", user_id=user.id)
-    row = comps.open_one(session, user.id) if found.code == "comp" else None
     return {"href": href, "pairs": _pairs(session, row) if row else []}
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from flask import abort, url_for
 from markupsafe import Markup
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, and_, func, select
+from sqlalchemy.orm import Session, aliased
 
-from billing import labels, running, tags
+from billing import comps, labels, running, tags
 from billing.admin import links, paging
 from billing.extensions import db
-from billing.models import Deletion, Dispute, FraudWarning, Invoice, Payment, Refund, Subscription, User
+from billing.models import Comp, Deletion, Dispute, FraudWarning, Invoice, Payment, Refund, Subscription, User
 from billing.models.subscriptions import speaking_rank
 
 Pairs = list[tuple[str, object]]
@@ -38,6 +38,20 @@ def person(user_id: int) -> User:
     if user_id > paging.LARGEST_ID:
         abort(404)
     return db.session.get(User, user_id) or abort(404)
+
+
+def whole(session: Session, user_id: int) -> Row[User, Deletion | None, Comp | None]:
+    """The person of an address, their newest wish to be deleted and what an admin gives them now; one query, or 404."""
+    theirs = aliased(Deletion)
+    newest = select(func.max(theirs.id)).where(theirs.user_id == user_id).scalar_subquery()
+    found = (
+        select(User, Deletion, Comp)
+        .select_from(User)
+        .outerjoin(Deletion, Deletion.id == newest)
+        .outerjoin(Comp, and_(Comp.user_id == User.id, *comps.HOLDS))
+        .where(User.id == user_id)
+    )
+    return (user_id <= paging.LARGEST_ID and session.execute(found).first()) or abort(404)
 
 
 def subscriptions(session: Session, user: User) -> list[Subscription]:

@@ -1,7 +1,8 @@
-"""Finding people: by a part of the address, by any of Stripe's ids, and by what they have."""
+"""Finding people: by their address or a part of it, by any of Stripe's ids, and by what they have."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from billing.models import (
 )
 from billing.models.subscriptions import FINAL, speaking_rank
 
+WHOLE_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 # Two answers of the status filter that are no status of Stripe's.
 NONE, CANCELING = "none", "canceling"
 
@@ -88,19 +90,28 @@ class Found:
     order: Order
 
 
-def people(wanted: Wanted) -> Found:
-    """Who matches.
+def at_address(session: Session, text: str) -> int | None:
+    """Whose address this is, found by its index; None where it is nobody's, or no whole address."""
+    if not WHOLE_ADDRESS.fullmatch(text):
+        return None
+    same = func.lower(User.email) == func.lower(text)  # as addresses are unique
+    return session.execute(select(User.id).where(same)).scalar()
+
+
+def people(wanted: Wanted, one: int | None = None) -> Found:
+    """Who matches. ``one``: the person who has exactly the address that is looked for; nobody else is shown then.
 
     A filter on the subscription starts from that table and goes by its ids, so that an index answers it;
     everything else goes by the users' ids.
     """
+    matching = [User.id == one] if one else _matching(wanted.q)
     if wanted.plan or wanted.status not in ("", NONE):
-        return _by_subscription(wanted)
-    return _by_user(wanted)
+        return _by_subscription(wanted, matching)
+    return _by_user(wanted, matching)
 
 
-def _by_user(wanted: Wanted) -> Found:
-    conditions = _matching(wanted.q)
+def _by_user(wanted: Wanted, matching: list[ColumnElement[bool]]) -> Found:
+    conditions = [*matching]
     if wanted.status == NONE:
         conditions.append(~exists().where(Subscription.user_id == User.id))
     ranked = select(Subscription).where(Subscription.user_id == User.id)
@@ -110,8 +121,8 @@ def _by_user(wanted: Wanted) -> Found:
     return Found(rows, select(User.id).where(*conditions), paging.by_id(User.id, lambda row: row[0].id))
 
 
-def _by_subscription(wanted: Wanted) -> Found:
-    conditions = [_speaks(), *_matching(wanted.q)]
+def _by_subscription(wanted: Wanted, matching: list[ColumnElement[bool]]) -> Found:
+    conditions = [_speaks(), *matching]
     if wanted.plan:
         conditions.append(Subscription.plan == wanted.plan)
     if wanted.status == CANCELING:
@@ -123,7 +134,7 @@ def _by_subscription(wanted: Wanted) -> Found:
     # Every subscription has its user, so only a text is looked for there; and by the ids, as the page does: else a
     # whole table is sorted out before the first row is counted.
     some = select(Subscription.id).where(*conditions).order_by(Subscription.id.desc())
-    if wanted.q:
+    if matching:
         some = some.join(User, Subscription.user_id == User.id)
     return Found(rows, some, paging.by_id(Subscription.id, lambda row: row[1].id))
 

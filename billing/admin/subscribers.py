@@ -8,13 +8,12 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from billing import audit, bounces, deletions, facts, grants, labels, refresh, running, voice
-from billing.access import person
+from billing import audit, bounces, facts, grants, labels, refresh, running, voice
+from billing.access import moment, person
 from billing.admin import bp, details, paging, search, timeline
 from billing.admin.because import because
 from billing.admin.comps import given
 from billing.admin.standings import standings
-from billing.clock import database_now
 from billing.errors import StripeError
 from billing.extensions import db
 from billing.models import StripeEvent, Subscription, User
@@ -41,7 +40,7 @@ def subscribers() -> ResponseReturnValue:
     wanted = search.Wanted.of(request.args)
     if found := search.jump(db.session(), wanted.q):
         return redirect(url_for("admin.subscriber", user_id=found), 303)
-    people = search.people(wanted)
+    people = search.people(wanted, search.at_address(db.session(), wanted.q))
     page = paging.take(db.session(), people.rows, people.order, request.args)
     if page.beyond:
         return redirect(paging.address("admin.subscribers", wanted.filters(), {}) or "", 303)
@@ -59,8 +58,7 @@ def subscribers() -> ResponseReturnValue:
 
 
 def _rows(people: list[tuple[User, Subscription | None]]) -> list[dict[str, Any]]:
-    session, moment = db.session(), database_now(db.session())
-    known = standings(session, [(user.id, row) for user, row in people], running.config(), moment)
+    known = standings(db.session(), [(user.id, row) for user, row in people], running.config(), moment())
     return [_row(user, row, known[user.id]) for user, row in people]
 
 
@@ -83,22 +81,24 @@ def _row(user: User, row: Subscription | None, found: Standing) -> dict[str, Any
 @bp.get("/subscribers/<int:user_id>")
 def subscriber(user_id: int) -> ResponseReturnValue:
     """One person: what they are told, why they have access or not, and everything that led there."""
-    session, user = db.session(), details.person(user_id)
-    found = facts.standing_of(session, user.id, running.config(), database_now(session))
+    session = db.session()
+    user, deletion, comp = details.whole(session, user_id)
     subscriptions = details.subscriptions(session, user)
+    first = subscriptions[0] if subscriptions else None
+    found = facts.standing_by(session, user.id, first, comp, running.config(), moment())
     money = details.money(session, user, subscriptions)
     mails = timeline.mails(session, user)
     return render_template(
         "admin/subscriber.html",
         person={"email": user.email, "admin": user.is_admin},
         s=_voice(found),
-        why_sentence=because(user.email, found, subscriptions[0] if subscriptions else None),
+        why_sentence=because(user.email, found, first),
         trace=found.why,
         facts=[
-            *details.account(user, deletions.latest(session, user.id)),
+            *details.account(user, deletion),
             *grants.lines(grants.held(session, user.id)),
         ],
-        given=given(session, user, found),
+        given=given(session, user, comp),
         subscription=details.subscription(subscriptions),
         timeline=timeline.timeline(session, user, money, mails),
         mails=mails,

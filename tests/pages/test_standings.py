@@ -13,7 +13,7 @@ from tests.pages.standings import WAYS, bring_about
 from tests.story import config_of
 from tests.support import make_user, sign_in
 
-MOST_QUERIES = 9
+MOST_QUERIES = 8
 
 
 def test_there_is_a_way_to_every_standing() -> None:

@@ -1,0 +1,44 @@
+"""A worker does its work once for practice before it forks: nothing of that stays, and nothing rests on it."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from billing import practice, queues
+from billing.extensions import db
+from tests.conftest import make_app, make_config
+from tests.test_cli import flask
+from tests.watching import Lines, all_rows
+
+
+def test_practice_writes_all_that_an_event_does_and_leaves_nothing(app: Flask, db_session: Session) -> None:
+    before = all_rows(db_session)
+    with Lines() as lines:
+        practice.prepare(db_session)
+    assert [line for line in lines.records if line.levelname != "INFO"] == []
+    assert all_rows(db_session) == before
+    known = len(db.engine._compiled_cache)
+    practice.prepare(db_session)
+    assert len(db.engine._compiled_cache) == known > 15, "the second time there is nothing to build"
+
+
+def test_where_the_database_is_away_practice_is_left_out() -> None:
+    with make_app(make_config("postgresql://127.0.0.1:1/nobody")).app_context(), Lines() as lines:
+        practice.prepare(db.session())
+    assert [line.getMessage() for line in lines.records] == ["nothing prepared for the first event"]
+
+
+def test_the_worker_waits_for_the_bell_with_no_connection_open(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that is forked then would share it, and close it for both."""
+    open_ = []
+
+    def wait(_url: str) -> None:
+        open_.extend(engine.pool.checkedin() + engine.pool.checkedout() for engine in db.engines.values())
+
+    monkeypatch.setattr(queues, "work", wait)
+    flask(app, "work")
+    assert open_ == [0, 0]
