@@ -176,5 +176,7 @@ def street(databases: Databases, mails: MailSink, sandbox: Sandbox, redis_port: 
         finally:
             for cable in cables.values():
                 cable.mend()
+            app.extensions["bell"].connection.connection_pool.disconnect()
+            app.extensions["stripe"]._requestor._client.close()
             db.session.remove()
             dispose()

@@ -92,3 +92,49 @@ def test_whatever_befalls_a_door_on_the_whole_way_everything_comes_to_rest_as_pr
 def test_after_all_of_that_a_pass_of_the_reconciler_heals_nothing(ours: Street) -> None:
     ours.ask()
     ours.scene.ask(oracles.ALL)
+
+
+# What is done to rows that are right, how it is taken back, and what an oracle must say of it.
+DAMAGES = {
+    "row": ("set quantity = quantity + 1", "set quantity = quantity - 1", "subscriptions", "Stripe has"),
+    "access": ("set status = 'unpaid'", "set status = 'active'", "subscriptions", "has access: False"),
+    "write": (
+        "set idempotency_key = 'x' || idempotency_key",
+        "set idempotency_key = substr(idempotency_key, 2)",
+        "stripe_writes",
+        "is no row's",
+    ),
+    "mail": (
+        "set message_id = 'x' || message_id",
+        "set message_id = substr(message_id, 2)",
+        "notices",
+        "a mail left that no row owes",
+    ),
+    "debt": (
+        "set dedupe_key = 'x' || dedupe_key",
+        "set dedupe_key = substr(dedupe_key, 2)",
+        "notices",
+        "no receipt was owed",
+    ),
+    "fence": (
+        "set fetch_no = fetch_no - 1",
+        "set fetch_no = fetch_no + 1",
+        "invoices",
+        "an older fence",
+    ),
+}
+
+
+@pytest.mark.usefixtures("bytes_of_the_way")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_oracles_see_rows_that_are_not_right(ours: Street, damage: str) -> None:
+    harm, mend, table, said = DAMAGES[damage]
+    ours.ask()
+    ours.raw.execute(f"update {table} {harm}")
+    try:
+        with pytest.raises(AssertionError, match=said):
+            ours.scene.ask()
+    finally:
+        ours.raw.execute(f"update {table} {mend}")
+        ours.raw.execute("delete from watched.wrong")
+    ours.scene.ask()
