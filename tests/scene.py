@@ -52,6 +52,7 @@ class AtDesk:
         self.acked: set[str] = set()
         self.owed: set[str] = set()
         self.wrong: list[str] = []
+        self.mails = Counter[str]()
         self._held: dict[str, list[dict[str, Any]]] | None = None
         self.rows(oracles.WATCH)
         db.session.commit()
@@ -71,15 +72,12 @@ class AtDesk:
         """Raises AssertionError with all that these oracles found."""
         db.session.rollback()
         self.wrong, self._held = [], None
+        taken = self._taken()[self._first_mail :]
+        self.mails = Counter(found[1].decode() for one in taken if (found := ID.search(one)))
         for oracle in those:
             oracle(self)
         db.session.rollback()
         assert not self.wrong, "\n".join(self.wrong)
-
-    @property
-    def mails(self) -> Counter[str]:
-        taken = self._taken()[self._first_mail :]
-        return Counter(found[1].decode() for one in taken if (found := ID.search(one)))
 
     def _taken(self) -> list[bytes]:
         """Each message that an SMTP server took, as it came."""
