@@ -59,7 +59,7 @@ def sandbox_in(folder: Path) -> Iterator[Sandbox]:
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--data", str(folder)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-    sandbox = Sandbox(f"http://127.0.0.1:{port}")
+    sandbox = Sandbox(f"http://127.0.0.1:{port}", folder)
     try:
         wait_until(lambda: sandbox.answers() or process.poll() is not None, "the sandbox to answer")
         assert process.poll() is None, (folder / "log").read_text()
@@ -70,24 +70,27 @@ def sandbox_in(folder: Path) -> Iterator[Sandbox]:
 
 
 class History:
-    """Stripe's events since it was begun. Stripe delivers none of them: the test does."""
+    """Stripe's events since it was begun. Stripe delivers none of them: the test does.
+
+    ``last``: the newest one told.
+    """
 
     def __init__(self, desk: Flask) -> None:
         self._desk = desk
         self._sandbox: Sandbox = desk.extensions["sandbox"]
         self._sandbox.control("trouble", delivery="drop")
-        self._last = self._newest()
+        self.last = self._newest()
 
     def news(self) -> list[Object]:
         """Every event that is acted on and was not told before, oldest first."""
         found: list[Object] = []
-        cursor = {"ending_before": self._last} if self._last else {}
+        cursor = {"ending_before": self.last} if self.last else {}
         while page := self._sandbox.stripe.events.list({"limit": 100, **cursor}).to_dict(for_json=True)[
             "data"
         ]:
             found += reversed(page)
             cursor = {"ending_before": page[0]["id"]}
-        self._last = found[-1]["id"] if found else self._last
+        self.last = found[-1]["id"] if found else self.last
         return [event for event in found if event["type"] in jobs.HANDLERS]
 
     def deliver(self, events: Iterable[Object]) -> None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
-from typing import Any
 
 from flask import Flask
-from flask.testing import FlaskClient
 
-from billing import catalogue, jobs, outbox, removing, timetable, writes
+from billing import catalogue, jobs, removing, timetable, writes
 from billing.extensions import db
-from billing.models import User
 from tests import shelf
-from tests.support import csrf_of, sign_in
+from tests.doors import browser_with
+from tests.draining import recover
+from tests.registry import AT_ONCE
 
 # A flow does what comes before it, yields, and then is on its way: from there on boundaries count.
 Flow = Callable[..., Iterator[None]]
-AT_ONCE = timedelta(0)
 
 
 def nobody_knows_that_redis_is_away(app: Flask) -> None:
@@ -39,28 +36,11 @@ def bell(app: Flask) -> Iterator[None]:
     jobs.answer_bell()
 
 
-def order(app: Flask, user_id: int) -> Iterator[None]:
-    """A web process opens somebody's first Checkout Session."""
-    client = _browser(app, user_id)
-    form = {"csrf_token": csrf_of(client), "plan": "pro", "interval": "month"}
+def press(app: Flask, cookie: str, path: str, form: dict[str, str]) -> Iterator[None]:
+    """A web process takes a form from somebody's browser."""
+    client = browser_with(app, cookie)
     yield
-    client.post("/checkout", data=form)
-
-
-def keep(app: Flask, user_id: int) -> Iterator[None]:
-    """A web process takes back the end of somebody's plan."""
-    client = _browser(app, user_id)
-    form = {"csrf_token": csrf_of(client)}
-    yield
-    client.post("/billing/resume", data=form)
-
-
-def card(app: Flask, user_id: int, form: dict[str, str]) -> Iterator[None]:
-    """A web process takes the price of a product from somebody's saved card."""
-    client = _browser(app, user_id)
-    form = {"csrf_token": csrf_of(client), **form}
-    yield
-    client.post("/buy/credits-100/card", data=form)
+    client.post(path, data=form)
 
 
 def push(app: Flask, item: str) -> Iterator[None]:
@@ -111,20 +91,6 @@ def sweep(app: Flask) -> Iterator[None]:
     writes.finish_open(db.session(), older_than=AT_ONCE)
 
 
-def recover(config: Any) -> None:
-    session = db.session()
-    while jobs.apply_due(session):
-        pass
-    writes.finish_open(session, older_than=AT_ONCE)
-    outbox.send_due(session, config)
-
-
-def _browser(app: Flask, user_id: int) -> FlaskClient:
-    client = app.test_client()
-    sign_in(client, db.session.get_one(User, user_id))
-    return client
-
-
 FLOWS: dict[str, Flow] = {
-    flow.__name__: flow for flow in (intake, bell, order, keep, card, sweep, clock, push, recovery, remove)
+    flow.__name__: flow for flow in (intake, bell, press, sweep, clock, push, recovery, remove)
 }

@@ -21,6 +21,7 @@ from tests.support import Sandbox
 from tests.wire import Wire
 
 LEASE_OVER = timedelta(minutes=2)
+AT_ONCE = timedelta(0)
 
 
 @contextmanager

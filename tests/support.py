@@ -9,10 +9,11 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -88,9 +89,10 @@ def _client(url: str) -> stripe.StripeClient:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The sandbox from outside: Stripe's API through the SDK, and its control panel."""
+    """The sandbox from outside: Stripe's API through the SDK, its control panel, and the folder of its memory."""
 
     url: str
+    folder: Path | None = None
 
     @property
     def stripe(self) -> Any:
@@ -105,10 +107,10 @@ class Sandbox:
     def account(self) -> str:
         return str(self.stripe.accounts.retrieve_current()["id"])
 
-    def register_endpoint(self, url: str) -> tuple[str, str]:
+    def register_endpoint(self, url: str, types: Sequence[str] = ("*",)) -> tuple[str, str]:
         """A webhook endpoint at this address: its id, and the signing secret that is told once."""
         endpoint = self.stripe.webhook_endpoints.create(
-            {"url": url, "enabled_events": ["*"], "api_version": "2026-10-28.endive"}
+            {"url": url, "enabled_events": list(types), "api_version": "2026-10-28.endive"}
         )
         return endpoint["id"], endpoint["secret"]
 

@@ -15,16 +15,18 @@ import stripe
 from flask import Flask
 from sqlalchemy import Connection, event, text
 
-from billing import claims, jobs, leases, stripe_client
+from billing import jobs, leases, stripe_client
 from billing.extensions import db
 from billing.models import StripeEvent
-from tests.deaths import store
-from tests.histories import about, later
+from local.mailsink import MailSink
+from tests.draining import drain
+from tests.histories import about
 from tests.mortal import writes
-from tests.story import DAY, Shopper, apply_all, config_of, count, events, shopper
+from tests.scene import AtDesk
+from tests.story import DAY, Shopper, config_of, events, shopper
 from tests.support import wait_until
+from tests.ways import store
 
-OVER = claims.CLAIM.total_seconds() + 1
 LEASE_OVER = timedelta(seconds=leases.SECONDS + 1)
 
 
@@ -115,7 +117,12 @@ def the_lease_is_over() -> None:
 
 
 @pytest.fixture
-def alice(desk: Flask) -> Shopper:
+def scene(desk: Flask, mails: MailSink) -> AtDesk:
+    return AtDesk(desk, mails)
+
+
+@pytest.fixture
+def alice(desk: Flask, scene: AtDesk) -> Shopper:
     person = shopper(desk)
     person.subscribe()
     person.sandbox.control("trouble", delivery="drop")
@@ -125,8 +132,8 @@ def alice(desk: Flask) -> Shopper:
 class Pair:
     """The older worker begins, the newer one takes over, and each of them goes on where it stood."""
 
-    def __init__(self, alice: Shopper) -> None:
-        self._alice, self.plan = alice, alice.row.stripe_id
+    def __init__(self, alice: Shopper, scene: AtDesk) -> None:
+        self._alice, self._scene, self.plan = alice, scene, alice.row.stripe_id
         self._end = int(time.time()) + DAY
 
     def meet(self, first: int, second: int) -> tuple[Worker, Worker]:
@@ -149,9 +156,9 @@ class Pair:
             # put back untried, or a lock took too long; the database's own guard needed not to step in
             [found] = events(event_id=one)
             assert found.reason in (None, "OperationalError")
-        later(OVER)
-        apply_all()
-        assert (self._seen(), count(StripeEvent, state=StripeEvent.PENDING)) == (self._end, 0)
+        drain(self._alice.desk, delivers=False)
+        assert self._seen() == self._end
+        self._scene.ask()
 
     def _begin(self, pool: ThreadPoolExecutor, stop_at: int) -> Worker:
         self._end += 1
@@ -171,12 +178,12 @@ class Pair:
 
 
 def test_two_workers_that_hand_over_at_any_pair_of_steps_put_no_older_state_over_a_newer_one(
-    desk: Flask, alice: Shopper, monkeypatch: pytest.MonkeyPatch
+    desk: Flask, alice: Shopper, scene: AtDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whenever the newer one begins, the older one's lease has just run out."""
+    """Whenever the newer one begins, the older one's lease has just run out. Each pair ends with all oracles."""
     # only a time is changed: how long a worker stands before a lease that somebody has
     monkeypatch.setattr(jobs, "LEASE_WAIT_SECONDS", 0)
-    pair = Pair(alice)
+    pair = Pair(alice, scene)
     with stepping(desk):
         alone, _ = pair.meet(99, 99)
         pair.check()

@@ -19,6 +19,7 @@ from billing import writes
 from billing.config import Config
 from billing.extensions import db
 from billing.models import StripeWrite
+from tests.draining import drain
 from tests.registry import (
     LEASE_OVER,
     assert_made_once,
@@ -30,6 +31,7 @@ from tests.registry import (
     sweep,
     time_passes,
 )
+from tests.scene import AtDesk
 from tests.story import Shopper, config_of, count, shopper
 from tests.support import Sandbox, wait_until
 from tests.wire import Reply, Sent, Wire
@@ -53,8 +55,12 @@ Trap = Callable[[], bool]
 
 @pytest.fixture
 def wire(app: Flask, sandbox_process: Sandbox) -> Iterator[Wire]:
+    """Every test ends with all oracles."""
     with over_a_wire(app, sandbox_process) as found:
+        scene = AtDesk(app)
         yield found
+        drain(app, delivers=False)
+        scene.ask()
 
 
 @pytest.fixture

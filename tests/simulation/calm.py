@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from billing import claims, jobs
 from billing.extensions import db
-from tests.simulation import oracles
+from tests.mirrors import rows_equal_what_stripe_holds
 from tests.simulation.hours import hours
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _replay_what_was_parked(cast: Cast) -> None:
 def _right_without_the_reconciler(cast: Cast) -> None:
     """Where nothing was lost, the events alone have brought our rows to what Stripe holds."""
     if not cast.deliverer.lost:
-        oracles.rows_equal_what_stripe_holds(cast.world)
+        rows_equal_what_stripe_holds(cast.world)
         cast.world.hit("nothing was lost")
 
 

@@ -30,6 +30,7 @@ from billing.models import User
 from sandbox.api import server
 from sandbox.app import create_app as sandbox_app
 from sandbox.house import House, open_house
+from tests import oracles
 from tests.conftest import ROOT, make_app, make_config
 from tests.simulation import dice, doors, hours, stripe_door
 from tests.support import PASSWORD, Databases
@@ -63,21 +64,7 @@ do $$ declare one record; begin
     execute format('alter table public.%I alter column %I set default sim.now()', one.table_name, one.column_name);
   end loop; end $$;
 """
-# No row may go back: to an older fence, or out of a final state (promise I13).
 WATCH = """
-create table sim.wrong (what text);
-create function sim.watch() returns trigger language plpgsql as $$
-begin
-  if new.fetch_no < old.fetch_no then
-    insert into sim.wrong values (tg_table_name || ' ' || old.id || ': an older fence');
-  end if;
-  if tg_table_name = 'subscriptions' then
-    if old.status in ('canceled', 'incomplete_expired') and new.status <> old.status then
-      insert into sim.wrong values ('subscription ' || old.stripe_id || ' left ' || old.status);
-    end if;
-  end if;
-  return new;
-end $$;
 -- Leases that somebody took whose owner had not given them back.
 create table sim.taken_over (name text);
 create function sim.take_over() returns trigger language plpgsql as $$
@@ -88,9 +75,6 @@ begin
   return new;
 end $$;
 create trigger take_over before update on public.leases for each row execute function sim.take_over();
-create trigger watch before update on public.subscriptions for each row execute function sim.watch();
-create trigger watch before update on public.invoices for each row execute function sim.watch();
-create trigger watch before update on public.payments for each row execute function sim.watch();
 """
 
 
@@ -118,7 +102,7 @@ class Ground:
         hours.hours.begin()
         dice.begin(seed)
         self.raw.execute("set session_replication_role = replica")  # the audit takes inserts only
-        self.raw.execute(f"truncate {', '.join(self.tables)}, sim.wrong, sim.taken_over restart identity")
+        self.raw.execute(f"truncate {', '.join(self.tables)}, watched.wrong, sim.taken_over restart identity")
         for table in self.kept:
             self.raw.execute(f"insert into public.{table} overriding system value select * from kept.{table}")
         self.raw.execute("set session_replication_role = origin")
@@ -198,7 +182,7 @@ def _prepare(app: Flask, raw: psycopg.Connection[Any]) -> None:
         for engine in db.engines.values():
             engine.dispose()
     raw.execute(CLOCK)
-    raw.execute(WATCH)
+    raw.execute(oracles.WATCH + WATCH)
     raw.execute(f"alter database {raw.info.dbname} set search_path = sim, pg_catalog, public")
     raw.execute("set search_path = public, pg_catalog, sim")
     raw.execute("select setval('sim.tick', %s)", [round(hours.hours.now * 1e6)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.simulation import calm, oracles, probes
+from tests import oracles
+from tests.simulation import calm, probes
 from tests.simulation.doors import doors
 from tests.simulation.ground import PEOPLE, Ground
 from tests.simulation.hours import hours
@@ -60,7 +61,8 @@ def live(ground: Ground, seed: int, ear: Ear, steps: int | None = None) -> Told:
         for _ in range(steps or world.chance.randint(LEAST_STEPS, MOST_STEPS)):
             _step(cast)
         calm.comes(cast)
-        oracles.ask(world)
+        for oracle in oracles.ALL:
+            oracle(world)
         probes.look(world)
     finally:
         doors.world = ear.world = None

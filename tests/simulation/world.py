@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import logging
 import random
 import traceback
@@ -11,13 +12,14 @@ from email.header import decode_header, make_header
 from typing import Any
 from urllib.parse import parse_qs
 
+from flask import Flask
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from billing.errors import DunlinError
 from billing.extensions import db
 from billing.queues import JobTimeout
 from sandbox.engine import time as engine
-from tests.simulation import oracles
+from tests import oracles
 from tests.simulation.crowd import Crowd, Gone, Process
 from tests.simulation.doors import Poisoned
 from tests.simulation.ground import Ground
@@ -44,6 +46,8 @@ class World:
         self.acked: set[str] = set()
         # What SMTP took, by the message's id.
         self.mails: Counter[str] = Counter()
+        # A world begins with nothing.
+        self.since, self.owed = 0, set[str]()
         self._numbers = 0
         # Until then somebody is stopped in the middle of a fetch.
         self.stopped_until = 0.0
@@ -140,13 +144,25 @@ class World:
                 self.note("".join(traceback.format_exception(problem)))
                 self.fails(f"{record.name}: {record.getMessage()}: {type(problem).__name__}: {problem}")
 
-    # what is so
+    # what is so: it is a scene that oracles look at
+
+    @property
+    def app(self) -> Flask:
+        return self.ground.app
 
     def rows(self, sql: str, *args: Any) -> list[Any]:
         return self.ground.raw.execute(sql, args).fetchall()
 
     def at_stripe(self, kind: str, **where: Any) -> list[dict[str, Any]]:
         return self.ground.house.store.all(kind, **where)
+
+    def requests(self) -> list[dict[str, Any]]:
+        rows = self.ground.house.store.rows("SELECT body FROM requests ORDER BY seq")
+        found = [json.loads(row["body"]) for row in rows]
+        return [one for one in found if (one["idempotency_key"] or "").startswith("dunlin:")]
+
+    def time_of(self, customer: str) -> float:
+        return hours.now
 
 
 class Ear(logging.Handler):

@@ -10,10 +10,10 @@ import secrets
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -23,34 +23,47 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from billing.config import Config
-from tests.cable import Cable
+from tests.cable import LOSE, Cable
 from tests.conftest import make_config
+from tests.draining import drain
 from tests.intake import another_app, connect, paid, stored
 from tests.own_postgres import OwnPostgres, SmallDisk, own_postgres
-from tests.support import deliver, wait_until
+from tests.scene import AtDesk
+from tests.support import Sandbox, deliver, make_event, wait_until
 from tests.watching import Bell
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[OwnPostgres]:
+def server(sandbox_process: Sandbox) -> Iterator[OwnPostgres]:
+    """With the sandbox as the Stripe of whoever uses it."""
     with own_postgres() as found:
+        found.config = replace(found.config, stripe_api_base=sandbox_process.url)
         yield found
 
 
-def big() -> dict[str, Any]:
-    """An event that needs half a megabyte on the disk: it can't be compressed."""
-    return paid(noise=secrets.token_hex(250_000))
+@pytest.fixture(scope="module")
+def payment(sandbox_process: Sandbox) -> str:
+    """A payment at Stripe of somebody who is nobody here: an event of it is applied, and is none of ours."""
+    made = sandbox_process.stripe.payment_intents.create({"amount": 500, "currency": "eur"})
+    return str(made["id"])
 
 
 @dataclass
 class Stripe:
-    """Delivers events one after the other, and keeps what it was answered."""
+    """Delivers events one after the other, and keeps what it was answered. ``big``: each needs half a megabyte on the
+    disk, for it can't be compressed."""
 
     app: Flask
-    make: Callable[[], dict[str, Any]] = paid
+    payment: str
+    big: bool = False
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     answers: set[int] = field(default_factory=set)
+
+    def make(self) -> dict[str, Any]:
+        noise = secrets.token_hex(250_000) if self.big else ""
+        thing = {"id": self.payment, "object": "payment_intent"}
+        return make_event("payment_intent.succeeded", thing, noise=noise)
 
     def send(self) -> int:
         event = self.make()
@@ -72,23 +85,27 @@ def rows_of(config: Config) -> list[str]:
 
 
 def assert_whole(stripe: Stripe, config: Config) -> None:
-    """Everything that was taken is there; what was not is taken when it comes again; nothing is there twice."""
+    """Everything that was taken is there; what was not is taken when it comes again; all is applied, and all oracles
+    are content."""
     assert stripe.answers <= {200, 503}
     assert stripe.taken <= set(rows_of(config)), "an event was answered 200 and is gone"
     assert [stripe.again(event) for event in stripe.sent.values()] == [200] * len(stripe.sent)
-    rows = rows_of(config)
-    assert set(stripe.sent) <= set(rows)
-    assert len(rows) == len(set(rows))
+    scene = AtDesk(stripe.app)
+    scene.acked = set(stripe.sent)
+    drain(stripe.app)
+    scene.ask()
 
 
-def test_a_server_that_crashes_under_load_loses_nothing_that_was_answered(server: OwnPostgres) -> None:
+def test_a_server_that_crashes_under_load_loses_nothing_that_was_answered(
+    server: OwnPostgres, payment: str
+) -> None:
     with server.connect() as settings:  # so that only what is flushed by its own commit is on disk
         settings.execute("alter system set wal_writer_delay = '10s'")
         settings.execute("alter database dunlin set synchronous_commit = off")
     over = threading.Event()
     with another_app(server.config) as app, ThreadPoolExecutor(3) as pool:
         Bell(app)
-        stripes = [Stripe(app) for _ in range(3)]
+        stripes = [Stripe(app, payment) for _ in range(3)]
 
         def work(stripe: Stripe) -> None:
             while not over.is_set():
@@ -115,10 +132,12 @@ def take_every_place(server: OwnPostgres, others: ExitStack) -> None:
         others.enter_context(server.connect())
 
 
-def test_a_server_without_a_place_for_another_connection_loses_nothing(server: OwnPostgres) -> None:
+def test_a_server_without_a_place_for_another_connection_loses_nothing(
+    server: OwnPostgres, payment: str
+) -> None:
     with another_app(server.config) as app, ExitStack() as others:
         Bell(app)
-        stripe = Stripe(app)
+        stripe = Stripe(app, payment)
         with pytest.raises(psycopg.OperationalError, match="too many clients"):
             take_every_place(server, others)
         assert stripe.send() == 503
@@ -177,13 +196,15 @@ def log_on(disk: SmallDisk, server: OwnPostgres) -> Iterator[None]:
         server.start()
 
 
-def test_a_server_whose_log_has_no_room_ends_and_goes_on_where_it_was(server: OwnPostgres) -> None:
+def test_a_server_whose_log_has_no_room_ends_and_goes_on_where_it_was(
+    server: OwnPostgres, payment: str
+) -> None:
     """PostgreSQL ends itself where it can't write its log; an operator makes room and starts it."""
     # Room for one more file of 16 MB, which the start may want, and not for two.
     used = sum(file.stat().st_size for file in (server.cluster / "pg_wal").glob("*")) // 2**20
     with another_app(server.config) as app, disk_of(used + 24, server) as disk, log_on(disk, server):
         Bell(app)
-        stripe = Stripe(app, big)
+        stripe = Stripe(app, payment, big=True)
         wait_until(lambda: stripe.send() == 503, "the log to be full")
         assert stripe.taken
         assert "PANIC" in server.said()
@@ -193,10 +214,12 @@ def test_a_server_whose_log_has_no_room_ends_and_goes_on_where_it_was(server: Ow
         assert_whole(stripe, server.config)
 
 
-def test_a_table_whose_disk_is_full_takes_nothing_until_there_is_room(server: OwnPostgres) -> None:
+def test_a_table_whose_disk_is_full_takes_nothing_until_there_is_room(
+    server: OwnPostgres, payment: str
+) -> None:
     with another_app(server.config) as app, disk_of(24, server) as disk, table_on(disk, server) as other:
         Bell(app)
-        stripe = Stripe(app, big)
+        stripe = Stripe(app, payment, big=True)
         wait_until(lambda: stripe.send() == 503, "the disk to be full")
         other.execute("drop table filler")
         assert_whole(stripe, server.config)
@@ -212,17 +235,20 @@ def cable(config: Config) -> Iterator[Cable]:
 
 
 @pytest.fixture
-def far(config: Config, cable: Cable) -> Iterator[Flask]:
+def far(config: Config, cable: Cable, sandbox_process: Sandbox) -> Iterator[Flask]:
     """An application whose database is at the other end of the cable."""
     url = make_url(config.database_url).set(host="127.0.0.1", port=cable.port, drivername="postgresql")
-    with another_app(make_config(url.render_as_string(hide_password=False))) as app:
+    address = url.render_as_string(hide_password=False)
+    with another_app(make_config(address, api_base=sandbox_process.url)) as app:
         Bell(app)
         yield app
 
 
 @pytest.mark.parametrize("met", ["never met", "met before"])
-def test_a_database_that_hangs_is_not_waited_for(config: Config, cable: Cable, far: Flask, met: str) -> None:
-    stripe = Stripe(far)
+def test_a_database_that_hangs_is_not_waited_for(
+    config: Config, cable: Cable, far: Flask, payment: str, met: str
+) -> None:
+    stripe = Stripe(far, payment)
     if met == "met before":
         assert stripe.send() == 200
     cable.hold()
@@ -231,22 +257,22 @@ def test_a_database_that_hangs_is_not_waited_for(config: Config, cable: Cable, f
         try:
             assert hanging.result(30) == 503
         finally:
-            cable.let_go()
-    wait_until(lambda: stripe.again(paid()) == 200, "the connection to work again")
+            cable.mend()
+    wait_until(lambda: stripe.again(stripe.make()) == 200, "the connection to work again")
     assert_whole(stripe, config)
 
 
 def test_an_answer_of_the_database_that_is_lost_after_the_commit_is_no_promise(
-    config: Config, cable: Cable, far: Flask
+    config: Config, cable: Cable, far: Flask, payment: str
 ) -> None:
     """Nobody can know here whether it was committed: Stripe is told to send it again, and its row is found."""
-    stripe, event = Stripe(far), paid()
-    cable.lose = b"INSERT INTO stripe_events"
+    stripe = Stripe(far, payment)
+    event = stripe.make()
+    cable.strike(LOSE, b"INSERT INTO stripe_events")
     assert stripe.again(event) == 503
-    cable.lose = None
     assert (cable.lost, stored(config, event)) == (1, 1)
     assert stripe.again(event) == 200
-    assert stored(config, event) == 1
+    assert_whole(stripe, config)
 
 
 def test_what_was_answered_is_on_disk_whatever_the_role_or_the_database_says(

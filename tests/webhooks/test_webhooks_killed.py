@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy.engine import make_url
 
 from billing.config import Config
-from tests.cable import Cable
+from tests.cable import HANG, Cable
 from tests.conftest import make_config
 from tests.intake import connect, paid, stored, waiting_for_a_lock
 from tests.served import Served, served
@@ -72,12 +72,11 @@ def before_the_commit(config: Config, cable: Cable, event: Event) -> Place:
 @contextmanager
 def after_the_commit(config: Config, cable: Cable, event: Event) -> Iterator[Callable[[], object]]:
     """The row is committed, and the process has not heard of it."""
-    cable.hold_at = b"INSERT INTO stripe_events"
+    cable.strike(HANG, b"INSERT INTO stripe_events")
     try:
         yield lambda: stored(config, event)
     finally:
-        cable.hold_at = None
-        cable.let_go()
+        cable.mend()
 
 
 @pytest.mark.parametrize("step", [before_the_insert, before_the_commit, after_the_commit])

@@ -4,28 +4,59 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from tests.simulation.world import World
+from flask import Flask
 
 
-def rows_equal_what_stripe_holds(world: World) -> None:
-    users = dict(world.rows("select stripe_customer_id, id from users where stripe_customer_id is not null"))
+class Scene(Protocol):
+    """What the oracles look at.
+
+    ``mails``: how often each message left, by its id. ``acked``: events that were answered 200. ``since``: the
+    newest entry of the audit when it began. ``owed``: keys of mails that were owed before it and are forgotten.
+    """
+
+    acked: set[str]
+    since: int
+    owed: set[str]
+
+    @property
+    def app(self) -> Flask: ...
+
+    @property
+    def mails(self) -> Counter[str]: ...
+
+    def rows(self, sql: str, *args: Any) -> list[Any]:
+        """Of our database."""
+
+    def at_stripe(self, kind: str, **where: Any) -> list[dict[str, Any]]:
+        """Objects of our customers, oldest first."""
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What Stripe was asked with a key of ours, oldest first."""
+
+    def time_of(self, customer: str) -> float:
+        """Stripe's time for that customer, in Unix seconds."""
+
+    def fails(self, what: str) -> None: ...
+
+
+def rows_equal_what_stripe_holds(scene: Scene) -> None:
+    users = dict(scene.rows("select stripe_customer_id, id from users where stripe_customer_id is not null"))
     for name, look in MIRRORS.items():
-        there, here = look(world, users)
+        there, here = look(scene, users)
         for key in sorted(there.keys() | here.keys()):
             if there.get(key) != here.get(key):
-                world.fails(f"{name} {key}: Stripe has {there.get(key)}, we have {here.get(key)}")
+                scene.fails(f"{name} {key}: Stripe has {there.get(key)}, we have {here.get(key)}")
 
 
 def _moment(value: datetime | None) -> int | None:
     return round(value.timestamp()) if value else None
 
 
-def _subscriptions(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _subscriptions(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
     there = {}
-    for one in world.at_stripe("subscription"):
+    for one in scene.at_stripe("subscription"):
         if one["customer"] in users:
             item = one["items"]["data"][0]
             there[one["id"]] = (
@@ -39,7 +70,7 @@ def _subscriptions(world: World, users: dict[str, int]) -> tuple[dict[str, Any],
                 one["ended_at"],
                 one["latest_invoice"],
             )
-    rows = world.rows(
+    rows = scene.rows(
         "select stripe_id, user_id, status, price_id, quantity, current_period_end, cancel_at, cancel_at_period_end,"
         " ended_at, latest_invoice from subscriptions"
     )
@@ -49,22 +80,22 @@ def _subscriptions(world: World, users: dict[str, int]) -> tuple[dict[str, Any],
     return there, here
 
 
-def refunded(world: World) -> Counter[str]:
+def refunded(scene: Scene) -> Counter[str]:
     """What went back of each payment, or is on its way."""
     found: Counter[str] = Counter()
-    for one in world.at_stripe("refund"):
+    for one in scene.at_stripe("refund"):
         if one["status"] in ("succeeded", "pending", "requires_action"):
             found[one["payment_intent"]] += one["amount"]
     return found
 
 
-def _invoices(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _invoices(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
     paid_by = {
         one["invoice"]: one["payment"]["payment_intent"]
-        for one in world.at_stripe("invoice_payment")
+        for one in scene.at_stripe("invoice_payment")
         if one["status"] == "paid"
     }
-    back = refunded(world)
+    back = refunded(scene)
     there = {
         one["id"]: (
             users[one["customer"]],
@@ -75,36 +106,37 @@ def _invoices(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict
             one["next_payment_attempt"],
             back[paid_by.get(one["id"], "")],
         )
-        for one in world.at_stripe("invoice")
+        for one in scene.at_stripe("invoice")
         if one["customer"] in users and one["status"] != "draft"
     }
-    rows = world.rows(
+    rows = scene.rows(
         "select stripe_id, user_id, status, attempt_count, amount_paid, amount_remaining, next_payment_attempt,"
         " amount_refunded from invoices where status <> 'draft'"
     )
     return there, {row[0]: (*row[1:6], _moment(row[6]), row[7]) for row in rows}
 
 
-def _payments(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
-    back = refunded(world)
+def _payments(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    back = refunded(scene)
     there = {
         one["id"]: (users[one["customer"]], one["status"], one["amount"], back[one["id"]])
-        for one in world.at_stripe("payment_intent")
+        for one in scene.at_stripe("payment_intent")
         if one["customer"] in users
         and "plan" in one["metadata"]
         and (one["status"] in ("succeeded", "processing") or one["last_payment_error"])
     }
-    rows = world.rows("select payment_intent, user_id, status, amount, amount_refunded from payments")
+    rows = scene.rows("select payment_intent, user_id, status, amount, amount_refunded from payments")
     return there, {row[0]: tuple(row[1:]) for row in rows}
 
 
-def _sessions(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _sessions(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
     there = {
         one["id"]: (users[one["customer"]], one["status"], one["payment_status"])
-        for one in world.at_stripe("checkout.session")
+        for one in scene.at_stripe("checkout.session")
         if one["customer"] in users
+        and "checkout" in (one["metadata"] or {})  # opened by us, for a row of ours
     }
-    rows = world.rows(
+    rows = scene.rows(
         "select stripe_id, user_id, status, payment_status from checkout_sessions where stripe_id is not null"
     )
     # While it is open nobody needs to know that it is unpaid.
@@ -115,32 +147,32 @@ def _sessions(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict
     return there, here
 
 
-def _refunds(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _refunds(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
     there = {
         one["id"]: (one["status"], one["amount"])
-        for one in world.at_stripe("refund")
+        for one in scene.at_stripe("refund")
         if one["customer"] in users
     }
     return there, {
-        row[0]: tuple(row[1:]) for row in world.rows("select stripe_id, status, amount from refunds")
+        row[0]: tuple(row[1:]) for row in scene.rows("select stripe_id, status, amount from refunds")
     }
 
 
-def _disputes(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
-    charges = {one["id"]: one for one in world.at_stripe("charge")}
+def _disputes(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    charges = {one["id"]: one for one in scene.at_stripe("charge")}
     there = {
         one["id"]: (one["status"], one["amount"])
-        for one in world.at_stripe("dispute")
+        for one in scene.at_stripe("dispute")
         if charges[one["charge"]]["customer"] in users
     }
     return there, {
-        row[0]: tuple(row[1:]) for row in world.rows("select stripe_id, status, amount from disputes")
+        row[0]: tuple(row[1:]) for row in scene.rows("select stripe_id, status, amount from disputes")
     }
 
 
-def _warnings(world: World, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
-    there = {one["id"]: one["actionable"] for one in world.at_stripe("radar.early_fraud_warning")}
-    return there, dict(world.rows("select stripe_id, actionable from fraud_warnings"))
+def _warnings(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    there = {one["id"]: one["actionable"] for one in scene.at_stripe("radar.early_fraud_warning")}
+    return there, dict(scene.rows("select stripe_id, actionable from fraud_warnings"))
 
 
 MIRRORS = {
