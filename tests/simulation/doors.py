@@ -80,8 +80,13 @@ def take_over(app: Flask) -> None:
 
 
 def _poisoned(fetch: Callable[..., Any]) -> Callable[..., Any]:
+    """``fetch(session, sync, subject, hints)``: the subject brings the fault out each time."""
+
     def perhaps(*args: Any) -> Any:
-        if doors.strikes("event that brings out a fault"):
+        poisoned = doors.world.weather.poisoned if doors.world else set()
+        if args[2] not in poisoned and doors.strikes("event that brings out a fault"):
+            poisoned.add(args[2])
+        if args[2] in poisoned:
             raise Poisoned
         return fetch(*args)
 

@@ -5,6 +5,7 @@ Made once for a process; ``Ground.anew`` brings all of it back to the first mome
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import logging
@@ -19,7 +20,9 @@ from typing import Any
 
 import flask_migrate
 import psycopg
+from argon2 import PasswordHasher
 from flask import Flask
+from sqlalchemy import Engine, event
 from werkzeug.test import Client
 
 import billing
@@ -35,6 +38,7 @@ from tests.simulation import dice, doors, hours, stripe_door
 from tests.support import PASSWORD, Databases
 
 PEOPLE = ("alice@example.com", "bob@example.com")
+STRANGERS = ("carol@example.com",)
 ADMIN = "admin@example.com"
 PORTAL = "http://127.0.0.1:8"
 WEBHOOKS = f"{PORTAL}/webhooks/stripe"
@@ -111,10 +115,7 @@ class Ground:
         """Everything as at the first moment, whatever happened before."""
         with self.app.app_context():
             for engine in db.engines.values():
-                engine.dispose()
-                # What is lost is known to be lost, which saves a quarter of the talk; and who waits would wait in vain.
-                engine.pool._pre_ping, engine.pool._timeout = False, 0  # type: ignore[attr-defined]
-                engine.connect().close()  # the first connection is made under a lock, and nobody may go on meanwhile
+                _fresh(engine)
         hours.hours.begin()
         dice.begin(seed)
         self.raw.execute("set session_replication_role = replica")  # the audit takes inserts only
@@ -149,12 +150,41 @@ def ground(folder: Path, server: str | None, ear: logging.Handler) -> Iterator[G
         with psycopg.connect(url, autocommit=True) as raw:
             _prepare(app, raw)
             _listen(ear)
-            yield _settled(app, house, Client(stripe_app), raw, folder)
+            found = _settled(app, house, Client(stripe_app), raw, folder)
+            gc.collect()
+            gc.freeze()  # the house stays: it need not be looked through for garbage after each history
+            gc.set_threshold(50_000, 20, 20)
+            gc.enable()
+            yield found
             with app.app_context():
                 for engine in db.engines.values():
                     engine.dispose()
         databases.drop("dunlin_simulation")
         house.store.close()
+
+
+def _fresh(engine: Engine) -> None:
+    """Nobody has a connection. Those that nobody lost are kept, since a new one knows no table and no plan yet."""
+    if engine.pool.checkedout():  # type: ignore[attr-defined]
+        engine.dispose()
+    # What is lost is known to be lost, which saves a quarter of the talk; and who waits would wait in vain.
+    engine.pool._pre_ping, engine.pool._timeout = False, 0  # type: ignore[attr-defined]
+    engine.connect().close()  # the first connection is made under a lock, and nobody may go on meanwhile
+
+
+def _made_cheap(app: Flask) -> None:
+    """What would cost half of the time, and is tested elsewhere: planning each statement anew, and slow hashes."""
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with app.app_context():
+        for engine in db.engines.values():
+
+            @event.listens_for(engine, "do_connect")
+            def keep_plans(_dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> None:
+                given["prepare_threshold"] = 1
+
+            @event.listens_for(engine, "connect")
+            def keep_many(connection: Any, _record: Any) -> None:
+                connection.prepared_max = 2000
 
 
 def _import_all() -> None:
@@ -181,6 +211,7 @@ def _desk(url: str, stripe_app: Flask) -> Flask:
     app = make_app(config)
     app.extensions["stripe"]._requestor._client._session = stripe_door.session_to(stripe_app)
     doors.take_over(app)
+    _made_cheap(app)
     # Nobody reads its answers but the SDK, and without indents they are made much faster.
     server.json = SimpleNamespace(dumps=lambda body, **_: json.dumps(body), loads=json.loads)  # type: ignore[assignment]
     return app

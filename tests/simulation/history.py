@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.simulation import calm, oracles, probes
 from tests.simulation.doors import doors
-from tests.simulation.ground import PEOPLE, Ground
+from tests.simulation.ground import ADMIN, PEOPLE, STRANGERS, Ground
 from tests.simulation.hours import hours
+from tests.simulation.newcomers import Admin, Stranger
 from tests.simulation.people import Person
 from tests.simulation.staff import Clock, Dashboard, Deliverer, Worker
+from tests.simulation.told import Told
 from tests.simulation.world import MOST, Ear, World
 
-LEAST_STEPS, MOST_STEPS = 60, 160
+LEAST_STEPS, MOST_STEPS = 50, 140
 SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86400
 # While somebody is at work, be it stopped in the middle of it; and while nobody is.
 MEANWHILE = (SECOND, 5 * SECOND, 20 * SECOND, 50 * SECOND, 200 * SECOND)
 WAITS = (20 * SECOND, MINUTE, MINUTE, 15 * MINUTE, 2 * HOUR, 2 * HOUR, DAY, 3 * DAY, 10 * DAY, 30 * DAY)
-
-
-@dataclass
-class Told:
-    """What a history came to."""
-
-    seed: int
-    wrong: list[str]
-    trace: list[str]
-    hits: dict[str, int] = field(default_factory=dict)
+# While a payment fails, or Stripe is away for a day: what is told of it comes step by step.
+SLOWLY = (MINUTE, 2 * HOUR, 6 * HOUR, DAY, DAY, 2 * DAY)
 
 
 @dataclass
@@ -40,6 +34,8 @@ class Cast:
     worker: Worker
     clocks: list[Clock]
     dashboard: Dashboard
+    admin: Admin
+    strangers: list[Stranger]
 
 
 def live(ground: Ground, seed: int, ear: Ear, steps: int | None = None) -> Told:
@@ -55,6 +51,8 @@ def live(ground: Ground, seed: int, ear: Ear, steps: int | None = None) -> Told:
             Worker(world),
             [Clock(world, "clock"), Clock(world, "second clock")],
             Dashboard(world),
+            Admin(world, ADMIN),
+            [Stranger(world, address) for address in STRANGERS],
         )
         _prologue(cast)
         for _ in range(steps or world.chance.randint(LEAST_STEPS, MOST_STEPS)):
@@ -75,8 +73,8 @@ def _prologue(cast: Cast) -> None:
         if world.chance.random() < 0.7:
             world.chance.choice((person.orders, person.orders, person.orders, person.buys))()
             calm.finish(cast)
-            if person.pages and world.chance.random() < 0.9:
-                person.pays()
+            while person.stripe.pages and world.chance.random() < 0.8:
+                person.stripe.goes_on()
     if world.chance.random() < 0.6:
         calm.rest(cast)
     world.weather.fine = False
@@ -98,7 +96,9 @@ def _step(cast: Cast) -> None:
     if awake:
         ways.append((lambda: world.go_on(chance.choice(awake)), 8))
     if len(world.crowd.alive) < MOST:
-        ways += [(chance.choice(cast.people).acts, 3), (cast.dashboard.acts, 0.5)]
+        ways += [(chance.choice(cast.people).acts, 3), (cast.dashboard.acts, 0.5), (cast.admin.acts, 0.2)]
+        if cast.strangers:
+            ways.append((lambda: _stranger(cast), 0.3))
         # Whoever is stopped should find that somebody else has come by.
         often = 8 if hours.now < world.stopped_until else 1
         ways += [(one.acts, often) for one in cast.clocks if one.idle()]
@@ -110,8 +110,21 @@ def _step(cast: Cast) -> None:
     chance.choices(steps, weights)[0]()
 
 
+def _stranger(cast: Cast) -> None:
+    """Whoever has an account by now is one of the people."""
+    stranger = cast.strangers[0]
+    if stranger.has_an_account:
+        cast.world.hit("account made")
+        cast.world.had_accounts.add(stranger.address)
+        cast.people.append(Person(cast.world, cast.strangers.pop(0).address))
+    else:
+        stranger.acts()
+
+
 def _time(world: World) -> None:
-    seconds = world.chance.choice(MEANWHILE if world.crowd.alive else WAITS) * world.chance.uniform(0.5, 1)
+    slowly = world.is_late or hours.now < world.weather.long_away
+    seconds = world.chance.choice(MEANWHILE if world.crowd.alive else SLOWLY if slowly else WAITS)
+    seconds *= world.chance.uniform(0.5, 1)
     world.note(f"{seconds:.0f} s pass")
     world.passes(seconds)
 

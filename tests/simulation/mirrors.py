@@ -11,12 +11,19 @@ if TYPE_CHECKING:
 
 
 def rows_equal_what_stripe_holds(world: World) -> None:
-    users = dict(world.rows("select stripe_customer_id, id from users where stripe_customer_id is not null"))
+    users = customers(world)
     for name, look in MIRRORS.items():
         there, here = look(world, users)
         for key in sorted(there.keys() | here.keys()):
             if there.get(key) != here.get(key):
                 world.fails(f"{name} {key}: Stripe has {there.get(key)}, we have {here.get(key)}")
+
+
+def customers(world: World) -> dict[str, int]:
+    """Whose each customer is, or was, before it was deleted at Stripe and another one made."""
+    now = world.rows("select stripe_customer_id, id from users where stripe_customer_id is not null")
+    made = "select stripe_object_id, user_id from stripe_writes where operation = 'customer.create' and state = 'done'"
+    return {**dict(world.rows(made)), **dict(now)}
 
 
 def _moment(value: datetime | None) -> int | None:

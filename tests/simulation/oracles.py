@@ -10,6 +10,7 @@ from billing import facts, healing
 from billing.clock import now
 from billing.extensions import db
 from tests.simulation.hours import hours
+from tests.simulation.leavers import whoever_left_is_nobody
 from tests.simulation.mirrors import refunded, rows_equal_what_stripe_holds
 
 if TYPE_CHECKING:
@@ -100,11 +101,12 @@ def no_write_is_open_and_none_was_done_twice(world: World) -> None:
 
 
 def nothing_was_made_twice(world: World) -> None:
-    """One customer for each person, one Session for each of our rows, whatever became of keys and answers."""
+    """One customer for each person, one Session for each of our rows, whatever became of keys and answers. A customer
+    that was deleted at Stripe may be followed by another one."""
     made: Counter[str] = Counter()
     for kind, name in (("customer", "user_id"), ("checkout.session", "checkout")):
         for one in world.at_stripe(kind):
-            if name in one.get("metadata", {}):
+            if name in one.get("metadata", {}) and not one.get("_deleted"):
                 made[f"{kind} of {name} {one['metadata'][name]}"] += 1
     for what, times in made.items():
         if times > 1:
@@ -230,4 +232,5 @@ ORACLES = (
     the_audit_tells_one_story,
     no_row_stands_on_an_event_that_is_not_closed,
     no_row_went_back,
+    whoever_left_is_nobody,
 )

@@ -23,6 +23,7 @@ ITS_OWN = {
     "stripe: done, then 500": "applied_then_500",
 }
 SLOW_SECONDS = 7.0
+A_DAY = (26 * 3600.0, 60 * 3600.0)  # a key is not sent after 23 hours
 STOPPED = (60.0, 600.0)  # a lease lasts 40, and somebody else should have come by
 
 
@@ -38,7 +39,7 @@ class Way(BaseAdapter):
             return self._answer(request)
         world, wait = doors.world, timeout[1]
         world.asked(request)
-        if "stripe" in world.weather.away or doors.strikes("stripe: refused"):
+        if world.weather.is_away("stripe", hours.now) or doors.strikes("stripe: refused"):
             raise requests.exceptions.ConnectionError("refused")
         if doors.strikes("stripe: timed out, nothing done"):
             hours.sleep(wait)
@@ -49,6 +50,9 @@ class Way(BaseAdapter):
         if trouble:
             house().change("trouble", house().trouble(), {"api": trouble, "times": 1})
         answer = self._answer(request)
+        if request.method == "POST" and doors.strikes("stripe: done, then away for a day"):
+            world.weather.long_away = hours.now + world.chance.uniform(*A_DAY)
+            raise requests.exceptions.ConnectionError("connection reset")
         return self._on_its_way_back(answer, wait)
 
     def _on_its_way_back(self, answer: requests.Response, wait: float) -> requests.Response:

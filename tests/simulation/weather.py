@@ -26,6 +26,7 @@ SITES = {
     "stripe: timed out, done": 0.1,
     "stripe: slow": 0.1,
     "stripe: truncated": 0.05,
+    "stripe: done, then away for a day": 0.05,
     # its deliveries
     "delivery: twice": 0.25,
     "delivery: lost": 0.15,
@@ -50,7 +51,7 @@ SITES = {
     "stopped with Stripe's answer in hand": 0.15,
     "job timeout": 0.02,
     "skewed clock": 0.25,
-    "event that brings out a fault": 0.25,
+    "event that brings out a fault": 0.04,
 }
 PARTS = ("stripe", "smtp", "redis")
 
@@ -62,6 +63,10 @@ class Weather:
         self._chance = chance
         self.active = {site for site in SITES if chance.random() < ACTIVE}
         self.away: set[str] = set()
+        # Stripe stays away until then, whatever else turns.
+        self.long_away = 0.0
+        # What brings out a fault of ours, once it was met: it does so until the calm.
+        self.poisoned: set[str] = set()
         self.fine = False
         self.struck: dict[str, int] = {}
 
@@ -71,6 +76,9 @@ class Weather:
         self.struck[site] = self.struck.get(site, 0) + 1
         return True
 
+    def is_away(self, part: str, moment: float) -> bool:
+        return part in self.away or (part == "stripe" and moment < self.long_away)
+
     def turns(self) -> str:
         """A part goes away, or one that is away comes back."""
         part = self._chance.choice(PARTS)
@@ -78,5 +86,6 @@ class Weather:
         return f"{part} is {'away' if part in self.away else 'back'}"
 
     def calms(self) -> None:
-        self.fine = True
+        self.fine, self.long_away = True, 0.0
         self.away.clear()
+        self.poisoned.clear()

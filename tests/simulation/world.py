@@ -6,8 +6,9 @@ import email
 import logging
 import random
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from email.header import decode_header, make_header
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,15 +19,23 @@ from billing.extensions import db
 from billing.queues import JobTimeout
 from sandbox.engine import time as engine
 from tests.simulation import oracles
+from tests.simulation.at_stripe import OFTEN
 from tests.simulation.crowd import Crowd, Gone, Process
 from tests.simulation.doors import Poisoned
-from tests.simulation.ground import Ground
+from tests.simulation.ground import PEOPLE, Ground
 from tests.simulation.hours import BEGIN, hours
 from tests.simulation.weather import Weather
 
 # At a door where nobody holds a lock, so often others may go on first.
 WAITS = 0.15
 MOST = 6
+# What kinds of cards there are in a history: of all kinds, of those that fail at a renewal, of those that ask.
+MANNERS = (
+    OFTEN,
+    OFTEN,
+    ["fails later"] * 6 + ["good"] * 4 + ["disputed"],
+    ["always asking"] * 3 + ["asking at its first use"] * 3 + ["good"] * 2 + ["declined"],
+)
 # What our code logs on a rare way.
 SAID = {"lease lost before the write": "stale fence", "event not stored": "delivery answered 503"}
 
@@ -42,8 +51,12 @@ class World:
         self.wrong: list[str] = []
         self.hits: Counter[str] = Counter()
         self.acked: set[str] = set()
-        # What SMTP took, by the message's id.
+        self.had_accounts = set(PEOPLE)
+        # What SMTP took: how often, by the message's id; and all of it, by whom it is for.
         self.mails: Counter[str] = Counter()
+        self.letters: defaultdict[str, list[Message]] = defaultdict(list)
+        # Of which kinds the cards of these people are.
+        self.cards = self.chance.choice(MANNERS)
         self._numbers = 0
         # Until then somebody is stopped in the middle of a fetch.
         self.stopped_until = 0.0
@@ -124,6 +137,7 @@ class World:
     def taken(self, data: bytes) -> None:
         message = email.message_from_bytes(data)
         self.mails["".join(str(message["Message-ID"]).split())] += 1
+        self.letters[str(message["To"])].append(message)
         self.note(f"mail: {make_header(decode_header(message['Subject']))}")
 
     def heard(self, record: logging.LogRecord) -> None:
@@ -141,6 +155,11 @@ class World:
                 self.fails(f"{record.name}: {record.getMessage()}: {type(problem).__name__}: {problem}")
 
     # what is so
+
+    @property
+    def is_late(self) -> bool:
+        """Whether somebody's plan is late at Stripe."""
+        return any(plan["status"] == "past_due" for plan in self.at_stripe("subscription"))
 
     def rows(self, sql: str, *args: Any) -> list[Any]:
         return self.ground.raw.execute(sql, args).fetchall()
