@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.simulation import calm, oracles, probes
@@ -20,6 +20,8 @@ SECOND, MINUTE, HOUR, DAY = 1, 60, 3600, 86400
 # While somebody is at work, be it stopped in the middle of it; and while nobody is.
 MEANWHILE = (SECOND, 5 * SECOND, 20 * SECOND, 50 * SECOND, 200 * SECOND)
 WAITS = (20 * SECOND, MINUTE, MINUTE, 15 * MINUTE, 2 * HOUR, 2 * HOUR, DAY, 3 * DAY, 10 * DAY, 30 * DAY)
+# Where cards fail, they must get to be charged again.
+LONG = (MINUTE, 2 * HOUR, DAY, 10 * DAY, 30 * DAY, 30 * DAY, 30 * DAY)
 # While a payment fails, or Stripe is away for a day: what is told of it comes step by step.
 SLOWLY = (MINUTE, 2 * HOUR, 6 * HOUR, DAY, DAY, 2 * DAY)
 
@@ -75,7 +77,7 @@ def _prologue(cast: Cast) -> None:
             calm.finish(cast)
             while person.stripe.pages and world.chance.random() < 0.8:
                 person.stripe.goes_on()
-    if world.chance.random() < 0.6:
+    if world.chance.random() < 0.4:
         calm.rest(cast)
     world.weather.fine = False
     world.note("the storm begins")
@@ -85,7 +87,8 @@ def _step(cast: Cast) -> None:
     """Something that can happen now happens: who goes on is likelier than who begins."""
     world, chance = cast.world, cast.world.chance
     ways: list[tuple[Callable[[], object], float]] = [
-        (lambda: _time(world), 2),
+        (lambda: _time(world, MEANWHILE), 2 if world.crowd.alive else 0.5),
+        (lambda: _lull(cast), 0 if hours.now < world.stopped_until else 1.2),
         (lambda: _weather(world), 0.3),
     ]
     awake = world.crowd.awake()
@@ -121,10 +124,16 @@ def _stranger(cast: Cast) -> None:
         stranger.acts()
 
 
-def _time(world: World) -> None:
-    slowly = world.is_late or hours.now < world.weather.long_away
-    seconds = world.chance.choice(MEANWHILE if world.crowd.alive else SLOWLY if slowly else WAITS)
-    seconds *= world.chance.uniform(0.5, 1)
+def _lull(cast: Cast) -> None:
+    """Whoever is at work comes to an end, then nobody does anything for a while."""
+    calm.finish(cast)
+    world = cast.world
+    waits = LONG if world.cards.count("fails later") > 1 else WAITS
+    _time(world, SLOWLY if world.is_late or hours.now < world.weather.long_away else waits)
+
+
+def _time(world: World, choices: Sequence[int]) -> None:
+    seconds = world.chance.choice(choices) * world.chance.uniform(0.5, 1)
     world.note(f"{seconds:.0f} s pass")
     world.passes(seconds)
 

@@ -24,7 +24,6 @@ ITS_OWN = {
 }
 SLOW_SECONDS = 7.0
 A_DAY = (26 * 3600.0, 60 * 3600.0)  # a key is not sent after 23 hours
-STOPPED = (60.0, 600.0)  # a lease lasts 40, and somebody else should have come by
 
 
 class Way(BaseAdapter):
@@ -53,9 +52,9 @@ class Way(BaseAdapter):
         if request.method == "POST" and doors.strikes("stripe: done, then away for a day"):
             world.weather.long_away = hours.now + world.chance.uniform(*A_DAY)
             raise requests.exceptions.ConnectionError("connection reset")
-        return self._on_its_way_back(answer, wait)
+        return self._on_its_way_back(request, answer, wait)
 
-    def _on_its_way_back(self, answer: requests.Response, wait: float) -> requests.Response:
+    def _on_its_way_back(self, request: Any, answer: requests.Response, wait: float) -> requests.Response:
         doors.here("Stripe")
         if doors.strikes("stripe: done, answer lost"):
             raise requests.exceptions.ConnectionError("connection reset")
@@ -67,12 +66,8 @@ class Way(BaseAdapter):
         if doors.strikes("stripe: slow"):
             hours.sleep(min(SLOW_SECONDS, wait - 0.1))
         if doors.world is not None:
-            if doors.strikes(
-                "stopped with Stripe's answer in hand"
-            ):  # as by SIGSTOP, until its lease is over
-                seconds = doors.world.chance.uniform(*STOPPED)
-                doors.world.stopped_until = hours.now + seconds
-                hours.sleep(seconds)
+            if request.method == "POST":
+                doors.stops()
             doors.world.perhaps_wait()
         doors.here("Stripe")
         return answer
