@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.simulation import report
 from tests.simulation.report import Run
 from tests.simulation.shares import Work, lived, work
+from tests.simulation.told import Told
 
 COMMAND = "python -m tests.simulation --seed {}"
 EVERY = 20  # seeds between two words of how far it has come
@@ -23,7 +25,7 @@ def main(words: list[str] | None = None, how: Work = work) -> int:
         return _replay(asked.seed, asked.steps)
     run, began, pace = Run(), time.perf_counter(), 0.0
     histories = lived(asked.first, asked.seeds, asked.jobs, how)
-    for told in histories:
+    for told in _until_stopped(histories):
         run.seeds += 1
         run.hits.update(told.hits)
         if run.seeds == 1:
@@ -48,6 +50,14 @@ def main(words: list[str] | None = None, how: Work = work) -> int:
     if asked.report:
         report.write(asked.report, run)
     return int(bool(run.wrong or run.missed))
+
+
+def _until_stopped(histories: Iterator[Told]) -> Iterator[Told]:
+    """By hand too: what was found until then is said."""
+    try:
+        yield from histories
+    except KeyboardInterrupt:
+        sys.stdout.write("stopped by hand\n")
 
 
 def _replay(seeds: list[int], steps: int | None) -> int:

@@ -140,7 +140,8 @@ def every_mail_left_once_at_most_and_none_is_owed(world: World) -> None:
 
 
 def whoever_paid_has_a_receipt(world: World) -> None:
-    """Owed in whatever state; what was learned of more than three days late is no news any more."""
+    """Owed in whatever state; what was learned of more than three days late is no news any more, and a refund that
+    failed a month before we heard of it was looked after by whoever asked for it."""
     owed = {key for (key,) in world.rows("select dedupe_key from notices")}
     rows = world.rows("select stripe_id, paid_at from invoices where status = 'paid' and amount_paid > 0")
     for stripe_id, paid_at in rows:
@@ -153,9 +154,11 @@ def whoever_paid_has_a_receipt(world: World) -> None:
     for (intent,) in world.rows("select payment_intent from payments where status = 'succeeded'"):
         if f"paid:{intent}" not in owed:
             world.fails(f"payment {intent} succeeded and no receipt was owed")
-    for stripe_id, status in world.rows(
-        "select stripe_id, status from refunds where status in ('succeeded', 'failed')"
-    ):
+    told = (
+        "select stripe_id, status from refunds r where status in ('succeeded', 'failed') and not (status = 'failed'"
+        " and (select min(at) from audit where subject = r.stripe_id) - created >= interval '30 days')"
+    )
+    for stripe_id, status in world.rows(told):
         if f"refund:{stripe_id}:{status}" not in owed:
             world.fails(f"refund {stripe_id} {status} and nobody was told")
 
