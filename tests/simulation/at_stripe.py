@@ -24,7 +24,7 @@ CARDS = {
     "asking at its first use": "4000002500003155",
     "always asking": "4000002760003184",
 }
-OFTEN = ["good"] * 5 + [name for name in CARDS if name != "good"]
+OFTEN = ["good"] * 10 + [name for name in CARDS if name != "good"]
 
 
 class AtStripe:

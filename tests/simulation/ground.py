@@ -13,7 +13,7 @@ import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -256,7 +256,8 @@ def _settled(app: Flask, house: House, stripe: Client, raw: psycopg.Connection[A
         catalogue.push(session, app.extensions["catalogue"])
         hashed = passwords.make_hash(PASSWORD)
         for email in (*PEOPLE, ADMIN):
-            there = {"email_confirmed_at": hours.Today.now(UTC), "is_admin": email == ADMIN}
+            before = hours.Today.now(UTC) - timedelta(days=1)  # every history begins after it
+            there = {"email_confirmed_at": before, "created_at": before, "is_admin": email == ADMIN}
             session.add(User(email=email, password_hash=hashed, **there))
             session.flush()
         session.commit()

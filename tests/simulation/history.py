@@ -72,11 +72,13 @@ def _prologue(cast: Cast) -> None:
     world = cast.world
     world.weather.fine = True
     for person in cast.people:
-        if world.chance.random() < 0.7:
+        if world.chance.random() < 0.9:
             world.chance.choice((person.orders, person.orders, person.orders, person.buys))()
             calm.finish(cast)
-            while person.stripe.pages and world.chance.random() < 0.8:
+            while person.stripe.pages and world.chance.random() < 0.95:
                 person.stripe.goes_on()
+            if person.customer and world.chance.random() < 0.4:
+                person.takes_a_card()
     if world.chance.random() < 0.4:
         calm.rest(cast)
     world.weather.fine = False
@@ -99,9 +101,9 @@ def _step(cast: Cast) -> None:
     if awake:
         ways.append((lambda: world.go_on(chance.choice(awake)), 8))
     if len(world.crowd.alive) < MOST:
-        ways += [(chance.choice(cast.people).acts, 3), (cast.dashboard.acts, 0.5), (cast.admin.acts, 0.2)]
+        ways += [(chance.choice(cast.people).acts, 3), (cast.dashboard.acts, 0.7), (cast.admin.acts, 0.3)]
         if cast.strangers:
-            ways.append((lambda: _stranger(cast), 0.3))
+            ways.append((lambda: _stranger(cast), 0.8))
         # Whoever is stopped should find that somebody else has come by.
         often = 8 if hours.now < world.stopped_until else 1
         ways += [(one.acts, often) for one in cast.clocks if one.idle()]
@@ -128,7 +130,7 @@ def _lull(cast: Cast) -> None:
     """Whoever is at work comes to an end, then nobody does anything for a while."""
     calm.finish(cast)
     world = cast.world
-    waits = LONG if world.cards.count("fails later") > 1 else WAITS
+    waits = LONG if world.later.count("fails later") > 1 else WAITS
     _time(world, SLOWLY if world.is_late or hours.now < world.weather.long_away else waits)
 
 

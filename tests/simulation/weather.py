@@ -26,7 +26,7 @@ SITES = {
     "stripe: timed out, done": 0.1,
     "stripe: slow": 0.1,
     "stripe: truncated": 0.1,
-    "stripe: done, then away for a day": 0.05,
+    "stripe: done, then away for a day": 0.2,
     # its deliveries
     "delivery: twice": 0.25,
     "delivery: lost": 0.15,

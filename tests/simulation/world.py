@@ -29,12 +29,11 @@ from tests.simulation.weather import Weather
 # At a door where nobody holds a lock, so often others may go on first.
 WAITS = 0.15
 MOST = 6
-# What kinds of cards there are in a history: of all kinds, of those that fail at a renewal, of those that ask.
+# What people pay with, and which card they take later: of all kinds; such as fail at a renewal; such as ask their bank.
 MANNERS = (
-    OFTEN,
-    OFTEN,
-    ["fails later"] * 6 + ["good"] * 4 + ["disputed"],
-    ["always asking"] * 3 + ["asking at its first use"] * 3 + ["good"] * 2 + ["declined"],
+    (OFTEN, ["good", "good", "fails later"]),
+    (["good"] * 8 + ["disputed"], ["fails later", "fails later", "fails later", "good"]),
+    (["always asking", "asking at its first use", "good"] * 2 + ["declined"], ["good", "fails later"]),
 )
 # What our code logs on a rare way.
 SAID = {"lease lost before the write": "stale fence", "event not stored": "delivery answered 503"}
@@ -55,8 +54,8 @@ class World:
         # What SMTP took: how often, by the message's id; and all of it, by whom it is for.
         self.mails: Counter[str] = Counter()
         self.letters: defaultdict[str, list[Message]] = defaultdict(list)
-        # Of which kinds the cards of these people are.
-        self.cards = self.chance.choice(MANNERS)
+        # Of which kinds the cards of these people are, at first and later.
+        self.cards, self.later = self.chance.choice(MANNERS)
         self._numbers = 0
         # Until then somebody is stopped in the middle of a fetch.
         self.stopped_until = 0.0
