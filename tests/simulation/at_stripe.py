@@ -42,9 +42,14 @@ class AtStripe:
         elif path.startswith(("/c/pay/", "/3ds/", "/p/session/", "/i/")) and path not in self.pages:
             self.pages.append(path)
 
-    def goes_on(self) -> None:
-        """Do what there is to do on one of the pages."""
-        page = self.world.chance.choice(self.pages)
+    def uses_its_portal(self) -> None:
+        """At once, since whoever comes five minutes later finds it closed."""
+        for page in [one for one in self.pages if one.startswith("/p/session/")]:
+            self.goes_on(page)
+
+    def goes_on(self, page: str | None = None) -> None:
+        """Do what there is to do on this page, or on one of them."""
+        page = page or self.world.chance.choice(self.pages)
         kind = page.split("/")[1]
         what, answer = {"c": self._pays, "i": self._pays, "3ds": self._answers, "p": self._portal}[kind](page)
         self.world.note(f"{self.name} {what} at {page[:16]}: {answer}")

@@ -206,7 +206,10 @@ def _desk(url: str, stripe_app: Flask) -> Flask:
         headers={"Authorization": "Bearer sk_test_0123456789abcdefghij"},
     )
     config = make_config(
-        url, public_url=PORTAL, api_base=stripe_door.ADDRESS, secret=made.get_json()["secret"]
+        url,
+        public_url=PORTAL,
+        api_base=stripe_door.ADDRESS,
+        secret=made.get_json()["secret"],
     )
     app = make_app(config)
     app.extensions["stripe"]._requestor._client._session = stripe_door.session_to(stripe_app)

@@ -89,12 +89,15 @@ class Person:
             self.visits("pays by a mail", lambda browser: browser.press(link, link))
 
     def another_card(self) -> None:
-        self.visits("changes the card", lambda browser: browser.press("/billing", "/billing/card"))
+        self.visits("changes the card", lambda browser: self._by_the_portal(browser, "/billing/card"))
 
     def uses_the_portal(self) -> None:
-        self.visits(
-            "opens Stripe's portal", lambda browser: browser.press("/billing", "/billing/portal/home")
-        )
+        action = "/billing/portal/home"
+        self.visits("opens Stripe's portal", lambda browser: self._by_the_portal(browser, action))
+
+    def _by_the_portal(self, browser: Browser, action: str) -> None:
+        browser.press("/billing", action)
+        self.stripe.uses_its_portal()
 
     def leaves(self) -> None:
         fields = {"current_password": PASSWORD, "word": "DELETE"}

@@ -28,7 +28,7 @@ ROWS = {
     "session expired": "select count(*) from checkout_sessions where status = 'expired'",
     "plan ended": "select count(*) from subscriptions where status = 'canceled'",
     "plan ended unpaid": "select count(*) from subscriptions where cancellation_reason = 'payment_failed'",
-    "plan late": "select count(*) from subscriptions where status = 'past_due'",
+    "plan late": "select count(*) from audit where kind = 'subscription.status' and after->>'status' = 'past_due'",
     "renewal": "select count(*) from invoices where billing_reason = 'subscription_cycle' and status = 'paid'",
     "dunning": "select count(*) from notices where kind like 'dun%%'",
     "recovered": "select count(*) from notices where kind = 'recovered'",
