@@ -42,12 +42,19 @@ class Scene(Protocol):
 
 
 def rows_equal_what_stripe_holds(scene: Scene) -> None:
-    users = dict(scene.rows("select stripe_customer_id, id from users where stripe_customer_id is not null"))
+    users = customers(scene)
     for name, look in MIRRORS.items():
         there, here = look(scene, users)
         for key in sorted(there.keys() | here.keys()):
             if there.get(key) != here.get(key):
                 scene.fails(f"{name} {key}: Stripe has {there.get(key)}, we have {here.get(key)}")
+
+
+def customers(scene: Scene) -> dict[str, int]:
+    """Whose each customer is, or was, before it was deleted at Stripe and another one made."""
+    now = scene.rows("select stripe_customer_id, id from users where stripe_customer_id is not null")
+    made = "select stripe_object_id, user_id from stripe_writes where operation = 'customer.create' and state = 'done'"
+    return {**dict(scene.rows(made)), **dict(now)}
 
 
 def _moment(value: datetime | None) -> int | None:

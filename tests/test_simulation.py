@@ -1,14 +1,25 @@
-"""A seed of the simulation is one history, whatever was lived before it."""
+"""A seed of the simulation is one history, whatever was lived before it; and one that goes wrong ends the run."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.conftest import ROOT
-from tests.support import Databases
+import pytest
 
+from tests.simulation import __main__ as simulation
+from tests.simulation.told import Told
+
+if TYPE_CHECKING:  # the processes that these tests start read this file too, and need none of the house
+    from tests.support import Databases
+
+ROOT = Path(__file__).parent.parent
 SEEDS = (2, 3, 2)
 
 
@@ -21,3 +32,35 @@ def test_a_seed_is_the_same_history_whenever_it_is_lived(databases: Databases) -
     assert first == again
     assert first != other
     assert first.count("\n") > 60
+
+
+def one_goes_wrong(seeds: Iterable[int]) -> Iterator[Told]:
+    """The third; and the fourth, which another process lives, never ends."""
+    for seed in seeds:
+        if seed == 4:
+            threading.Event().wait()
+        yield Told(seed, ["two mails instead of one"] if seed == 3 else [], [])
+
+
+def one_falls(seeds: Iterable[int]) -> Iterator[Told]:
+    for seed in seeds:
+        if seed == 1:
+            raise MemoryError
+        threading.Event().wait()
+        yield Told(seed, [], [])
+
+
+def test_a_history_that_goes_wrong_ends_every_process_and_is_printed_as_its_replay(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert simulation.main(["--seeds=9", "--jobs=2"], one_goes_wrong) == 1
+    said = capsys.readouterr().out
+    assert "python -m tests.simulation --seed 3\n  two mails instead of one\n" in said
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_falls_ends_the_others(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="ended before its time"):
+        simulation.main(["--seeds=4", "--jobs=2"], one_falls)
+    assert multiprocessing.active_children() == []
+    assert "MemoryError" in capfd.readouterr().err

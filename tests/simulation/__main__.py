@@ -5,23 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.simulation import report
 from tests.simulation.report import Run
-from tests.simulation.shares import lived, work
+from tests.simulation.shares import Work, lived, work
+from tests.simulation.told import Told
 
 COMMAND = "python -m tests.simulation --seed {}"
 EVERY = 20  # seeds between two words of how far it has come
 SHOWN = 8  # of what is wrong with one history
 
 
-def main() -> int:
-    asked = _asked()
+def main(words: list[str] | None = None, how: Work = work) -> int:
+    """The exit status: 1 where a history went wrong, or a probe was never hit."""
+    asked = _asked(words)
     if asked.seed:
         return _replay(asked.seed, asked.steps)
     run, began, pace = Run(), time.perf_counter(), 0.0
-    for told in lived(asked.first, asked.seeds, asked.jobs):
+    histories = lived(asked.first, asked.seeds, asked.jobs, how)
+    for told in _until_stopped(histories):
         run.seeds += 1
         run.hits.update(told.hits)
         if run.seeds == 1:
@@ -36,15 +40,24 @@ def main() -> int:
         if run.seeds % EVERY == 0 or told.wrong:
             sys.stdout.write(f"{run.seeds} seeds, {pace:.0f} a minute, {len(run.wrong)} went wrong\n")
             sys.stdout.flush()
-        if told.wrong and asked.stop:
+        if told.wrong and not asked.go_on:
             break
         if asked.minutes and time.perf_counter() - began > 60 * asked.minutes:
             break
+    histories.close()  # every process ends before what they found is said
     run.pace, run.jobs = pace, asked.jobs
     sys.stdout.write(report.text(run))
     if asked.report:
         report.write(asked.report, run)
     return int(bool(run.wrong or run.missed))
+
+
+def _until_stopped(histories: Iterator[Told]) -> Iterator[Told]:
+    """By hand too: what was found until then is said."""
+    try:
+        yield from histories
+    except KeyboardInterrupt:
+        sys.stdout.write("stopped by hand\n")
 
 
 def _replay(seeds: list[int], steps: int | None) -> int:
@@ -57,7 +70,7 @@ def _replay(seeds: list[int], steps: int | None) -> int:
     return int(failed)
 
 
-def _asked() -> argparse.Namespace:
+def _asked(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many (200)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (1)")
@@ -67,9 +80,9 @@ def _asked() -> argparse.Namespace:
         "--steps", type=int, help="of the storm of a replay, where it should be another history"
     )
     parser.add_argument("--minutes", type=float, help="end after so many, whatever is left")
-    parser.add_argument("--stop", action="store_true", help="end with the first history that goes wrong")
+    parser.add_argument("--go-on", action="store_true", help="do not end with the first that goes wrong")
     parser.add_argument("--report", type=Path, help="write the run into the table of this page")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":

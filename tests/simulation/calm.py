@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tests.simulation.history import Cast
     from tests.simulation.staff import Clock
 
-# What the clock, the worker and Stripe get: two minutes of looks, then a day, in which whatever waits for hours
+# What the clock, the worker and Stripe get: until every lease is over, then a day, in which whatever waits for hours
 # has its turn and the reconciler makes a whole pass.
-TICKS = [20.0, 20.0, 22.0, 62.0, 25 * 3600.0, 15.0, 15.0]
+TICKS = [31.0, 31.0, 120.0, 25 * 3600.0, 31.0]
 # Seconds: promise I10.
 APPLIED_BY = 60.0
 ROUNDS = 200
@@ -32,6 +32,7 @@ def comes(cast: Cast) -> None:
         rest(cast, [world.chance.choice(cast.clocks)] if seconds < 3600 else cast.clocks)
         _kept_in_time(cast, hours.now - began)
         if seconds > 3600:
+            _replay_what_was_parked(cast)
             _right_without_the_reconciler(cast)
         world.passes(seconds)
     rest(cast, cast.clocks)

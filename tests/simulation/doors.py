@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEADLOCK = "do $$ begin raise exception 'deadlock detected' using errcode = '40P01'; end $$"
 JOB_SECONDS = 90.0
+STOPPED = (60.0, 600.0)  # a lease lasts 40, and somebody else should have come by
 # So soon that it happens within a history.
 GIVEN_UP_AFTER = 3
 
@@ -55,6 +56,13 @@ class Doors:
             raise queues.JobTimeout("Task exceeded maximum timeout value")
         return True
 
+    def stops(self) -> None:
+        """Perhaps this process is stopped, as by SIGSTOP, until its lease is over."""
+        if self.world is not None and self.strikes("stopped with Stripe's answer in hand"):
+            seconds = self.world.chance.uniform(*STOPPED)
+            self.world.stopped_until = hours.now + seconds
+            hours.sleep(seconds)
+
     def strikes(self, site: str) -> bool:
         world = self.world
         if world is None or not world.weather.strikes(site):
@@ -73,17 +81,25 @@ def take_over(app: Flask) -> None:
     app.extensions["bell"] = Bell()
     webhooks._hands = queues._hand = SimpleNamespace(within=_at_once)  # type: ignore[assignment]
     jobs.fork_safe = lambda: None
-    jobs.fetch = _poisoned(jobs.fetch)
+    jobs.fetch = _fetching(jobs.fetch)
     claims.MAX_ATTEMPTS = GIVEN_UP_AFTER
     pace._wait = lambda seconds: hours.sleep(max(0.0, seconds))
     stripe_client._places = SimpleNamespace(acquire=lambda timeout: True, release=lambda: None)  # type: ignore[assignment]
 
 
-def _poisoned(fetch: Callable[..., Any]) -> Callable[..., Any]:
+def _fetching(fetch: Callable[..., Any]) -> Callable[..., Any]:
+    """``fetch(session, sync, subject, hints)``. A subject that brings a fault out does so each time; and whoever has
+    all of Stripe's answers, and has yet to write them, is a good one to be stopped."""
+
     def perhaps(*args: Any) -> Any:
-        if doors.strikes("event that brings out a fault"):
+        poisoned = doors.world.weather.poisoned if doors.world else set()
+        if args[2] not in poisoned and doors.strikes("event that brings out a fault"):
+            poisoned.add(args[2])
+        if args[2] in poisoned:
             raise Poisoned
-        return fetch(*args)
+        found = fetch(*args)
+        doors.stops()
+        return found
 
     return perhaps
 

@@ -5,6 +5,7 @@ Made once for a process; ``Ground.anew`` brings all of it back to the first mome
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import logging
@@ -12,14 +13,16 @@ import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import flask_migrate
 import psycopg
+from argon2 import PasswordHasher
 from flask import Flask
+from sqlalchemy import Engine, event
 from werkzeug.test import Client
 
 import billing
@@ -36,6 +39,7 @@ from tests.simulation import dice, doors, hours, stripe_door
 from tests.support import PASSWORD, Databases
 
 PEOPLE = ("alice@example.com", "bob@example.com")
+STRANGERS = ("carol@example.com",)
 ADMIN = "admin@example.com"
 PORTAL = "http://127.0.0.1:8"
 WEBHOOKS = f"{PORTAL}/webhooks/stripe"
@@ -95,10 +99,7 @@ class Ground:
         """Everything as at the first moment, whatever happened before."""
         with self.app.app_context():
             for engine in db.engines.values():
-                engine.dispose()
-                # What is lost is known to be lost, which saves a quarter of the talk; and who waits would wait in vain.
-                engine.pool._pre_ping, engine.pool._timeout = False, 0  # type: ignore[attr-defined]
-                engine.connect().close()  # the first connection is made under a lock, and nobody may go on meanwhile
+                _fresh(engine)
         hours.hours.begin()
         dice.begin(seed)
         self.raw.execute("set session_replication_role = replica")  # the audit takes inserts only
@@ -133,12 +134,41 @@ def ground(folder: Path, server: str | None, ear: logging.Handler) -> Iterator[G
         with psycopg.connect(url, autocommit=True) as raw:
             _prepare(app, raw)
             _listen(ear)
-            yield _settled(app, house, Client(stripe_app), raw, folder)
+            found = _settled(app, house, Client(stripe_app), raw, folder)
+            gc.collect()
+            gc.freeze()  # the house stays: it need not be looked through for garbage after each history
+            gc.set_threshold(50_000, 20, 20)
+            gc.enable()
+            yield found
             with app.app_context():
                 for engine in db.engines.values():
                     engine.dispose()
         databases.drop("dunlin_simulation")
         house.store.close()
+
+
+def _fresh(engine: Engine) -> None:
+    """Nobody has a connection. Those that nobody lost are kept, since a new one knows no table and no plan yet."""
+    if engine.pool.checkedout():  # type: ignore[attr-defined]
+        engine.dispose()
+    # What is lost is known to be lost, which saves a quarter of the talk; and who waits would wait in vain.
+    engine.pool._pre_ping, engine.pool._timeout = False, 0  # type: ignore[attr-defined]
+    engine.connect().close()  # the first connection is made under a lock, and nobody may go on meanwhile
+
+
+def _made_cheap(app: Flask) -> None:
+    """What would cost half of the time, and is tested elsewhere: planning each statement anew, and slow hashes."""
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with app.app_context():
+        for engine in db.engines.values():
+
+            @event.listens_for(engine, "do_connect")
+            def keep_plans(_dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> None:
+                given["prepare_threshold"] = 1
+
+            @event.listens_for(engine, "connect")
+            def keep_many(connection: Any, _record: Any) -> None:
+                connection.prepared_max = 2000
 
 
 def _import_all() -> None:
@@ -160,11 +190,15 @@ def _desk(url: str, stripe_app: Flask) -> Flask:
         headers={"Authorization": "Bearer sk_test_0123456789abcdefghij"},
     )
     config = make_config(
-        url, public_url=PORTAL, api_base=stripe_door.ADDRESS, secret=made.get_json()["secret"]
+        url,
+        public_url=PORTAL,
+        api_base=stripe_door.ADDRESS,
+        secret=made.get_json()["secret"],
     )
     app = make_app(config)
     app.extensions["stripe"]._requestor._client._session = stripe_door.session_to(stripe_app)
     doors.take_over(app)
+    _made_cheap(app)
     # Nobody reads its answers but the SDK, and without indents they are made much faster.
     server.json = SimpleNamespace(dumps=lambda body, **_: json.dumps(body), loads=json.loads)  # type: ignore[assignment]
     return app
@@ -209,7 +243,8 @@ def _settled(app: Flask, house: House, stripe: Client, raw: psycopg.Connection[A
         catalogue.push(session, app.extensions["catalogue"])
         hashed = passwords.make_hash(PASSWORD)
         for email in (*PEOPLE, ADMIN):
-            there = {"email_confirmed_at": hours.Today.now(UTC), "is_admin": email == ADMIN}
+            before = hours.Today.now(UTC) - timedelta(days=1)  # every history begins after it
+            there = {"email_confirmed_at": before, "created_at": before, "is_admin": email == ADMIN}
             session.add(User(email=email, password_hash=hashed, **there))
             session.flush()
         session.commit()

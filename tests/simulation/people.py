@@ -1,112 +1,69 @@
-"""People: their browsers at the portal, their cards at Stripe's pages, and what they have in mind."""
+"""People at our portal: what they have in mind, and what they find in their mail."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from werkzeug.test import TestResponse
-
-from billing import accounts
-from billing.extensions import db
-from billing.models import User
 from sandbox import actions
-from tests.simulation.stripe_door import ADDRESS
-from tests.story import card_form
+from tests.simulation.at_stripe import CARDS, AtStripe
+from tests.simulation.browsers import PAY_LINK, Browser, said
+from tests.support import PASSWORD
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-CARDS = {
-    "good": "4242424242424242",
-    "declined": "4000000000000002",
-    "fails later": "4000000000000341",
-    "disputed": "4000000000000259",
-    "of a fraud warning": "4000000000005423",
-    "slow to refund": "4000000000007726",
-    "failing to refund": "4000000000005126",
-}
-OFTEN = ["good"] * 5 + [
-    "fails later",
-    "declined",
-    "disputed",
-    "of a fraud warning",
-    "slow to refund",
-    "failing to refund",
-]
+# Whether somebody was deleted, is to be, is a customer of Stripe's, and owes what we tried to take.
+PLACE = (
+    "select deleted_at is not null, deletion_due_at is not null, stripe_customer_id is not null,"
+    " exists (select from invoices i where i.user_id = users.id and i.status = 'open' and first_failed_at is not null)"
+    " from users where id = %s"
+)
 PLANS = ("basic", "pro", "team")
-FINE = {200, 303, 302, 400, 403, 404, 409, 410, 422, 429, 503}
-
-
-class Forms(HTMLParser):
-    """The fields of the forms of a page, by where the form leads; of a choice the first."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: dict[str, dict[str, str]] = {}
-        self._fields: dict[str, str] | None = None
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "form":
-            self._fields = self.found.setdefault(urlsplit(given.get("action") or "").path, {})
-        elif (
-            tag in ("input", "button", "select", "textarea")
-            and self._fields is not None
-            and given.get("name")
-        ):
-            unchosen = given.get("type") in ("radio", "checkbox") and "checked" not in given
-            if not unchosen:
-                self._fields.setdefault(str(given["name"]), given.get("value") or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._fields = None
 
 
 class Person:
-    """Somebody with a signed-in browser. ``pages``: Checkout Sessions that they were sent to."""
+    """Somebody with an account. ``stripe``: the pages of Stripe's that they were led to."""
 
     def __init__(self, world: World, address: str) -> None:
         self.world, self.address = world, address
         [(self.id,)] = world.rows("select id from users where email = %s", address)
         self.name = address.partition("@")[0]
-        self.pages: list[str] = []
-        self.back: list[str] = []
+        self.stripe = AtStripe(world, self.name)
+        self.is_led_to = self.stripe.is_led_to
 
     @property
     def customer(self) -> str | None:
         [(found,)] = self.world.rows("select stripe_customer_id from users where id = %s", self.id)
         return str(found) if found else None
 
-    def visits(self, what: str, do: Callable[[Browser], None]) -> None:
-        browser = Browser(self)
+    def visits(self, what: str, do: Callable[[Browser], object]) -> None:
+        browser = Browser(self).sign_in(self.id)
         self.world.begin(f"web: {self.name} {what}", lambda: do(browser))
 
     # what they may do
 
     def acts(self) -> None:
         """One of the things that somebody in their place may do."""
-        chance = self.world.chance
-        ways: list[Callable[[], None]] = [self.orders, self.buys, self.looks]
-        if self.pages:
-            ways += [self.pays] * 4
-        if self.back:
-            ways += [self.comes_back]
-        if self.customer:
-            ways += [
-                self.cancels,
-                self.cancels,
-                self.resumes,
-                self.changes,
-                self.pauses,
-                self.takes_a_card,
-                self.checks,
-            ]
-        chance.choice(ways)()
+        [(gone, leaving, known, owing)] = self.world.rows(PLACE, self.id)
+        if not gone:
+            self.world.chance.choice(self._ways(leaving, known, owing))()
+
+    def _ways(self, leaving: bool, known: bool, owing: bool) -> list[Callable[[], None]]:
+        ways: list[Callable[[], None]] = [self.stripe.goes_on] * 4 if self.stripe.pages else []
+        ways += [self.comes_back] if self.stripe.back else []
+        if leaving:
+            return [*ways, self.looks, self.looks, self.keeps_the_account]
+        ways += [self.orders, self.buys, self.looks]
+        if known:
+            ways += [self.cancels] * 2 + [self.resumes, self.changes, self.pauses, self.checks]
+            ways += [self.buys_with_the_card, self.another_card, self.takes_a_card, self.uses_the_portal]
+        if self.world.chance.random() < 0.3:
+            ways.append(self.leaves)
+        if owing:
+            ways += [self.pays_by_mail, self.another_card, self.takes_a_card] * 2
+        return ways
 
     def orders(self) -> None:
         chance = self.world.chance
@@ -122,19 +79,36 @@ class Person:
         for _ in range(2 if self.world.chance.random() < 0.15 else 1):
             self.visits(what, lambda browser: browser.press(page, action, **fields))
 
-    def pays(self) -> None:
-        """On Stripe's page, which none of our processes sees."""
-        world = self.world
-        session = world.chance.choice(self.pages)
-        card = world.chance.choice(OFTEN)
-        answer = world.ground.stripe.post(f"/c/pay/{session}", data=card_form(CARDS[card]))
-        world.note(f"{self.name} pays {session[:12]} with a card that is {card}: {answer.status_code}")
-        if answer.status_code == 303:
-            self.pages.remove(session)
-            self.back.append(answer.headers["Location"])
+    def buys_with_the_card(self) -> None:
+        self._twice("buys with the saved card", "/buy/credits-100", "/buy/credits-100/card")
+
+    def pays_by_mail(self) -> None:
+        """By the link of a mail that says that a payment failed."""
+        link = said(self.world, self.address, PAY_LINK)
+        if link:
+            self.visits("pays by a mail", lambda browser: browser.press(link, link))
+
+    def another_card(self) -> None:
+        self.visits("changes the card", lambda browser: self._by_the_portal(browser, "/billing/card"))
+
+    def uses_the_portal(self) -> None:
+        action = "/billing/portal/home"
+        self.visits("opens Stripe's portal", lambda browser: self._by_the_portal(browser, action))
+
+    def _by_the_portal(self, browser: Browser, action: str) -> None:
+        browser.press("/billing", action)
+        self.stripe.uses_its_portal()
+
+    def leaves(self) -> None:
+        fields = {"current_password": PASSWORD, "word": "DELETE"}
+        self._twice("has the account deleted", "/account/delete", "/account/delete", **fields)
+
+    def keeps_the_account(self) -> None:
+        self.world.hit("account kept")
+        self._twice("keeps the account", "/account/keep", "/account/keep")
 
     def comes_back(self) -> None:
-        parts = urlsplit(self.back.pop())
+        parts = urlsplit(self.stripe.back.pop())
         self.visits("comes back", lambda browser: browser.get(f"{parts.path}?{parts.query}"))
 
     def looks(self) -> None:
@@ -162,47 +136,10 @@ class Person:
         self._twice(f"{way}s", f"/billing/{way}", f"/billing/{way}")
 
     def takes_a_card(self) -> None:
-        """Stripe's portal: another card, which renewals are charged to."""
-        card = self.world.chance.choice(("good", "good", "fails later"))
+        """Of their own, at Stripe: another one, which renewals are charged to."""
+        card = self.world.chance.choice(self.world.later)
         try:
             actions.use_card(self.customer or "", CARDS[card])
         except (ValueError, actions.NotFound):
             return
         self.world.note(f"{self.name} takes a card that is {card}")
-
-
-class Browser:
-    """One visit: signed in for it, since months may have passed."""
-
-    def __init__(self, person: Person) -> None:
-        self._person, self._world = person, person.world
-        self._client = self._world.ground.app.test_client()
-        with self._world.ground.app.app_context():
-            user = db.session.get_one(User, person.id)
-            token = accounts.open_session(db.session(), user, "Simulated browser")
-            db.session.commit()
-            db.session.remove()
-        with self._client.session_transaction() as cookie:
-            cookie["_user_id"], cookie["_fresh"] = token, True
-
-    def get(self, path: str) -> TestResponse:
-        return self._seen(f"GET {urlsplit(path).path}", self._client.get(path))
-
-    def press(self, page: str, action: str, **fields: str) -> None:
-        """Open the page, and send the form of it that leads to ``action``, if there is one."""
-        shown = self.get(page)
-        form = Forms(shown.text).found.get(action) if shown.status_code == 200 else None
-        if form is None:
-            return
-        answer = self._seen(f"POST {action}", self._client.post(action, data={**form, **fields}))
-        place = answer.headers.get("Location", "")
-        if place.startswith(f"{ADDRESS}/c/pay/"):
-            session = place.rpartition("/")[2]
-            if session not in self._person.pages:
-                self._person.pages.append(session)
-
-    def _seen(self, what: str, answer: TestResponse) -> TestResponse:
-        self._world.note(f"{self._person.name}: {what} {answer.status_code}")
-        if answer.status_code not in FINE:
-            self._world.fails(f"{what} answered {answer.status_code}")
-        return answer

@@ -24,10 +24,11 @@ ROWS = {
     "event tried again": "select count(*) from stripe_events where attempts > 1",
     "checkout superseded": "select count(*) from checkout_sessions where superseded_at is not null",
     "lease taken over": "select count(*) from sim.taken_over",
+    "lease of a customer taken over": "select count(*) from sim.taken_over where name like 'cus%%'",
     "session expired": "select count(*) from checkout_sessions where status = 'expired'",
     "plan ended": "select count(*) from subscriptions where status = 'canceled'",
     "plan ended unpaid": "select count(*) from subscriptions where cancellation_reason = 'payment_failed'",
-    "plan late": "select count(*) from subscriptions where status = 'past_due'",
+    "plan late": "select count(*) from audit where kind = 'subscription.status' and after->>'status' = 'past_due'",
     "renewal": "select count(*) from invoices where billing_reason = 'subscription_cycle' and status = 'paid'",
     "dunning": "select count(*) from notices where kind like 'dun%%'",
     "recovered": "select count(*) from notices where kind = 'recovered'",
@@ -37,6 +38,13 @@ ROWS = {
     "fraud warning": "select count(*) from fraud_warnings",
     "refund failed": "select count(*) from refunds where status = 'failed'",
     "credits taken back": "select count(*) from grants where kind = 'taken_back'",
+    "customer made anew": "select count(*) from stripe_writes"
+    " where name like 'customer:%%:after:%%' and state = 'done'",
+    "bought with the saved card": "select count(*) from stripe_writes where operation = 'payment_intent.create'"
+    " and state = 'done'",
+    "paid with another card": "select count(*) from stripe_writes where operation = 'invoice.pay' and state = 'done'",
+    "confirmation asked for": "select count(*) from notices where kind = 'action_required'",
+    "plan paused": "select count(*) from stripe_writes where operation = 'subscription.pause' and state = 'done'",
     "two plans at once": "select count(*) from audit where kind like 'subscription.second%%'",
 }
 OTHERS = (
@@ -50,6 +58,16 @@ OTHERS = (
     "whole refund",
     "partial refund",
     "second subscription",
+    "refund by an admin",
+    "another card by the portal",
+    "cancel by the portal",
+    "plan changed by the portal",
+    "bank asked: pass",
+    "bank asked: fail",
+    "account made",
+    "account kept",
+    "account deleted",
+    "customer deleted at Stripe",
 )
 
 

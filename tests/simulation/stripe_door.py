@@ -23,7 +23,7 @@ ITS_OWN = {
     "stripe: done, then 500": "applied_then_500",
 }
 SLOW_SECONDS = 7.0
-STOPPED = (60.0, 600.0)  # a lease lasts 40, and somebody else should have come by
+A_DAY = (26 * 3600.0, 60 * 3600.0)  # a key is not sent after 23 hours
 
 
 class Way(BaseAdapter):
@@ -38,7 +38,7 @@ class Way(BaseAdapter):
             return self._answer(request)
         world, wait = doors.world, timeout[1]
         world.asked(request)
-        if "stripe" in world.weather.away or doors.strikes("stripe: refused"):
+        if world.weather.is_away("stripe", hours.now) or doors.strikes("stripe: refused"):
             raise requests.exceptions.ConnectionError("refused")
         if doors.strikes("stripe: timed out, nothing done"):
             hours.sleep(wait)
@@ -49,9 +49,12 @@ class Way(BaseAdapter):
         if trouble:
             house().change("trouble", house().trouble(), {"api": trouble, "times": 1})
         answer = self._answer(request)
-        return self._on_its_way_back(answer, wait)
+        if request.method == "POST" and doors.strikes("stripe: done, then away for a day"):
+            world.weather.long_away = hours.now + world.chance.uniform(*A_DAY)
+            raise requests.exceptions.ConnectionError("connection reset")
+        return self._on_its_way_back(request, answer, wait)
 
-    def _on_its_way_back(self, answer: requests.Response, wait: float) -> requests.Response:
+    def _on_its_way_back(self, request: Any, answer: requests.Response, wait: float) -> requests.Response:
         doors.here("Stripe")
         if doors.strikes("stripe: done, answer lost"):
             raise requests.exceptions.ConnectionError("connection reset")
@@ -63,12 +66,8 @@ class Way(BaseAdapter):
         if doors.strikes("stripe: slow"):
             hours.sleep(min(SLOW_SECONDS, wait - 0.1))
         if doors.world is not None:
-            if doors.strikes(
-                "stopped with Stripe's answer in hand"
-            ):  # as by SIGSTOP, until its lease is over
-                seconds = doors.world.chance.uniform(*STOPPED)
-                doors.world.stopped_until = hours.now + seconds
-                hours.sleep(seconds)
+            if request.method == "POST":
+                doors.stops()
             doors.world.perhaps_wait()
         doors.here("Stripe")
         return answer

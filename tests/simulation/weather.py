@@ -20,12 +20,13 @@ SITES = {
     "stripe: refused": 0.25,
     "stripe: 500, nothing done": 0.1,
     "stripe: 429": 0.25,
-    "stripe: done, then 500": 0.1,
+    "stripe: done, then 500": 0.15,
     "stripe: done, answer lost": 0.15,
     "stripe: timed out, nothing done": 0.1,
     "stripe: timed out, done": 0.1,
     "stripe: slow": 0.1,
-    "stripe: truncated": 0.05,
+    "stripe: truncated": 0.1,
+    "stripe: done, then away for a day": 0.2,
     # its deliveries
     "delivery: twice": 0.25,
     "delivery: lost": 0.15,
@@ -37,20 +38,20 @@ SITES = {
     "redis: slow": 0.25,
     "redis: flushed": 0.25,
     # SMTP
-    "smtp: refused": 0.25,
-    "smtp: temporary no": 0.25,
-    "smtp: cut before the data": 0.25,
-    "smtp: cut after the data": 0.25,
+    "smtp: refused": 0.4,
+    "smtp: temporary no": 0.4,
+    "smtp: cut before the data": 0.4,
+    "smtp: cut after the data": 0.4,
     # our processes
     "killed at the database": 0.015,
     "killed at Stripe": 0.1,
     "killed at SMTP": 0.15,
     "killed at Redis": 0.2,
     "killed while asleep": 0.1,
-    "stopped with Stripe's answer in hand": 0.15,
-    "job timeout": 0.02,
+    "stopped with Stripe's answer in hand": 0.25,
+    "job timeout": 0.2,
     "skewed clock": 0.25,
-    "event that brings out a fault": 0.25,
+    "event that brings out a fault": 0.04,
 }
 PARTS = ("stripe", "smtp", "redis")
 
@@ -62,6 +63,10 @@ class Weather:
         self._chance = chance
         self.active = {site for site in SITES if chance.random() < ACTIVE}
         self.away: set[str] = set()
+        # Stripe stays away until then, whatever else turns.
+        self.long_away = 0.0
+        # What brings out a fault of ours, once it was met: it does so until the calm.
+        self.poisoned: set[str] = set()
         self.fine = False
         self.struck: dict[str, int] = {}
 
@@ -71,6 +76,9 @@ class Weather:
         self.struck[site] = self.struck.get(site, 0) + 1
         return True
 
+    def is_away(self, part: str, moment: float) -> bool:
+        return part in self.away or (part == "stripe" and moment < self.long_away)
+
     def turns(self) -> str:
         """A part goes away, or one that is away comes back."""
         part = self._chance.choice(PARTS)
@@ -78,5 +86,6 @@ class Weather:
         return f"{part} is {'away' if part in self.away else 'back'}"
 
     def calms(self) -> None:
-        self.fine = True
+        self.fine, self.long_away = True, 0.0
         self.away.clear()
+        self.poisoned.clear()

@@ -7,8 +7,9 @@ import json
 import logging
 import random
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from email.header import decode_header, make_header
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,15 +21,22 @@ from billing.extensions import db
 from billing.queues import JobTimeout
 from sandbox.engine import time as engine
 from tests import oracles
+from tests.simulation.at_stripe import OFTEN
 from tests.simulation.crowd import Crowd, Gone, Process
 from tests.simulation.doors import Poisoned
-from tests.simulation.ground import Ground
+from tests.simulation.ground import PEOPLE, Ground
 from tests.simulation.hours import BEGIN, hours
 from tests.simulation.weather import Weather
 
 # At a door where nobody holds a lock, so often others may go on first.
 WAITS = 0.15
 MOST = 6
+# What people pay with, and which card they take later: of all kinds; such as fail at a renewal; such as ask their bank.
+MANNERS = (
+    (OFTEN, ["good", "good", "fails later"]),
+    (["good"] * 8 + ["disputed"], ["fails later", "fails later", "fails later", "good"]),
+    (["always asking", "asking at its first use", "good"] * 2 + ["declined"], ["good", "fails later"]),
+)
 # What our code logs on a rare way.
 SAID = {"lease lost before the write": "stale fence", "event not stored": "delivery answered 503"}
 
@@ -44,10 +52,14 @@ class World:
         self.wrong: list[str] = []
         self.hits: Counter[str] = Counter()
         self.acked: set[str] = set()
-        # What SMTP took, by the message's id.
+        self.had_accounts = set(PEOPLE)
+        # What SMTP took: how often, by the message's id; and all of it, by whom it is for.
         self.mails: Counter[str] = Counter()
+        self.letters: defaultdict[str, list[Message]] = defaultdict(list)
         # A world begins with nothing.
         self.since, self.owed = 0, set[str]()
+        # Of which kinds the cards of these people are, at first and later.
+        self.cards, self.later = self.chance.choice(MANNERS)
         self._numbers = 0
         # Until then somebody is stopped in the middle of a fetch.
         self.stopped_until = 0.0
@@ -128,6 +140,7 @@ class World:
     def taken(self, data: bytes) -> None:
         message = email.message_from_bytes(data)
         self.mails["".join(str(message["Message-ID"]).split())] += 1
+        self.letters[str(message["To"])].append(message)
         self.note(f"mail: {make_header(decode_header(message['Subject']))}")
 
     def heard(self, record: logging.LogRecord) -> None:
@@ -149,6 +162,11 @@ class World:
     @property
     def app(self) -> Flask:
         return self.ground.app
+
+    @property
+    def is_late(self) -> bool:
+        """Whether somebody's plan is late at Stripe."""
+        return any(plan["status"] == "past_due" for plan in self.at_stripe("subscription"))
 
     def rows(self, sql: str, *args: Any) -> list[Any]:
         return self.ground.raw.execute(sql, args).fetchall()
