@@ -1,15 +1,16 @@
-"""What must be so once everything is calm: every promise, after every history, whatever it was about."""
+"""What must be so once everything is calm: every promise, after every history, whatever it was about.
+
+They ask a world, and whoever can say the same of a house of real processes (``tests.chaos.oracles.Witness``).
+"""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from billing import facts, healing
 from billing.clock import now
 from billing.extensions import db
-from tests.simulation.hours import hours
 from tests.simulation.mirrors import refunded, rows_equal_what_stripe_holds
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def access_is_what_the_policy_says_of_stripes_objects(world: World) -> None:
     ):
         plans = world.at_stripe("subscription", customer=customer)
         expected = any(_lets_in(world, plan) for plan in plans)
-        with world.ground.app.app_context():
-            found = facts.standing_of(db.session(), user, world.ground.app.extensions["config"], now())
+        with world.app.app_context():
+            found = facts.standing_of(db.session(), user, world.app.extensions["config"], now())
             db.session.remove()
         if found.access != expected:
             held = [(plan["id"], plan["status"]) for plan in plans]
@@ -69,7 +70,7 @@ def _lets_in(world: World, plan: dict[str, Any]) -> bool:
         if one["status"] == "open" and one["attempted"]
     ]
     trial = plan["trial_end"] is not None
-    return (paid or trial) and bool(failed) and hours.now < min(failed) + GRACE
+    return (paid or trial) and bool(failed) and world.time_of(plan["customer"]) < min(failed) + GRACE
 
 
 def _is_of(invoice: dict[str, Any], plan: str) -> bool:
@@ -84,8 +85,7 @@ def no_write_is_open_and_none_was_done_twice(world: World) -> None:
         world.fails(f"the write {name} is {state}: {error}")
     keys = dict(world.rows("select split_part(idempotency_key, '#', 1), name from stripe_writes"))
     done: Counter[str] = Counter()
-    for row in world.ground.house.store.rows("SELECT body FROM requests"):
-        one = json.loads(row["body"])
+    for one in world.requests():
         key = (one["idempotency_key"] or "").partition("#")[0]
         if (
             one["method"] == "POST"
@@ -207,8 +207,8 @@ def no_row_went_back(world: World) -> None:
 
 def one_more_pass_of_the_reconciler_heals_nothing(world: World) -> None:
     """It is what a calm house is to it: read, and left alone (promise I33)."""
-    with world.ground.app.app_context():
-        done = healing.make(db.session(), world.ground.app.extensions["config"], "operator", full=True)
+    with world.app.app_context():
+        done = healing.make(db.session(), world.app.extensions["config"], "operator", full=True)
         if (done.healed, done.missed, done.problem) != (0, 0, None):
             world.fails(
                 f"a pass over a calm house healed {done.healed}, missed {done.missed}, said {done.problem}"

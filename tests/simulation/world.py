@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import logging
 import random
 import traceback
@@ -11,6 +12,7 @@ from email.header import decode_header, make_header
 from typing import Any
 from urllib.parse import parse_qs
 
+from flask import Flask
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from billing.errors import DunlinError
@@ -144,6 +146,18 @@ class World:
 
     def rows(self, sql: str, *args: Any) -> list[Any]:
         return self.ground.raw.execute(sql, args).fetchall()
+
+    @property
+    def app(self) -> Flask:
+        return self.ground.app
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What Stripe was asked for, as it wrote it down."""
+        return [json.loads(row["body"]) for row in self.ground.house.store.rows("SELECT body FROM requests")]
+
+    def time_of(self, customer: str) -> float:
+        """The present moment of a customer of Stripe's; everybody has the same."""
+        return hours.now
 
     def at_stripe(self, kind: str, **where: Any) -> list[dict[str, Any]]:
         return self.ground.house.store.all(kind, **where)

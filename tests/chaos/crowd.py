@@ -1,0 +1,54 @@
+"""People who act at the same time, and nothing of the house that would stop them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from tests.chaos.load import Load
+from tests.chaos.people import Person, Seen
+
+TICK = 0.05
+
+
+class Crowd:
+    """People in so many threads. Each act begins when its turn in the load has come."""
+
+    def __init__(self, people: list[Person], load: Load, acts: int, seed: int, threads: int) -> None:
+        self._load, self._people = load, people
+        each = [people[number::threads] for number in range(threads)]
+        turns = [load.deliveries * 95 // 100 * number // max(1, acts) for number in range(acts)]
+        self._threads = [
+            threading.Thread(
+                target=self._act,
+                args=(some, turns[number::threads], random.Random(f"people {seed} {number}")),
+                daemon=True,
+            )
+            for number, some in enumerate(each)
+        ]
+        self.problems: list[Exception] = []
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> Seen:
+        """Wait until everybody has done what they began; what they were answered."""
+        seen = Seen()
+        for thread in self._threads:
+            thread.join(timeout=120)
+        for person in self._people:
+            seen.add(person.seen)
+        return seen
+
+    def _act(self, people: list[Person], turns: list[int], chance: random.Random) -> None:
+        try:
+            for number, turn in enumerate(turns):
+                while self._load.position < turn and not self._load.enough:
+                    time.sleep(TICK)
+                if self._load.enough:
+                    return
+                people[number % len(people)].acts(chance)
+        except Exception as problem:  # noqa: BLE001 whoever waits for the thread is told
+            self.problems.append(problem)
