@@ -10,13 +10,16 @@ from typing import Any
 
 
 class Memory:
-    """Reads only. Its list of requests is limited, so ``listen`` must be called while it grows."""
+    """Reads only. Its list of requests is limited, so ``listen`` must be called while it grows.
+
+    ``refusals``: an event, how often it was tried by then, and the status that it was answered."""
 
     def __init__(self, file: Path) -> None:
         self._lock = threading.Lock()
         self._file = sqlite3.connect(f"file:{file}?mode=ro", uri=True, check_same_thread=False)
         self._heard = self._last_request()
         self.requests: list[dict[str, Any]] = []
+        self.refusals: set[tuple[str, int, int]] = set()
 
     def rows(self, sql: str, *args: Any) -> list[Any]:
         with self._lock:
@@ -29,10 +32,12 @@ class Memory:
         return [one for one in objects if all(one.get(name) == value for name, value in where.items())]
 
     def listen(self) -> None:
-        """Keep the requests that came since."""
+        """Keep the requests that came since, and the deliveries that were answered otherwise than 2xx."""
         for seq, body in self.rows("select seq, body from requests where seq > ? order by seq", self._heard):
             self._heard = seq
             self.requests.append(json.loads(body))
+        sql = "select event, attempts, status from deliveries where state = 'pending' and status is not null"
+        self.refusals.update(self.rows(sql))
 
     def events(self, most: int) -> list[str]:
         """The newest events as JSON, in the shape that they are delivered in."""

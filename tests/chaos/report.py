@@ -45,6 +45,7 @@ def rows(asked: Asked, done: Outcome) -> dict[str, str]:
         "done twice": str(len(double)),
         "mails": _list(done.mails),
         "mails of unknown fate": f"{done.mails['unknown']}, of which {done.unknown_taken} had arrived",
+        "rows healed by the clock's pass afterwards": str(done.healed),
         "seconds of storm": f"{done.felt.seconds:.0f}",
         "seconds to calm": ", ".join(f"{name} {took:.0f}" for name, took in done.calm.seconds.items()),
         "longest away, in seconds": ", ".join(f"{name} {took:.1f}" for name, took in done.away.items()),

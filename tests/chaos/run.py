@@ -21,7 +21,7 @@ from tests.chaos.watch import Watch
 # The sandbox tries again after so many seconds; after the last one it would give up.
 DELAYS = [0.5, 1, 1, 2, 2, 3, 3, *[5] * 60]
 DUPLICATES = 0.05
-DELIVERIES_FOR_EACH_ACT = 30
+DELIVERIES_FOR_EACH_ACT = 15
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Outcome:
     their_tries: int
     acknowledged: int
     mails: Counter[str]
+    healed: int
     unknown_taken: int
     wrong: list[str]
 
@@ -56,7 +57,7 @@ def live(
     seed: int,
     deliveries: int,
     pace: float,
-    people: int = 24,
+    people: int = 16,
     acts: int | None = None,
     hurried: bool = False,
     say: Callable[[str], object] = lambda _: None,
@@ -107,7 +108,8 @@ def _outcome(
     away: dict[str, float],
     problems: list[Exception],
 ) -> Outcome:
-    wrong, mails = oracles.ask(house, sent, seen, felt)
+    found = oracles.ask(house, sent, seen, felt)
+    wrong = found.wrong
     wrong += [f"after the calm {number} {name} are left" for name, number in rest.left.items() if number]
     wrong += [f"somebody could not act: {problem!r}" for problem in problems]
     theirs, tries, _ = house.memory.delivered()
@@ -115,4 +117,17 @@ def _outcome(
     with house.connected() as rows:
         unknown = rows.execute("select message_id from notices where state = 'unknown'").fetchall()
     taken = sum(house.post.taken[message] > 0 for (message,) in unknown)
-    return Outcome(felt, sent, seen, rest, away, theirs, tries, len(acknowledged), mails, taken, wrong)
+    return Outcome(
+        felt,
+        sent,
+        seen,
+        rest,
+        away,
+        theirs,
+        tries,
+        len(acknowledged),
+        found.mails,
+        found.healed,
+        taken,
+        wrong,
+    )
