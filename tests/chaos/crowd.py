@@ -22,12 +22,18 @@ class Crowd:
         self._threads = [
             threading.Thread(
                 target=self._act,
-                args=(some, turns[number::threads], random.Random(f"people {seed} {number}")),
+                args=(number, some, turns[number::threads], random.Random(f"people {seed} {number}")),
                 daemon=True,
             )
             for number, some in enumerate(each)
         ]
         self.problems: list[Exception] = []
+        self._acts, self._done = max(1, acts), [0] * threads
+        load.acted = self.share
+
+    def share(self) -> float:
+        """The share of the acts that are done; whoever can't act holds up nobody."""
+        return 1.0 if self.problems else sum(self._done) / self._acts
 
     def start(self) -> None:
         for thread in self._threads:
@@ -42,7 +48,7 @@ class Crowd:
             seen.add(person.seen)
         return seen
 
-    def _act(self, people: list[Person], turns: list[int], chance: random.Random) -> None:
+    def _act(self, thread: int, people: list[Person], turns: list[int], chance: random.Random) -> None:
         try:
             for number, turn in enumerate(turns):
                 while self._load.position < turn and not self._load.enough:
@@ -50,5 +56,6 @@ class Crowd:
                 if self._load.enough:
                     return
                 people[number % len(people)].acts(chance)
+                self._done[thread] += 1
         except Exception as problem:  # noqa: BLE001 whoever waits for the thread is told
             self.problems.append(problem)

@@ -39,10 +39,11 @@ class Memory:
         sql = "select event, attempts, status from deliveries where state = 'pending' and status is not null"
         self.refusals.update(self.rows(sql))
 
-    def events(self, most: int) -> list[str]:
-        """The newest events as JSON, in the shape that they are delivered in."""
-        sql = "select body from objects where type = 'event' order by seq desc limit ?"
-        return [body for (body,) in self.rows(sql, most)]
+    def events(self, most: int) -> dict[str, str]:
+        """The newest events by their ids, as JSON, in the shape that they are delivered in."""
+        return dict(
+            self.rows("select id, body from objects where type = 'event' order by seq desc limit ?", most)
+        )
 
     def delivered(self) -> tuple[int, int, int]:
         """How many deliveries the sandbox has ended well, how often it has tried in all, how many it still owes."""

@@ -21,7 +21,8 @@ from tests.chaos.watch import Watch
 # The sandbox tries again after so many seconds; after the last one it would give up.
 DELAYS = [0.5, 1, 1, 2, 2, 3, 3, *[5] * 60]
 DUPLICATES = 0.05
-DELIVERIES_FOR_EACH_ACT = 15
+DELIVERIES_FOR_EACH_ACT = 20
+THREADS = 6
 
 
 @dataclass
@@ -76,7 +77,7 @@ def live(
             load,
             deliveries // DELIVERIES_FOR_EACH_ACT if acts is None else acts,
             seed,
-            threads=min(3, people),
+            threads=min(THREADS, people),
         )
         watch, storm = Watch(house), Storm(house, load, plan, seed, hurried=hurried)
         say("the storm begins")

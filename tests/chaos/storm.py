@@ -19,7 +19,7 @@ TICK = 0.05
 LOOK = 0.3
 # How long a blow waits for somebody whom it could hit, before it hits the whole part.
 PATIENCE = 12.0
-SLOW = 1.5
+SLOW = 1.0
 # A platform starts what ended by itself after so many seconds.
 RESTART = 1.0
 LONGEST = 3600.0
