@@ -8,14 +8,15 @@ from tests.chaos import plan
 from tests.chaos.run import live
 
 SEED = 7
-KILLS, DELIVERIES = len(plan.KILLED), 60
+# Six acts cause half as many at most; the rest is repeated or forged, which costs next to nothing.
+KILLS, DELIVERIES = len(plan.KILLED), 200
 
 
 def test_whatever_is_killed_all_that_was_taken_is_applied_once_and_is_what_stripe_holds(
     tmp_path: Path,
 ) -> None:
     blows = plan.drawn(SEED, KILLS, DELIVERIES)
-    done = live(tmp_path, blows, seed=SEED, deliveries=DELIVERIES, pace=8, people=3, acts=6, hurried=True)
+    done = live(tmp_path, blows, seed=SEED, deliveries=DELIVERIES, pace=16, people=3, acts=6, hurried=True)
     assert done.wrong == []
     assert sum(times for name, times in done.felt.hits.items() if name.startswith("kill ")) == KILLS
     assert done.deliveries >= DELIVERIES

@@ -151,7 +151,9 @@ class Sender(threading.Thread):
 
     def _new(self) -> Delivery:
         number, event = next(self._numbers), json.loads(self._chance.choice(self._load._events))
-        if self._chance.random() >= FORGED:
+        if (
+            self.sent.counterfeits and self._chance.random() >= FORGED
+        ):  # the first one is forged, however few there are
             return Delivery(0, number, event)
         counterfeit = f"evt_forged{number:010}"
         self.sent.counterfeits.add(counterfeit)
