@@ -1,7 +1,7 @@
 # Dunlin. `make help` lists what you can do here.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint clean venv pictures mails lighthouse bench simulation
+.PHONY: help run test demo lint clean venv pictures mails lighthouse bench simulation chaos
 
 VENV := .venv/bin/python
 # Without what Python keeps of its compiling, every process compiles all of it anew.
@@ -34,6 +34,10 @@ lint: venv ## check style and types only
 simulation: venv ## live SEEDS histories with faults (200), in JOBS processes (2), and ask every oracle
 	@exec $(VENV) -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2) \
 	  --first $(or $(FIRST),1) $(if $(REPORT),--report $(REPORT))
+
+chaos: venv ## kill everything, KILLS times (200), under DELIVERIES deliveries (20000), and ask every oracle
+	@exec $(VENV) -m tests.chaos --kills $(or $(KILLS),200) --deliveries $(or $(DELIVERIES),20000) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 pictures: venv ## photograph every standing into docs/pictures, by day and by night, wide and narrow
 	@$(VENV) -m local.browser

@@ -124,6 +124,7 @@ HANDLERS: dict[str, Sync] = {
     "invoice.marked_uncollectible": INVOICE,
     "payment_intent.succeeded": PAYMENT,
     "payment_intent.payment_failed": PAYMENT,
+    "payment_intent.canceled": PAYMENT,
     "charge.refunded": PAYMENT,
     "refund.created": PAYMENT,
     "refund.updated": PAYMENT,

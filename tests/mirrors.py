@@ -38,6 +38,9 @@ class Scene(Protocol):
     def time_of(self, customer: str) -> float:
         """Stripe's time for that customer, in Unix seconds."""
 
+    def at_most(self, customer: str, heard: float) -> float:
+        """That time when we heard of it at ``heard``, or later: a test clock may have been anywhere until now."""
+
     def fails(self, what: str) -> None: ...
 
 

@@ -79,6 +79,18 @@ def mailed(kind: str) -> list[tuple[str, str]]:
     return [(one.to, one.facts["amount"]) for one in sent]
 
 
+def test_a_purchase_that_was_declined_and_given_up_is_canceled_by_its_own_event(desk: Flask) -> None:
+    """An expired Session names no PaymentIntent that took nothing, so its event alone can’t bring the row there."""
+    alice = shopper(desk)
+    session_id = alice.buy()
+    assert alice.pay(session_id, DECLINED).status == 422
+    catch_up(desk)
+    alice.sandbox.stripe.checkout.sessions.expire(session_id)
+    catch_up(desk)
+    assert [(one.status, one.fulfilled_at) for one in purchases(alice)] == [("canceled", None)]
+    assert (ledger(alice), mailed("one_off_failed")) == ([], [])
+
+
 def test_a_purchase_is_granted_and_receipted_once_and_only_when_stripe_has_the_money(desk: Flask) -> None:
     alice = shopper(desk)
     session_id = alice.buy()

@@ -33,7 +33,7 @@ customer.subscription.paused customer.subscription.resumed customer.subscription
 customer.subscription.pending_update_applied customer.subscription.pending_update_expired
 invoice.paid invoice.payment_succeeded invoice.payment_failed invoice.payment_action_required
 invoice.finalized invoice.voided invoice.marked_uncollectible
-payment_intent.succeeded payment_intent.payment_failed
+payment_intent.succeeded payment_intent.payment_failed payment_intent.canceled
 charge.refunded refund.created refund.updated refund.failed
 charge.dispute.created charge.dispute.updated charge.dispute.closed
 charge.dispute.funds_withdrawn charge.dispute.funds_reinstated

@@ -22,7 +22,7 @@ HAPPENS = {
     " pending_update_expired trial_will_end",
     "invoice": "paid payment_succeeded payment_failed payment_action_required finalized voided"
     " marked_uncollectible",
-    "payment_intent": "succeeded payment_failed",
+    "payment_intent": "succeeded payment_failed canceled",
     "charge": "refunded",
     "charge.dispute": "created closed",
 }
