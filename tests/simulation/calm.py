@@ -61,7 +61,7 @@ def _kept_in_time(cast: Cast, since: float) -> None:
     """No event waits for longer than a minute once everybody who was stopped is back, however it was left."""
     sql = (
         "select event_id, type from stripe_events where state = 'pending'"
-        " and next_attempt_at < clock_timestamp() - interval '60 seconds'"
+        " and next_attempt_at < sim.clock_timestamp() - interval '60 seconds'"
     )
     if since > APPLIED_BY:
         for event, kind in cast.world.rows(sql):

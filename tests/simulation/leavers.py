@@ -14,7 +14,7 @@ def whoever_left_is_nobody(world: World) -> None:
     """Stripe has no customer of theirs and charges nothing any more, and their address is nowhere of ours."""
     for stuck, problem in world.rows(
         "select id, problem from deletions where done_at is null and undone_at is null"
-        " and due_at < clock_timestamp() - interval '25 hours'"
+        " and due_at < sim.clock_timestamp() - interval '25 hours'"
     ):
         world.fails(f"deletion {stuck} was due a day ago: {problem}")
     gone = world.rows("select id, stripe_customer_id from users where deleted_at is not null")

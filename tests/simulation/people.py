@@ -58,7 +58,8 @@ class Person:
         ways += [self.orders, self.buys, self.looks]
         if known:
             ways += [self.cancels] * 2 + [self.resumes, self.changes, self.pauses, self.checks]
-            ways += [self.buys_with_the_card, self.another_card, self.takes_a_card, self.uses_the_portal]
+            ways += [self.buys_with_the_card, self.takes_a_card]
+            ways += [self.another_card, self.uses_the_portal] * 2
         if self.world.chance.random() < 0.3:
             ways.append(self.leaves)
         if owing:
