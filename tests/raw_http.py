@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from tests import forgeries
-from tests.forgeries import PATH, Delivery, right_answers
+from tests import mangles
+from tests.forgeries import PATH, Delivery, flip, right_answers
 
 # What a server may say to what breaks HTTP's rules. None: it hangs up, as on somebody who never ends a sentence.
 NO: set[int | None] = {400, 404, 405, 411, 413, 414, 417, 431, None}
@@ -98,7 +98,7 @@ def _header_of(rng: random.Random, it: Parts, change: Callable[[bytes], bytes]) 
 
 def _flipped(rng: random.Random, raw: bytes) -> bytes:
     head = raw.partition(b"\r\n\r\n")[0]
-    return forgeries.flip(raw, rng.randrange(8 * len(head)))
+    return flip(raw, rng.randrange(8 * len(head)))
 
 
 def _said(name: bytes, *ways: bytes) -> Break:
@@ -171,7 +171,7 @@ BREAKS: tuple[Break, ...] = (
 
 def made(number: int) -> Sent:
     """The request of this number: a forged delivery, and every other time its bytes are broken as well."""
-    it, rng = forgeries.made(number)
+    it, rng = mangles.made(number)
     if rng.random() < 0.5:
         sent = plain(it)
         return sent if _readable(it) else Sent(sent.raw, it.body, NO | sent.right, end=True)
