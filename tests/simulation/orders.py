@@ -42,8 +42,8 @@ def _walks(ground: Ground, ear: Ear, name: str, first: int, count: int, folder: 
     try:
         life = live(name, world, folder)
         found = Map(life, world)
-        for seed in range(first, first + count):
-            one = walk(life, seed)
+        walks = [walk(life, seed) for seed in range(first, first + count)]
+        for seed, one in enumerate(walks, start=first):
             try:
                 found.go(one, with_list=seed % WITH_LIST == 0)
                 _same_end(found)
@@ -51,7 +51,7 @@ def _walks(ground: Ground, ear: Ear, name: str, first: int, count: int, folder: 
                 sys.stdout.write(COMMAND.format(Path(sys.executable).name, name, seed) + "\n")
                 sys.stdout.write(_told(life, one) + traceback.format_exc())
                 return True
-        sys.stdout.write(_summary(name, found, count))
+        sys.stdout.write(_summary(name, found, walks))
         return False
     finally:
         doors.world = ear.world = None
@@ -67,11 +67,14 @@ def _told(life: Life, walk: Walk) -> str:
     return "".join(lines) + f"  lost: {[life.types[event] for event in walk.lost]}\n"
 
 
-def _summary(name: str, found: Map, count: int) -> str:
+def _summary(name: str, found: Map, walks: list[Walk]) -> str:
     number = sum(len(step.news) for step in found.life.steps)
+    lost = sum(bool(one.lost) for one in walks)
+    twice = sum(len(one.told) > len({event for _, event in one.told}) for one in walks)
     return (
-        f"{name}: {count} orders of {number} events in {len(found.life.steps)} steps,"
-        f" {len(found.applied)} applied for real, {len(found.healed)} passes, {len(found.ends)} ends\n"
+        f"{name}: {len(walks)} orders of {number} events in {len(found.life.steps)} steps: {lost} with something lost,"
+        f" {twice} with something twice; {len(found.applied)} applied for real, {len(found.healed)} passes,"
+        f" {len(found.ends)} ends\n"
     )
 
 
