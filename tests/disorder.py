@@ -105,6 +105,7 @@ class Explorer:
             self._map.events += news
             self._map.steps += [step] * len(news)
         self._seen: set[Place] = set()
+        self._again: set[str] = set()
         self._truth = at_stripe(shopper)
 
     def explore(self) -> Map:
@@ -149,9 +150,11 @@ class Explorer:
             outbox.send_due(session, self._config)
             self._check_mails(session, before, step)
             rows = _rows(session.connection())
-            assert not inbox.store(session, event, json.dumps(event), source="webhook", handled=True)
-            session.commit()
-            assert jobs.apply_due(session) == 0, "a second delivery is no work"
+            if event["id"] not in self._again:  # the inbox looks at no other row: once is enough
+                self._again.add(event["id"])
+                assert not inbox.store(session, event, json.dumps(event), source="webhook", handled=True)
+                session.commit()
+                assert jobs.apply_due(session) == 0, "a second delivery is no work"
         return rows
 
     def _check_mails(self, session: Session, before: set[str], step: int) -> None:

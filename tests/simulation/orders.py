@@ -16,7 +16,7 @@ from tests.simulation.lives import LIVES, Life, live
 from tests.simulation.walks import Map, Walk, walk, without_mails
 from tests.simulation.world import Ear, World
 
-COMMAND = "{} -m tests.simulation.orders --life '{}' --first {} --walks 1"
+COMMAND = "python -m tests.simulation.orders --life '{}' --first {} --walks 1"
 # So many of those that lost something may read what it was in Stripe's list of events.
 WITH_LIST = 10
 
@@ -48,7 +48,7 @@ def _walks(ground: Ground, ear: Ear, name: str, first: int, count: int, folder: 
                 found.go(one, with_list=seed % WITH_LIST == 0)
                 _same_end(found)
             except AssertionError:
-                sys.stdout.write(COMMAND.format(Path(sys.executable).name, name, seed) + "\n")
+                sys.stdout.write(COMMAND.format(name, seed) + "\n")
                 sys.stdout.write(_told(life, one) + traceback.format_exc())
                 return True
         sys.stdout.write(_summary(name, found, walks))

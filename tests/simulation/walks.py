@@ -26,7 +26,7 @@ from tests.simulation.world import World
 Place = tuple[int, str]
 # How often all comes when it is over, how often at once; else a part waits until some step, and all that is on its way
 # then comes with it.
-LATE, PROMPT, WAITS = 0.5, 0.25, 0.5
+LATE, PROMPT, WAITS = 0.6, 0.25, 0.5
 LOST, TWICE = (0.0, 0.0, 0.15, 0.4), 0.2
 # What becomes of a Session, only its event tells: the reconciler finds it in Stripe's list, for 30 days.
 NEVER_LOST = {"checkout.session.completed"}
