@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -104,6 +105,7 @@ class Explorer:
             self._map.events += news
             self._map.steps += [step] * len(news)
         self._seen: set[Place] = set()
+        self._again: set[str] = set()
         self._truth = at_stripe(shopper)
 
     def explore(self) -> Map:
@@ -148,16 +150,18 @@ class Explorer:
             outbox.send_due(session, self._config)
             self._check_mails(session, before, step)
             rows = _rows(session.connection())
-            assert not inbox.store(session, event, json.dumps(event), source="webhook", handled=True)
-            session.commit()
-            assert jobs.apply_due(session) == 0, "a second delivery is no work"
+            if event["id"] not in self._again:  # the inbox looks at no other row: once is enough
+                self._again.add(event["id"])
+                assert not inbox.store(session, event, json.dumps(event), source="webhook", handled=True)
+                session.commit()
+                assert jobs.apply_due(session) == 0, "a second delivery is no work"
         return rows
 
     def _check_mails(self, session: Session, before: set[str], step: int) -> None:
         """Each mail that left now says what Stripe says now."""
         for notice in session.query(Notice).filter(Notice.dedupe_key.not_in(before)):
             assert notice.state == "sent", (notice.kind, notice.state)
-            assert _true(notice, self._map.moments.truth[step]), (notice.kind, step)
+            assert true_of(notice, self._map.moments.truth[step].__getitem__), (notice.kind, step)
             if notice.kind in ("recovered", "receipt"):
                 warned = any(key.startswith(f"dun:{notice.facts['invoice']}:") for key in before)
                 assert warned == (notice.kind == "recovered")
@@ -190,15 +194,19 @@ def _mails(session: Session) -> set[str]:
     return {key for (key,) in session.query(Notice.dedupe_key)}
 
 
-def _true(notice: Notice, truth: dict[str, Any]) -> bool:
+def true_of(notice: Notice, at_stripe: Callable[[str], Any]) -> bool:
     """Whether what the mail says is so, by Stripe's objects."""
     facts, kind = notice.facts, notice.kind
-    if "invoice" in facts:
-        invoice = truth[facts["invoice"]]
-        if kind in ("receipt", "recovered"):
-            return bool(invoice["status"] == "paid")
+    if "stage" in facts:
+        invoice = at_stripe(facts["invoice"])
         return bool(invoice["status"] == "open" and min(invoice["attempt_count"], 3) == facts["stage"])
-    plan = truth[facts["subscription"]]
+    if notice.dedupe_key.startswith("paid:"):
+        return at_stripe(notice.dedupe_key.partition(":")[2])["status"] in ("paid", "succeeded")
+    if "refund" in facts or "dispute" in facts:
+        return bool(at_stripe(facts.get("refund") or facts["dispute"])["status"] == facts["status"])
+    plan = at_stripe(facts["subscription"])
+    if kind in ("ended", "dun5"):
+        return plan["status"] in ("canceled", "unpaid")
     ends = bool(plan["cancel_at"] or plan["cancel_at_period_end"])
     trial = plan["status"] == "trialing"
     so = {"cancel_set": ends, "kept": not ends, "trial_start": trial, "trial_end": trial}
