@@ -167,7 +167,7 @@ class _Transport(stripe.RequestsClient):
     def request(  # type: ignore[override]  # as RequestsClient has it
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        if getattr(self._thread_local, "session", None) is None:
+        if self._session is None and getattr(self._thread_local, "session", None) is None:
             self._thread_local.session = self.requests.Session()
             self._thread_local.session.trust_env = self._through_a_proxy
         return super().request(method, url, headers, post_data)

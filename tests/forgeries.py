@@ -101,11 +101,17 @@ def right_answers(it: Delivery) -> set[int]:
         return {405}
     if it.said and it.said.isdigit() and int(it.said) > LIMIT:
         return {413}
-    if it.said is not None:  # what is read is what was said, if that is a number at all
-        it = replace(it, body=it.body[: int(it.said) if it.said.isdigit() else 0])
+    it = as_read(it)
     if not genuine(it):
         return {400}
     return {200} if it.whole and undoubted(it.header or "") else {200, 400}
+
+
+def as_read(it: Delivery) -> Delivery:
+    """With the body that a server reads: as much as was said, if that is a number at all."""
+    if it.said is None:
+        return it
+    return replace(it, body=it.body[: int(it.said) if it.said.isdigit() else 0])
 
 
 def latin(text: str) -> str:

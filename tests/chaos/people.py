@@ -16,7 +16,8 @@ from urllib.parse import urlencode, urlsplit
 from billing.extensions import db
 from tests.chaos.memory import Memory
 from tests.chaos.stack import Stack
-from tests.simulation.people import CARDS, FINE, Forms
+from tests.simulation.at_stripe import CARDS
+from tests.simulation.browsers import FINE, Forms
 from tests.story import card_form, post_page
 from tests.support import make_user, sign_in
 

@@ -14,9 +14,10 @@ from typing import Any
 from billing import jobs
 from sandbox import actions
 from sandbox.api import form, server
+from tests.simulation.at_stripe import CARDS
 from tests.simulation.ground import PEOPLE, Ground
 from tests.simulation.hours import hours
-from tests.simulation.people import CARDS, Person
+from tests.simulation.people import Person
 from tests.simulation.world import World
 from tests.story import card_form
 
@@ -60,7 +61,7 @@ class Life:
         self._presses(f"/buy/{product}", f"/buy/{product}")
 
     def _presses(self, page: str, action: str) -> None:
-        before = len(self.person.pages)
+        before = len(self.person.stripe.pages)
         self.person.visits("orders", lambda browser: browser.press(page, action))
         while self.world.crowd.alive:
             awake = self.world.crowd.awake()
@@ -68,7 +69,7 @@ class Life:
                 self.world.go_on(awake[0])
             else:
                 self.world.passes(1)
-        assert len(self.person.pages) == before + 1, self.world.trace[-5:]
+        assert len(self.person.stripe.pages) == before + 1, self.world.trace[-5:]
 
     # steps
 
@@ -85,11 +86,11 @@ class Life:
         self.steps.append(Step(hours.now, path, tuple(one for one in news if one not in known)))
 
     def pays(self, card: str = "good") -> None:
-        session = self.person.pages.pop(0)
-        self.step(lambda: self._pays(session, card))
+        page = self.person.stripe.pages.pop(0)
+        self.step(lambda: self._pays(page, card))
 
-    def _pays(self, session: str, card: str) -> None:
-        answer = self.ground.stripe.post(f"/c/pay/{session}", data=card_form(CARDS[card]))
+    def _pays(self, page: str, card: str) -> None:
+        answer = self.ground.stripe.post(page, data=card_form(CARDS[card]))
         assert answer.status_code == 303, answer.status_code
 
     def takes_card(self, card: str) -> None:

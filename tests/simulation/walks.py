@@ -16,8 +16,8 @@ from billing import healing, jobs, outbox, writes
 from billing.extensions import db
 from billing.models import Notice, StripeEvent
 from sandbox import sending, signing
+from tests import oracles
 from tests.disorder import true_of
-from tests.simulation import oracles
 from tests.simulation.hours import hours
 from tests.simulation.lives import Life
 from tests.simulation.places import Kept
@@ -202,7 +202,8 @@ class Map:
                 message for (message,) in db.session.query(Notice.message_id).filter(Notice.state == "sent")
             )
             db.session.remove()
-        oracles.ask(self.world)
+        for oracle in oracles.ALL:
+            oracle(self.world)
         self._step = self._here = None
         self._none_is_wrong()
 
