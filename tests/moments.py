@@ -25,7 +25,10 @@ Answers = dict[str, tuple[Any, int, Any]]
 Act = Callable[[Shopper], object]
 # How our code reads an object, by the beginning of its id.
 READS: dict[str, tuple[Callable[[str], Any], ...]] = {
-    "sub_": (stripe_client.get_subscription,),
+    "sub_": (
+        stripe_client.get_subscription,
+        lambda one: stripe_client.get_subscription(one, stripe_client.LATEST_INVOICE),
+    ),
     "in_": (stripe_client.get_invoice,),
     "cs_": (stripe_client.get_checkout_session,),
     "pi_": (stripe_client.get_payment_intent, stripe_client.invoice_of_payment),

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from billing import facts
+from billing import comps, facts
 from billing.admin import details
 from billing.admin.standings import standings
 from billing.config import Config
@@ -38,7 +38,8 @@ def row_of(session: Session, user: User) -> Subscription:
 
 def facts_of(session: Session, user: User) -> Facts:
     session.rollback()
-    return facts.gather(session, user.id, facts.subscription_of(session, user.id))
+    comp = comps.holding(session, [user.id]).get(user.id)
+    return facts.gather(session, user.id, facts.subscription_of(session, user.id), comp)
 
 
 def standing_of(session: Session, config: Config, user: User, **more: Any) -> Standing:

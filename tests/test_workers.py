@@ -115,7 +115,7 @@ def test_no_transaction_is_open_while_stripe_is_asked(desk: Flask, alice: Shoppe
 
         wire.answer = look
         apply_all()
-    assert {"subscriptions", "invoices", "checkout"} <= {kind for kind, _ in asked}
+    assert {"subscriptions", "payment_intents", "checkout"} <= {kind for kind, _ in asked}
     assert [one for one in asked if one[1] != (0,)] == []
 
 
