@@ -36,6 +36,7 @@ BY_THIS_MACHINE = {
     "lights.py": "to be compared with the database's",
     "mailer.py": "the Date of a message",
     "plan_change.py": "the second of a quote, which the person reads and agrees to",
+    "practice.py": "in a transaction that is rolled back",
     "refresh.py": "which rows are a day old, to look at them anew",
     "rehearsal.py": "in a transaction that is rolled back",
     "sweep.py": "a cause without an event, whose moment nobody reads",
