@@ -192,7 +192,7 @@ class Purchase(Way):
     """Something was bought once, and a part of it paid back, and all of that is heard of: rows, entries and mails."""
 
     flow = "sweep"
-    boundaries = 8
+    boundaries = 7
 
     def prepare(self) -> None:
         assert self.alice.pay(self.alice.buy()).status == 303
