@@ -64,7 +64,7 @@ def numbers(count: int) -> Iterable[int]:
 
 def again(number: int) -> str:
     """How to try this one alone."""
-    return f"FORGERY_SEED={SEED} FORGERY={number} .venv/bin/python -m pytest tests/webhooks/test_webhooks_forged.py"
+    return f"FORGERY_SEED={SEED} FORGERY={number} .venv/bin/python -m pytest tests/test_forged.py"
 
 
 # Who is right.

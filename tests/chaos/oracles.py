@@ -61,7 +61,9 @@ class Witness:
         return self._stack.memory.all(kind, **where)
 
     def requests(self) -> list[dict[str, Any]]:
-        return [one for one in self._stack.memory.requests if (one["idempotency_key"] or "").startswith("dunlin:")]
+        return [
+            one for one in self._stack.memory.requests if (one["idempotency_key"] or "").startswith("dunlin:")
+        ]
 
     def time_of(self, customer: str) -> float:
         [(now,)] = self.rows("select extract(epoch from clock_timestamp())")

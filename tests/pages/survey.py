@@ -57,6 +57,7 @@ class Surveyor:
 
     def look(self, place: Place) -> Survey:
         page, found = self._page, Survey()
+        page.goto("about:blank")  # else the page before may ask for something still
         self._noise.problems.clear()
         self._shown(WIDE, "light")
         found.status = place.opened(self._house, page)
