@@ -27,19 +27,29 @@ NOT_STORED = {"error": "not stored, send it again"}
 
 
 @contextmanager
+def set_up(databases: Databases, **settings: str) -> Iterator[Flask]:
+    """An application with a database of its own, and no context."""
+    with databases.copy_of("dunlin_template") as url:
+        application = make_app(make_config(url, **settings))
+        with application.app_context():
+            installation.record(db.session(), application.extensions["config"], "acct_tests")
+            db.session.commit()
+            db.session.remove()
+        try:
+            yield application
+        finally:
+            with application.app_context():
+                dispose()
+
+
+@contextmanager
 def standing_by(databases: Databases) -> Iterator[Flask]:
     """An application in its context, with a database; what one test leaves there, ``emptied`` removes."""
-    with databases.copy_of("dunlin_template") as url:
-        config = make_config(url)
-        application = make_app(config)
-        with application.app_context():
-            installation.record(db.session(), config, "acct_tests")
-            db.session.commit()
-            try:
-                yield application
-            finally:
-                db.session.remove()
-                dispose()
+    with set_up(databases) as application, application.app_context():
+        try:
+            yield application
+        finally:
+            db.session.remove()
 
 
 @contextmanager

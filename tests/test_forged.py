@@ -16,12 +16,11 @@ from flask import Flask
 from redis import Redis
 from sqlalchemy import delete, select
 
-from billing import installation, logs
+from billing import logs
 from billing.extensions import db
 from billing.models import StripeEvent
 from tests import raw_http
 from tests.commands import own_redis
-from tests.conftest import dispose, make_app, make_config
 from tests.forgeries import (
     CANARIES,
     OLD_SECRET,
@@ -33,6 +32,7 @@ from tests.forgeries import (
     numbers,
     right_answers,
 )
+from tests.intake import set_up
 from tests.mangles import made
 from tests.raw_http import Line
 from tests.served import Served, served
@@ -56,17 +56,12 @@ COUNTERS = {"rate_hits"}
 @pytest.fixture(scope="module")
 def app(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """The application as it is shipped, on a PostgreSQL and a Redis that nobody else uses."""
-    with databases.copy_of("dunlin_template") as url, own_redis(tmp_path_factory.mktemp("redis")) as redis:
-        secrets = f"{WEBHOOK_SECRET},{OLD_SECRET}@9999-01-01"
-        config = make_config(url, secret=secrets, REDIS_URL=redis.url)
-        application = make_app(config)
-        with application.app_context():
-            installation.record(db.session(), config, "acct_tests")
-            db.session.commit()
-            db.session.remove()
+    secrets = f"{WEBHOOK_SECRET},{OLD_SECRET}@9999-01-01"
+    with (
+        own_redis(tmp_path_factory.mktemp("redis")) as redis,
+        set_up(databases, secret=secrets, REDIS_URL=redis.url) as application,
+    ):
         yield application
-        with application.app_context():
-            dispose()
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from flask import Flask
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from billing import installation
 from billing.extensions import db
 from billing.models import StripeEvent
-from tests.conftest import WEBHOOK_SECRET, dispose, make_app, make_config
+from tests.conftest import WEBHOOK_SECRET
 from tests.forgeries import OLD_SECRET, OTHER_SECRET, YEAR, Delivery, flip, latin, signature
+from tests.intake import set_up
 from tests.support import Databases, make_event, signed
 from tests.watching import Bell
 
@@ -36,16 +36,8 @@ def fresh(kind: str = "invoice.paid", **more: Any) -> Delivery:
 @pytest.fixture(scope="module")
 def intake(databases: Databases) -> Iterator[Flask]:
     """One application for the module: what is refused leaves nothing, so nothing has to be cleared."""
-    with databases.copy_of("dunlin_template") as url:
-        config = make_config(url, secret=f"{WEBHOOK_SECRET},{OLD_SECRET}@9999-01-01")
-        application = make_app(config)
-        with application.app_context():
-            installation.record(db.session(), config, "acct_tests")
-            db.session.commit()
-            db.session.remove()
+    with set_up(databases, secret=f"{WEBHOOK_SECRET},{OLD_SECRET}@9999-01-01") as application:
         yield application
-        with application.app_context():
-            dispose()
 
 
 @pytest.fixture

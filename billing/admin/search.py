@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true, tuple_, union
 from sqlalchemy.orm import Session, aliased
 
+from billing import accounts
 from billing.admin import paging
 from billing.admin.paging import Order, Query
 from billing.models import (
@@ -94,8 +95,8 @@ def at_address(session: Session, text: str) -> int | None:
     """Whose address this is, found by its index; None where it is nobody's, or no whole address."""
     if not WHOLE_ADDRESS.fullmatch(text):
         return None
-    same = func.lower(User.email) == func.lower(text)  # as addresses are unique
-    return session.execute(select(User.id).where(same)).scalar()
+    found = accounts.by_email(session, text)
+    return found.id if found else None
 
 
 def people(wanted: Wanted, one: int | None = None) -> Found:
