@@ -133,7 +133,7 @@ def _payments(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict
         for one in scene.at_stripe("payment_intent")
         if one["customer"] in users
         and "plan" in one["metadata"]
-        and (one["status"] in ("succeeded", "processing") or one["last_payment_error"])
+        and (one["status"] in ("succeeded", "processing", "canceled") or one["last_payment_error"])
     }
     rows = scene.rows("select payment_intent, user_id, status, amount, amount_refunded from payments")
     return there, {row[0]: tuple(row[1:]) for row in rows}
