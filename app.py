@@ -30,6 +30,7 @@ from billing import (
     cli_sync,
     deleting,
     email_change,
+    front,
     health,
     ledger,
     locales,
@@ -123,6 +124,7 @@ def create_app(config: Config | None = None) -> Flask:
     cli_plans.init_app(app)
     cli_sync.init_app(app)
     cli_mails.init_app(app)
+    app.wsgi_app = front.Front(app, config)  # type: ignore[method-assign]
     if config.proxy_hops:
         hops = config.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0)  # type: ignore[method-assign]

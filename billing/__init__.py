@@ -10,7 +10,7 @@ Follow one webhook from HTTP to a row and a mail in five files:
 
 Layers, top to bottom (``tests/test_layers.py`` keeps the law):
 
-* edge:   auth, pricing, portal, ledger, orders, switching, arrival, access, account, webhooks, health, admin,
+* edge:   auth, pricing, portal, ledger, orders, switching, arrival, access, account, webhooks, front, health, admin,
           forms, cli, cli_sync, web, server, locales, trouble, cli_plans, leaving, guards, canceling, pausing,
           new_card, receipts, looking, agreements, outcomes, seats, seat_form, withdrawing, withdraw_forms,
           packing, cli_doctor, shop, purchases, paying, banner, email_change, deleting, mail_pages, cli_mails

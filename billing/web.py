@@ -41,7 +41,7 @@ STRIPE_SECONDS = 20.0
 
 def init_app(app: Flask, config: Config) -> None:
     """Bind all of it to the application."""
-    policy = content_security_policy(config)
+    every = headers(config)
     app.before_request(_begin)
     app.teardown_request(_end)
     locales.init_app(app)
@@ -50,7 +50,7 @@ def init_app(app: Flask, config: Config) -> None:
     app.before_request(locales.before_the_view)
     app.before_request(refuse_cross_site)
     app.before_request(require_sign_in)
-    app.after_request(lambda answer: _headers(answer, policy, config))
+    app.after_request(lambda answer: _headers(answer, every))
     app.add_template_filter(_money, "money")
     app.add_template_filter(_day, "day")
     app.add_template_filter(_moment, "moment")
@@ -77,15 +77,24 @@ def content_security_policy(config: Config) -> str:
     )
 
 
-def _headers(answer: Response, policy: str, config: Config) -> Response:
-    headers = answer.headers
-    headers.setdefault("Content-Security-Policy", policy)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=()")
+def headers(config: Config) -> dict[str, str]:
+    """What every answer carries, unless it has its own."""
+    found = {
+        "Content-Security-Policy": content_security_policy(config),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+    }
     if config.secure_cookies:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        found["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return found
+
+
+def _headers(answer: Response, every: dict[str, str]) -> Response:
+    headers = answer.headers
+    for name, value in every.items():
+        headers.setdefault(name, value)
     if request.endpoint != "static" or answer.status_code >= 400:  # an error page knows who is signed in
         headers["Cache-Control"] = "no-store"
     elif answer.status_code == 200 and "v" in request.args:

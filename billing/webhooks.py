@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request
 
 from billing import diagnosis, inbox, queues, refusals, running, signing, stripe_client
 from billing.access import public
@@ -29,34 +30,43 @@ from billing.jobs import HANDLERS
 log = logging.getLogger(__name__)
 bp = Blueprint("webhooks", __name__)
 T = TypeVar("T")
+Said = dict[str, str | bool]
+PATH = "/webhooks/stripe"
 ANSWER_WITHIN = 4.5
 MOST_TOGETHER = 50
 _hands = Hands(INTAKE_CONNECTIONS, "intake")
 
 
-@bp.post("/webhooks/stripe")
+@bp.post(PATH)
 @public
 @csrf.exempt
 def receive() -> tuple[Response, int]:
-    """Take one delivery. No session, cookie or sign-in is read here: the signature is the only key."""
+    """Take one delivery that came as a page's request does; every other one is taken before (``front``)."""
+    said, status = take(request)
+    return jsonify(**said), status
+
+
+def take(request: Request) -> tuple[Said, int]:
+    """Take one delivery: what to say of it, and the status. No session, cookie or sign-in is read here: the signature
+    is the only key. Needs an application context."""
     config = running.config()
     try:
-        body = _body()
-        event = _verified(body, config)
+        body = _body(request)
+        event = _verified(request, body, config)
     except RequestEntityTooLarge:
-        return jsonify(error="body too large"), 413
+        return {"error": "body too large"}, 413
     except BadEvent as problem:
-        _refused(problem)
-        return jsonify(error="not a Stripe event for this endpoint"), 400
+        _refused(request, problem)
+        return {"error": "not a Stripe event for this endpoint"}, 400
     try:
         _record(event, body)
     except (SQLAlchemyError, TimeoutError) as problem:
         log.error("event not stored", extra={"event": event["id"], "reason": type(problem).__name__})
-        return jsonify(error="not stored, send it again"), 503
-    return jsonify(received=True), 200
+        return {"error": "not stored, send it again"}, 503
+    return {"received": True}, 200
 
 
-def _body() -> bytes:
+def _body(request: Request) -> bytes:
     """The exact bytes. A body of unstated length is silently cut off at the limit by Werkzeug: one byte more
     is let in, and gives it away."""
     limit: int = current_app.config["MAX_CONTENT_LENGTH"]
@@ -73,7 +83,7 @@ def _body() -> bytes:
     return body
 
 
-def _verified(body: bytes, config: Config) -> dict[str, object]:
+def _verified(request: Request, body: bytes, config: Config) -> dict[str, object]:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise BadEvent("content encoding")
     header = request.headers.get("Stripe-Signature", "")
@@ -93,7 +103,7 @@ def _case(body: bytes, header: str, config: Config) -> str:
     return diagnosis.case(body, header, config.stripe_webhook_secrets, now())
 
 
-def _refused(problem: BadEvent) -> None:
+def _refused(request: Request, problem: BadEvent) -> None:
     """Say so, and count what an operator must see: never the body, and no row of a stranger's."""
     about = {"reason": problem.reason, "length": request.content_length, "address": request.remote_addr}
     if isinstance(problem, ForeignEvent):

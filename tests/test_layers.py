@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 # Top to bottom. A module may import its own layer and those below it.
 HOUSE = """
-edge: auth pricing portal ledger orders switching arrival access account webhooks health admin forms cli cli_sync web
-  server locales trouble cli_plans leaving guards canceling pausing new_card receipts looking agreements outcomes
+edge: auth pricing portal ledger orders switching arrival access account webhooks front health admin forms cli cli_sync
+  web server locales trouble cli_plans leaving guards canceling pausing new_card receipts looking agreements outcomes
   seats seat_form withdrawing withdraw_forms packing cli_doctor shop purchases paying banner email_change deleting
   mail_pages cli_mails
 work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing rehearsal
