@@ -32,7 +32,7 @@ from billing.mirrors import (
 )
 from billing.models import Invoice, User
 from billing.payloads import Object, invoice_subscription
-from billing.people import foreign, was_ours
+from billing.people import OF_FORMER, foreign, was_ours
 from billing.syncing import Cause
 
 # What was made longer ago is compared once a day only, unless it is still running, open or contested.
@@ -153,7 +153,11 @@ def _whole(kind: Kind, found: Object) -> Object:
 def _users(session: Session, objects: list[Object]) -> dict[str, int]:
     customers = {customer_of(one) for one in objects} - {None}
     found = select(User.stripe_customer_id, User.id).where(User.stripe_customer_id.in_(customers))
-    return {str(customer): user_id for customer, user_id in session.execute(found)}
+    users = {str(customer): user_id for customer, user_id in session.execute(found)}
+    others = (
+        (one, session.execute(OF_FORMER, {"customer": one}).scalar()) for one in customers - users.keys()
+    )
+    return users | {str(one): user.id for one, user in others if user is not None}
 
 
 def _differences(

@@ -130,7 +130,11 @@ def late_events(session: Session) -> None:
 def _theirs(user: User, address: str | None) -> ColumnElement[bool]:
     """An event may name its customer deep inside (a card that was detached), or nobody but an address."""
     customer = user.stripe_customer_id
-    said = [StripeEvent.user_id == user.id]
+    # Those that were deleted at Stripe before too.
+    made = select(StripeWrite.stripe_object_id).where(
+        StripeWrite.user_id == user.id, StripeWrite.operation == "customer.create"
+    )
+    said = [StripeEvent.user_id == user.id, StripeEvent.customer_id.in_(made)]
     if customer:
         said += [StripeEvent.customer_id == customer, func.strpos(StripeEvent.payload, customer) > 0]
     if address:

@@ -14,22 +14,34 @@ from billing.write_request import WriteRequest
 
 # Made once, since each applied event asks it: to put it together costs as much as to ask it.
 OF_CUSTOMER = select(User).where(User.stripe_customer_id == bindparam("customer"))
+# Whoever was deleted here has no customer any more, and is not found by a former one either.
+OF_FORMER = (
+    select(User)
+    .join(StripeWrite, StripeWrite.user_id == User.id)
+    .where(
+        StripeWrite.operation == "customer.create",
+        StripeWrite.stripe_object_id == bindparam("customer"),
+        User.stripe_customer_id.is_not(None),
+    )
+)
 
 
 def owner(session: Session, thing: Object, installation: str) -> User | None:
     """The user whose customer ``thing`` belongs to, or None where it is not ours.
 
     The customer id decides: it was made by us before any payment. An object that carries another
-    installation's id is not ours even so (several installations may share one Stripe account).
+    installation's id is not ours even so (several installations may share one Stripe account). What was paid by a
+    customer that was deleted at Stripe can still be refunded and disputed, though its person has another one since.
     """
     customer = ref(thing.get("customer"))
     if customer is None or foreign(thing, installation):
         return None
-    return of_customer(session, customer)
+    user = of_customer(session, customer)
+    return user or session.execute(OF_FORMER, {"customer": customer}).scalar()
 
 
 def of_customer(session: Session, customer: str) -> User | None:
-    """The user whom this Stripe customer is."""
+    """The user whom this Stripe customer is now."""
     return session.execute(OF_CUSTOMER, {"customer": customer}).scalar()
 
 

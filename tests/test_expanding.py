@@ -74,12 +74,17 @@ WRITTEN: dict[str, tuple[str, ...]] = {
         "insert into deletions (user_id, due_at) select max(id), now() from users",
         "update users set deletion_due_at = now() where id = (select max(id) from users)",
     ),
+    "0015": (),
 }
 COLUMNS = (
     "select table_name || '.' || column_name, data_type, is_nullable, column_default is not null or is_identity = 'YES'"
     " from information_schema.columns where table_schema = 'public'"
 )
-BEFORE_LAST: set[str] = set()  # the columns of the release before
+BEFORE_LAST: set[str] = set()  # what the release before has
+INDEXES = (
+    "select relname::text from pg_index join pg_class on oid = indexrelid where indisvalid"
+    " and relnamespace = 'public'::regnamespace"
+)
 FILES = (
     "select relname, relfilenode from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
 )
@@ -137,7 +142,7 @@ def test_the_release_before_finds_all_it_knows_and_can_write_all_it_writes_after
 def before(empty: Flask) -> Flask:
     """The schema of the release before the last migration, with traffic on it."""
     upgrade(REVISIONS[-2])
-    BEFORE_LAST.update(name for name, *_ in asked(COLUMNS))
+    BEFORE_LAST.update(there())
     return empty
 
 
@@ -154,19 +159,24 @@ def delivered(app: Flask) -> tuple[str, int]:
     return event["id"], deliver(app, event).status_code
 
 
-def columns_of(revision: str) -> bool:
+def there() -> set[str]:
+    """Columns, and the indexes that are whole."""
+    return {name for name, *_ in [*asked(COLUMNS), *asked(INDEXES)]}
+
+
+def is_there(revision: str) -> bool:
     """Whether what the last migration adds is there, all of it (its last statement writes its number) or none."""
-    added = {name for name, *_ in asked(COLUMNS)} - BEFORE_LAST
+    added = there() - BEFORE_LAST
     assert schema.found(db.session()) == (revision if added else REVISIONS[-2]), "half of it"
     db.session.rollback()
     return bool(added)
 
 
 def test_a_migration_that_meets_a_lock_gives_up_soon_leaves_nothing_and_costs_no_event(before: Flask) -> None:
-    """Somebody reads the tables for a long time. What is added comes in one transaction, or not."""
+    """Somebody writes into the tables for a long time. What is added comes in one transaction, or not."""
     taken: list[str] = []
-    with psycopg.connect(address(before)) as reader, ThreadPoolExecutor(1) as pool:
-        reader.execute(f"lock table {', '.join(tables())} in access share mode")
+    with psycopg.connect(address(before)) as writer, ThreadPoolExecutor(1) as pool:
+        writer.execute(f"lock table {', '.join(tables())} in row exclusive mode")
         migration = pool.submit(upgrade_elsewhere, before)
         while not migration.done():
             event, status = delivered(before)
@@ -174,12 +184,12 @@ def test_a_migration_that_meets_a_lock_gives_up_soon_leaves_nothing_and_costs_no
             taken += [event] if status == 200 else []
         with pytest.raises(OperationalError, match="LockNotAvailable"):
             migration.result()
-        reader.rollback()
-    assert columns_of(REVISIONS[-1]) is False
+        writer.rollback()
+    assert is_there(REVISIONS[-1]) is False
     event, status = delivered(before)
     assert status == 200
     upgrade("head")
-    assert columns_of(REVISIONS[-1]) is True
+    assert is_there(REVISIONS[-1]) is True
     kept = {name for (name,) in asked("select event_id from stripe_events")}
     assert {*taken, event} <= kept
 
@@ -192,10 +202,10 @@ def upgrade_elsewhere(app: Flask) -> None:
 def test_a_migration_that_is_killed_half_way_can_be_run_again(before: Flask) -> None:
     waits = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     with (
-        psycopg.connect(address(before)) as reader,
+        psycopg.connect(address(before)) as writer,
         psycopg.connect(address(before), autocommit=True) as watching,
     ):
-        reader.execute(f"lock table {', '.join(tables())} in access share mode")
+        writer.execute(f"lock table {', '.join(tables())} in row exclusive mode")
         with running(UPGRADE, config_of(before)) as migration:
             wait_until(
                 lambda: watching.execute(waits).fetchone() or migration.poll() is not None,
@@ -203,12 +213,16 @@ def test_a_migration_that_is_killed_half_way_can_be_run_again(before: Flask) -> 
             )
             assert migration.poll() is None
             os.kill(migration.pid, signal.SIGKILL)
-        reader.rollback()
+        writer.rollback()
     # the server notices when it next looks at the dead connection: at once, or after the wait for the lock
     wait_until(lambda: asked(waits) == [], "the dead one's transaction to end")
-    assert columns_of(REVISIONS[-1]) is False
+    # An index that is made beside the traffic is in no transaction, and may be whole by now.
+    indexes = {name for (name,) in asked(INDEXES)}
+    assert there() - BEFORE_LAST - indexes == set()
+    assert schema.found(db.session()) == REVISIONS[-2]
+    db.session.rollback()
     upgrade("head")
-    assert columns_of(REVISIONS[-1]) is True
+    assert is_there(REVISIONS[-1]) is True
 
 
 def test_worker_and_clock_do_not_start_before_the_migrations_and_say_so(before: Flask) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from billing import grants, jobs, payments
+from billing import grants, jobs, payments, refresh
 from billing.clock import from_stripe, now
 from billing.extensions import db
 from billing.installation import public_id
@@ -20,7 +20,7 @@ from billing.syncing import Cause
 from tests.admin_rows import audit_of, stripe_event
 from tests.histories import History
 from tests.histories import forget as forget_rows
-from tests.story import DECLINED, GOOD, Shopper, apply_all, catch_up, count, events, shopper
+from tests.story import DECLINED, GOOD, Shopper, apply_all, catch_up, config_of, count, events, shopper
 from tests.support import make_user
 from tests.told import START
 
@@ -299,3 +299,27 @@ def test_what_was_refunded_before_there_were_rows_of_refunds_is_recorded_and_tol
     assert {one.stripe_id for one in db_session.query(Refund)} == {"re_500", "re_300"}
     keys = [key for (key,) in db_session.query(Notice.dedupe_key).filter_by(kind="refund")]
     assert keys == ["refund:re_300:succeeded"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_a_customer_paid_who_was_deleted_at_stripe_can_still_be_given_back(
+    desk: Flask, lost: bool
+) -> None:
+    """What they bought is theirs, whoever they are at Stripe since; an event that is lost is made up for."""
+    alice = shopper(desk)
+    paid, old = bought(alice), alice.customer
+    alice.sandbox.stripe.customers.delete(old)
+    catch_up(alice.desk)
+    assert alice.pay(alice.buy()).status == 303
+    catch_up(alice.desk)
+    assert alice.customer != old
+    assert grants.balance(db.session(), alice.id) == 200
+    if lost:
+        alice.sandbox.control("trouble", delivery="drop")
+    refund(alice, paid.payment_intent, paid.amount)
+    if lost:
+        assert purchases(alice)[0].amount_refunded == 0
+        refresh.everything(db.session(), config_of(alice.desk), full=True)
+    assert [one.amount_refunded for one in purchases(alice)] == [paid.amount, 0]
+    assert grants.balance(db.session(), alice.id) == 100
+    assert count(Refund, user_id=alice.id, status="succeeded") == 1

@@ -46,5 +46,5 @@ class StripeWrite(Model):
     first_sent_at: Mapped[Moment | None]
     last_sent_at: Mapped[Moment | None]
     last_status: Mapped[int | None]
-    stripe_object_id: Mapped[Str | None]
+    stripe_object_id: Mapped[Str | None] = mapped_column(index=True)
     error: Mapped[Str | None]
