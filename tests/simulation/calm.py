@@ -43,11 +43,13 @@ def _replay_what_was_parked(cast: Cast) -> None:
     """An operator, once the fault is mended: ``flask events replay``."""
     world = cast.world
     with world.ground.app.app_context():
-        for event in claims.parked(db.session()):
+        parked = claims.parked(db.session())
+        for event in parked:
             world.hit("event parked")
             jobs.run_again(db.session(), event)
         db.session.remove()
-    rest(cast, cast.clocks)
+    if parked:
+        rest(cast, cast.clocks)
 
 
 def _right_without_the_reconciler(cast: Cast) -> None:
