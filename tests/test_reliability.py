@@ -54,3 +54,9 @@ def test_a_promise_or_fault_names_tests_that_are_there_or_says_why_there_is_none
 )
 def test_a_row_that_names_nothing_that_is_there_is_noticed(cell: str) -> None:
     assert problem(cell) is not None
+
+
+def test_each_test_that_stands_for_a_defect_is_there() -> None:
+    named = NAME.findall((ROOT / "docs" / "defects.md").read_text(encoding="utf-8"))
+    assert named
+    assert set(named) <= THERE
