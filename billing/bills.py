@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from billing import means, stripe_client
+from billing import means, stripe_reads
 from billing.clock import from_stripe
 from billing.invoices import intent_of
 from billing.models import Invoice
@@ -49,11 +49,11 @@ class Bill:
 
 def ask(stripe_id: str) -> Bill:
     """Ask Stripe for everything that the page of an invoice says. Raises StripeError."""
-    found = stripe_client.get_invoice(stripe_id)
+    found = stripe_reads.get_invoice(stripe_id)
     lines = found["lines"]
-    every = stripe_client.invoice_lines(stripe_id) if lines.get("has_more") else lines["data"]
+    every = stripe_reads.invoice_lines(stripe_id) if lines.get("has_more") else lines["data"]
     intent = ref(intent_of(found)) if found["status"] == "paid" and found["amount_paid"] else None
-    paid_by = stripe_client.get_payment_intent(intent) if intent else {}
+    paid_by = stripe_reads.get_payment_intent(intent) if intent else {}
     return read(found, every, paid_by)
 
 

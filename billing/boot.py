@@ -6,7 +6,7 @@ import logging
 
 from sqlalchemy.exc import OperationalError
 
-from billing import installation, running, schema, stripe_client
+from billing import installation, running, schema, stripe_reads
 from billing.errors import ConfigError, StripeError
 from billing.extensions import db
 
@@ -60,7 +60,7 @@ def _schema_is_too_old() -> bool:
 
 def _account() -> str:
     try:
-        return str(stripe_client.get_account()["id"])
+        return str(stripe_reads.get_account()["id"])
     except StripeError as problem:
         raise ConfigError(
             f"STRIPE_SECRET_KEY is new to this database, and its account can't be asked for: {problem}. Check the "

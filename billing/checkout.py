@@ -9,7 +9,7 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing import audit, payments, stripe_client
+from billing import audit, payments, stripe_reads
 from billing.clock import database_now, from_stripe
 from billing.models import CheckoutSession, Subscription, User
 from billing.models.subscriptions import FINAL
@@ -160,9 +160,9 @@ class Fetched:
 
 def fetch(stripe_id: str, hints: list[str]) -> Fetched:
     """The Session, and the PaymentIntent of a one-off purchase."""
-    found = stripe_client.get_checkout_session(stripe_id)
+    found = stripe_reads.get_checkout_session(stripe_id)
     intent = ref(found.get("payment_intent"))
-    return Fetched(found, stripe_client.get_payment_intent(intent) if intent else None)
+    return Fetched(found, stripe_reads.get_payment_intent(intent) if intent else None)
 
 
 def write(session: Session, fetched: Fetched, cause: Cause) -> Outcome:

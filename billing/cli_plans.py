@@ -8,7 +8,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from billing import catalogue, comparison, installation, running, stripe_client
+from billing import catalogue, comparison, installation, running, stripe_reads
 from billing.cli import Command, same_database
 from billing.extensions import db
 
@@ -26,7 +26,7 @@ def init_app(app: Flask) -> None:
 @without_asking
 def setup(*, yes: bool) -> None:
     """Record whose database this is, and bring the catalogue to Stripe. May be run again and again."""
-    account = str(stripe_client.get_account()["id"])
+    account = str(stripe_reads.get_account()["id"])
     found = installation.record(db.session(), running.config(), account)
     db.session.commit()
     click.echo(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import stripe_client
+from billing import stripe_reads
 from billing.clock import from_stripe
 from billing.models import Subscription
 from billing.payloads import Object
@@ -13,7 +13,7 @@ from billing.syncing import Cause, Outcome
 
 
 def fetch(stripe_id: str, hints: list[str]) -> Object:
-    return stripe_client.get_test_clock(stripe_id)
+    return stripe_reads.get_test_clock(stripe_id)
 
 
 def write(session: Session, clock: Object, cause: Cause) -> Outcome:

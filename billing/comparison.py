@@ -9,7 +9,7 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import stripe_client
+from billing import stripe_reads
 from billing.errors import StripeRefused
 from billing.models import CheckoutSession, PastPrice, PlanPrice, StripeWrite, Subscription
 from billing.models.subscriptions import FINAL
@@ -58,7 +58,7 @@ def compare(
     under our products and not in the file, which takes a question for each product.
     """
     wanted = catalogue.prices()
-    there = {one["lookup_key"]: one for one in stripe_client.find_prices([p.lookup_key for _, p in wanted])}
+    there = {one["lookup_key"]: one for one in stripe_reads.find_prices([p.lookup_key for _, p in wanted])}
     ids = _known_products(session)
     ids |= {p.item: str(ref(there[p.lookup_key]["product"])) for _, p in wanted if p.lookup_key in there}
     products = {ref(one["product"]): one["product"] for one in there.values()}
@@ -88,7 +88,7 @@ def _product(title: str, item: str, id_: str | None, products: dict[str | None, 
 def _read(product: str | None) -> Object | None:
     """A product none of whose prices are for sale; None where it is gone or was never made."""
     try:
-        found = stripe_client.get_product(product) if product else None
+        found = stripe_reads.get_product(product) if product else None
     except StripeRefused as problem:
         if problem.status != 404:
             raise
@@ -120,7 +120,7 @@ def _past(session: Session, ids: dict[str, str], steps: list[Step], *, archive: 
     return [
         _left(one, item, needed[one["id"]], archive=archive)
         for product, item in items.items()
-        for one in stripe_client.each_price(product)
+        for one in stripe_reads.each_price(product)
         if one["id"] not in kept
     ]
 

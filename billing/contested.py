@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import running, stripe_client
+from billing import running, stripe_reads
 from billing.models import Dispute, Subscription
 from billing.payloads import Object, invoice_subscription, ref
 from billing.write_request import WriteRequest
@@ -21,8 +21,8 @@ def plan_of(found: Object) -> str | None:
     """The subscription that the payment of a dispute or warning was made for; asked of Stripe, since events come in
     any order and our row of the invoice may not be there yet."""
     intent = ref(found.get("payment_intent"))
-    bill = stripe_client.invoice_of_payment(intent) if intent else None
-    return invoice_subscription(stripe_client.get_invoice(bill)) if bill else None
+    bill = stripe_reads.invoice_of_payment(intent) if intent else None
+    return invoice_subscription(stripe_reads.get_invoice(bill)) if bill else None
 
 
 def lost(session: Session, row: Dispute, plan: str | None) -> list[WriteRequest]:

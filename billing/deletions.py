@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from billing import audit, language, notices, running, stripe_client
+from billing import audit, language, notices, running, stripe_reads
 from billing.clock import database_now
 from billing.errors import StripeRefused
 from billing.models import Deletion, StripeWrite, User
@@ -44,10 +44,10 @@ def at_stripe(customer: str) -> AtStripe:
     Raises StripeError where Stripe doesn't say: also where it knows no such customer, since that is a wrong key or a
     wrong Stripe, and somebody's plan may be running at the right one.
     """
-    gone = bool(stripe_client.get_customer(customer).get("deleted"))
+    gone = bool(stripe_reads.get_customer(customer).get("deleted"))
     try:
-        found = stripe_client.list_subscriptions(customer)
-        sessions = [] if gone else list(stripe_client.list_checkout_sessions(customer))
+        found = stripe_reads.list_subscriptions(customer)
+        sessions = [] if gone else list(stripe_reads.list_checkout_sessions(customer))
     except StripeRefused:
         if not gone:
             raise

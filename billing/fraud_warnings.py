@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, contested, payment_news, refunding, running, stripe_client
+from billing import audit, contested, payment_news, refunding, running, stripe_reads
 from billing.clock import from_stripe
 from billing.models import FraudWarning
 from billing.payloads import Object, ref
@@ -20,7 +20,7 @@ from billing.write_request import WriteRequest
 
 def fetch(stripe_id: str, hints: list[str]) -> Object:
     """The warning with its charge, and under ``plan`` the subscription that was paid for, where one was."""
-    found = stripe_client.get_early_fraud_warning(stripe_id)
+    found = stripe_reads.get_early_fraud_warning(stripe_id)
     return {**found, "plan": contested.plan_of(found) if found["actionable"] else None}
 
 

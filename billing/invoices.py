@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from billing import audit, dunning, stripe_client
+from billing import audit, dunning, stripe_reads
 from billing.clock import from_stripe
 from billing.models import Invoice, Subscription, User
 from billing.payloads import Object, invoice_subscription, ref
@@ -24,7 +24,7 @@ OPEN_IDS = select(Invoice.stripe_id).where(
 
 
 def fetch(stripe_id: str, hints: list[str]) -> Object:
-    return stripe_client.get_invoice(stripe_id)
+    return stripe_reads.get_invoice(stripe_id)
 
 
 def write(session: Session, found: Object, cause: Cause) -> Outcome:

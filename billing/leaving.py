@@ -17,7 +17,7 @@ from billing import (
     refresh,
     registry,
     running,
-    stripe_client,
+    stripe_reads,
     throttle,
     writes,
 )
@@ -66,7 +66,7 @@ def _has_another_customer(user: User) -> bool:
     """
     session, config, user_id, customer = db.session(), running.config(), user.id, user.stripe_customer_id
     session.rollback()
-    if customer is None or not stripe_client.get_customer(customer).get("deleted"):
+    if customer is None or not stripe_reads.get_customer(customer).get("deleted"):
         return False
     living = select(Subscription.stripe_id).where(
         Subscription.user_id == user_id, Subscription.status.not_in(FINAL)
@@ -136,13 +136,13 @@ def _why_refused(user: User, order: checkout.Order, price: Price) -> ResponseRet
     plan = running.catalogue().plan(order.item)
     try:
         billed = (
-            stripe_client.get_customer(user.stripe_customer_id).get("currency")
+            stripe_reads.get_customer(user.stripe_customer_id).get("currency")
             if user.stripe_customer_id
             else None
         )
         if plan is not None and billed not in (None, price.currency):
             return guards.other_currency(billed, plan, price.interval or "")
-        holders = [one["id"] for one in stripe_client.find_prices([price.lookup_key]) if one["active"]]
+        holders = [one["id"] for one in stripe_reads.find_prices([price.lookup_key]) if one["active"]]
     except StripeError as problem:
         current_app.logger.warning("refusal not explained", extra={"reason": str(problem)})
         return guards.refused()

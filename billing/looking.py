@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import flash, redirect, render_template
 from flask.typing import ResponseReturnValue
 
-from billing import refresh, running, stripe_client
+from billing import refresh, running, stripe_reads
 from billing.access import person
 from billing.errors import StripeError, StripeRefused, WriteConflict, WriteUnknown
 from billing.extensions import db
@@ -22,7 +22,7 @@ def at_stripe(row: Subscription) -> Object:
     """Stripe's own object, with no transaction open while it is asked. Raises StripeError."""
     stripe_id = row.stripe_id
     db.session.rollback()
-    return stripe_client.get_subscription(stripe_id)
+    return stripe_reads.get_subscription(stripe_id)
 
 
 def look(row: Subscription) -> Subscription:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, flash, make_response, redire
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import labels, ladder, pay_links, refresh, running, stripe_client, throttle
+from billing import labels, ladder, pay_links, refresh, running, stripe_reads, throttle
 from billing.access import public
 from billing.errors import StripeError
 from billing.extensions import db
@@ -46,7 +46,7 @@ def pay(token: str) -> ResponseReturnValue:
         return waits, 429, {"Retry-After": str(minutes * 60)}
     db.session.rollback()
     try:
-        found = stripe_client.get_invoice(stripe_id)
+        found = stripe_reads.get_invoice(stripe_id)
         if found["status"] == "open" and found.get("hosted_invoice_url"):
             return redirect(found["hosted_invoice_url"], 303)
         if subscription is not None:

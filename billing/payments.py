@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, contested, grants, invoices, payment_news, refunds, stripe_client
+from billing import audit, contested, grants, invoices, payment_news, refunds, stripe_reads
 from billing.clock import from_stripe
 from billing.models import CheckoutSession, Dispute, Invoice, Payment, StripeWrite, Subscription, User
 from billing.payloads import Object, invoice_subscription, ref
@@ -34,17 +34,17 @@ def fetch_intent(stripe_id: str, hints: list[str]) -> FetchedPayment:
     ``stripe_id``: a PaymentIntent, one of its refunds, or a charge; those of bank debits begin otherwise.
     """
     if stripe_id.startswith(("re_", "pyr_")):
-        found = stripe_client.get_refund(stripe_id)
+        found = stripe_reads.get_refund(stripe_id)
         stripe_id = ref(found.get("payment_intent")) or ref(found.get("charge")) or ""
     if not stripe_id:  # what went back was never taken by a charge
         return FetchedPayment({"id": None}, None)
     if stripe_id.startswith(("ch_", "py_")):
-        charge = stripe_client.get_charge(stripe_id)
+        charge = stripe_reads.get_charge(stripe_id)
         return FetchedPayment({"id": None, "customer": charge.get("customer"), "latest_charge": charge}, None)
-    intent = stripe_client.get_payment_intent(stripe_id)
+    intent = stripe_reads.get_payment_intent(stripe_id)
     one_off = "plan" in (intent.get("metadata") or {})
-    paid = None if one_off else stripe_client.invoice_of_payment(stripe_id)
-    refunded = stripe_client.get_invoice(paid) if paid and refunded_of(intent) else None
+    paid = None if one_off else stripe_reads.invoice_of_payment(stripe_id)
+    refunded = stripe_reads.get_invoice(paid) if paid and refunded_of(intent) else None
     return FetchedPayment(intent, paid, refunded)
 
 
@@ -168,7 +168,7 @@ def _asked_for(session: Session, user: User, intent: Object) -> grants.Promise |
 
 def fetch_dispute(stripe_id: str, hints: list[str]) -> Object:
     """The dispute with its charge; of a lost one, under ``plan`` the subscription that was paid for."""
-    found = stripe_client.get_dispute(stripe_id)
+    found = stripe_reads.get_dispute(stripe_id)
     return {**found, "plan": contested.plan_of(found) if found["status"] == "lost" else None}
 
 

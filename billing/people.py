@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from billing import stripe_client
+from billing import stripe_reads
 from billing.models import StripeWrite, User
 from billing.payloads import Object, ref
 from billing.write_request import WriteRequest
@@ -71,7 +71,7 @@ def create_customer(user: User, installation: str) -> WriteRequest:
 def find_customer(params: Object) -> Object | None:
     """The customer that such a write made, if it did: Stripe lists them by address, our ids tell whose it is."""
     wanted = params["metadata"]
-    for found in stripe_client.list_customers(params["email"]):
+    for found in stripe_reads.list_customers(params["email"]):
         if all((found.get("metadata") or {}).get(name) == value for name, value in wanted.items()):
             return found
     return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from billing import prices, stripe_client
+from billing import prices, stripe_reads
 from billing.clock import from_stripe, now
 from billing.models import Subscription
 from billing.payloads import Object, first_item, ref
@@ -22,7 +22,7 @@ from billing.write_request import WriteRequest
 def moment_of(found: Object) -> int:
     """Stripe's present second: that of the test clock where the subscription is on one."""
     clock = ref(found.get("test_clock"))
-    return int(stripe_client.get_test_clock(clock)["frozen_time"] if clock else now().timestamp())
+    return int(stripe_reads.get_test_clock(clock)["frozen_time"] if clock else now().timestamp())
 
 
 def change_request(quoted: Quote, once: str, user_id: int) -> WriteRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from billing import stripe_client
+from billing import stripe_reads
 from billing.errors import StripeUnavailable
 from billing.payloads import Object, ref
 
@@ -35,7 +35,7 @@ def ask(found: Object, details: Object, discounts: list[Object] | None = None) -
     }
     if discounts is not None:
         params["discounts"] = [{"discount": one["id"]} for one in discounts] or ""
-    return stripe_client.preview_invoice(params)
+    return stripe_reads.preview_invoice(params)
 
 
 def of_a_period(preview: Object, price: str) -> int:

@@ -17,7 +17,7 @@ from billing import (
     queues,
     refresh,
     running,
-    stripe_client,
+    stripe_reads,
     throttle,
 )
 from billing.access import person
@@ -63,7 +63,7 @@ def confirm(reference: str) -> ResponseReturnValue:
     intent = _intent(*_own(reference)) or abort(404)
     db.session.rollback()  # no transaction is open while Stripe is asked
     try:
-        found = stripe_client.get_payment_intent(intent)
+        found = stripe_reads.get_payment_intent(intent)
     except StripeError as problem:
         current_app.logger.warning("payment not confirmed", extra={"reason": str(problem)})
         return render_template("errors/stripe_unreachable.html", again=f"/orders/{intent}"), 503

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from billing import previews, stripe_client
+from billing import previews, stripe_reads
 from billing.models import PlanPrice
 from billing.payloads import Object, first_item, ref
 from billing.previews import Part
@@ -119,7 +119,7 @@ def _discounts(found: Object) -> tuple[bool, list[Object]]:
     of_customer = customer.get("discount") if isinstance(customer, dict) else None
     if not found.get("discounts") and not of_customer:
         return False, []
-    seen = stripe_client.get_discounts(found["id"])
+    seen = stripe_reads.get_discounts(found["id"])
     own = [one for one in seen.get("discounts") or [] if isinstance(one, dict)]
     return bool(own), own or [seen["customer"]["discount"]]
 

@@ -9,7 +9,7 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from billing import bills, ledger, running, stripe_client
+from billing import bills, ledger, running, stripe_reads
 from billing.access import person
 from billing.errors import StripeError
 from billing.extensions import db
@@ -65,7 +65,7 @@ def open_invoice(stripe_id: str) -> ResponseReturnValue:
     known = row.status
     db.session.rollback()
     try:
-        found = stripe_client.get_invoice(stripe_id)
+        found = stripe_reads.get_invoice(stripe_id)
     except StripeError as problem:
         return _away(problem, stripe_id)
     if found["status"] == "open" and found.get("hosted_invoice_url"):
@@ -82,7 +82,7 @@ def pdf(stripe_id: str) -> ResponseReturnValue:
     _own(stripe_id)
     db.session.rollback()
     try:
-        found = stripe_client.get_invoice(stripe_id)
+        found = stripe_reads.get_invoice(stripe_id)
     except StripeError as problem:
         return _away(problem, stripe_id)
     if found.get("invoice_pdf"):

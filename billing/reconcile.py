@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from billing import inbox, stripe_client
+from billing import inbox, stripe_reads
 from billing.models import StripeEvent, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object
@@ -63,5 +63,5 @@ def stale(session: Session, now: datetime, limit: timedelta) -> list[tuple[str, 
 
 def at_stripe(customer: str, *, running_only: bool = False) -> list[str]:
     """Ids of a customer's subscriptions at Stripe, whatever our rows say; ``running_only``: those not over there."""
-    found = stripe_client.list_subscriptions(customer)
+    found = stripe_reads.list_subscriptions(customer)
     return [str(one["id"]) for one in found if not running_only or one["status"] not in FINAL]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import deadline, inbox, jobs, pace, reconcile, stripe_client, sweep
+from billing import deadline, inbox, jobs, pace, reconcile, stripe_reads, sweep
 from billing.clock import database_now, now
 from billing.config import Config
 from billing.installation import current
@@ -173,4 +173,4 @@ def _listed(session: Session, found: Installation, moment: datetime) -> Iterator
     types = [name for name in jobs.HANDLERS if not inbox.is_ours(name)]
     since = reconcile.since(found.events_cursor, moment)
     session.rollback()  # no transaction is open while Stripe is asked
-    return stripe_client.list_events(types, since)
+    return stripe_reads.list_events(types, since)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
-from billing import stripe_client
+from billing import stripe_reads
 from billing.errors import StripeRefused
 from billing.models import Dispute, Invoice, Payment, Refund, StripeWrite
 from billing.payloads import Object
@@ -76,7 +76,7 @@ def look_first(params: Object) -> Object | None:
     done = find(params)
     if done is not None:
         return done
-    for dispute in stripe_client.list_disputes(params["payment_intent"]):
+    for dispute in stripe_reads.list_disputes(params["payment_intent"]):
         if dispute["status"] not in HARMLESS:
             raise StripeRefused("the payment is disputed", code="charge_disputed", status=400)
     return None
@@ -84,7 +84,7 @@ def look_first(params: Object) -> Object | None:
 
 def find(params: Object) -> Object | None:
     """The refund that such a write made, if it did: our own name is in its metadata."""
-    for found in stripe_client.list_refunds(params["payment_intent"]):
+    for found in stripe_reads.list_refunds(params["payment_intent"]):
         if (found.get("metadata") or {}).get("write") == params["metadata"]["write"]:
             return found
     return None

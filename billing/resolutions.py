@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from billing import people, refunding, second, stripe_client
+from billing import people, refunding, second, stripe_reads
 from billing.errors import StripeRefused
 from billing.models.subscriptions import FINAL
 from billing.payloads import first_item, ref
@@ -51,7 +51,7 @@ class Resolution:
 
 def _find_product(wish: Wish) -> Object | None:
     wanted = wish.params["metadata"]
-    for found in stripe_client.list_products():
+    for found in stripe_reads.list_products():
         if found["metadata"] == wanted and found["name"] == wish.params["name"]:
             return found
     return None
@@ -60,7 +60,7 @@ def _find_product(wish: Wish) -> Object | None:
 def _find_price(wish: Wish) -> Object | None:
     """The price that holds the lookup key, unless that is the one which ours was to replace (its name says so)."""
     replaced = wish.name.partition(":after:")[2].partition(":")[0]
-    found = stripe_client.find_prices([wish.params["lookup_key"]])
+    found = stripe_reads.find_prices([wish.params["lookup_key"]])
     if not found or found[0]["id"] == replaced:
         return None
     terms = (ref(found[0]["product"]), found[0]["unit_amount"], found[0]["currency"])
@@ -81,14 +81,14 @@ def _updated(read: Callable[[str], Object]) -> Callable[[Wish], Object | None]:
 
 def _find_session(wish: Wish) -> Object | None:
     """The Session that carries the number of our row; there is one for each row."""
-    for found in stripe_client.list_checkout_sessions(wish.params["customer"]):
+    for found in stripe_reads.list_checkout_sessions(wish.params["customer"]):
         if found["metadata"] == wish.params["metadata"]:
             return found
     return None
 
 
 def _closed_session(wish: Wish) -> Object | None:
-    found = stripe_client.get_checkout_session(wish.target)
+    found = stripe_reads.get_checkout_session(wish.target)
     if found["status"] == "complete":
         raise StripeRefused("it was paid meanwhile", code="complete")
     return found if found["status"] == "expired" else None
@@ -96,7 +96,7 @@ def _closed_session(wish: Wish) -> Object | None:
 
 def _as_wished(wish: Wish) -> Object | None:
     """The subscription if it has all that was asked for; an empty text asks for nothing to be there."""
-    found = stripe_client.get_subscription(wish.target)
+    found = stripe_reads.get_subscription(wish.target)
     wanted = {name: value for name, value in wish.params.items() if name not in (*ON_THE_WAY, "items")}
     same = all(_same(found.get(name), value) for name, value in wanted.items())
     return found if same and all(_has(found, item) for item in wish.params.get("items", [])) else None
@@ -121,13 +121,13 @@ def _has(found: Object, wanted: Object) -> bool:
 
 
 def _made_schedule(wish: Wish) -> Object | None:
-    found = stripe_client.get_subscription(wish.params["from_subscription"]).get("schedule")
+    found = stripe_reads.get_subscription(wish.params["from_subscription"]).get("schedule")
     return found if isinstance(found, dict) else None
 
 
 def _has_phases(wish: Wish) -> Object | None:
     """The schedule if it ends as was asked for."""
-    found = stripe_client.get_subscription_schedule(wish.target)
+    found = stripe_reads.get_subscription_schedule(wish.target)
     last, wanted = (phases[-1]["items"][0] for phases in (found["phases"], wish.params["phases"]))
     return (
         found if (ref(last["price"]), last.get("quantity")) == (wanted["price"], wanted["quantity"]) else None
@@ -135,7 +135,7 @@ def _has_phases(wish: Wish) -> Object | None:
 
 
 def _released(wish: Wish) -> Object | None:
-    found = stripe_client.get_subscription_schedule(wish.target)
+    found = stripe_reads.get_subscription_schedule(wish.target)
     return found if found["status"] in ("released", "completed", "canceled") else None
 
 
@@ -149,28 +149,28 @@ def _resumed(wish: Wish) -> Object | None:
     found = _running(wish)
     latest = ref(found.get("latest_invoice"))
     if found["status"] == "paused" and (
-        latest is None or stripe_client.get_invoice(latest)["status"] != "open"
+        latest is None or stripe_reads.get_invoice(latest)["status"] != "open"
     ):
         return None
     return found
 
 
 def _running(wish: Wish) -> Object:
-    found = stripe_client.get_subscription(wish.target)
+    found = stripe_reads.get_subscription(wish.target)
     if found["status"] in FINAL:
         raise StripeRefused("it is over", code="canceled")
     return found
 
 
 def _paid(wish: Wish) -> Object | None:
-    found = stripe_client.get_invoice(wish.target)
+    found = stripe_reads.get_invoice(wish.target)
     if found["status"] in ("void", "uncollectible"):
         raise StripeRefused("it is not to be paid any more", code=found["status"])
     return found if found["status"] == "paid" else None
 
 
 def _voided(wish: Wish) -> Object | None:
-    found = stripe_client.get_invoice(wish.target)
+    found = stripe_reads.get_invoice(wish.target)
     if found["status"] == "paid":
         raise StripeRefused("it was paid meanwhile", code="paid")
     return found if found["status"] == "void" else None
@@ -178,7 +178,7 @@ def _voided(wish: Wish) -> Object | None:
 
 def _find_purchase(wish: Wish) -> Object | None:
     """The payment that carries the token of its form; there is one for each form. What it came to, events tell."""
-    for found in stripe_client.each_payment_intent({"customer": wish.params["customer"]}):
+    for found in stripe_reads.each_payment_intent({"customer": wish.params["customer"]}):
         if found["metadata"] == wish.params["metadata"]:
             return found
     return None
@@ -186,19 +186,19 @@ def _find_purchase(wish: Wish) -> Object | None:
 
 def _deleted(wish: Wish) -> Object | None:
     """The customer if Stripe says that it was deleted. One that Stripe never knew is a wrong key or a wrong Stripe."""
-    found = stripe_client.get_customer(wish.target)
+    found = stripe_reads.get_customer(wish.target)
     return found if found.get("deleted") else None
 
 
 RESOLUTIONS: dict[str, Resolution] = {
     "customer.create": Resolution(lambda wish: people.find_customer(wish.params), None),
     # The address at Stripe is to be ours, however late; ``registry.must_wait`` keeps the changes in their order.
-    "customer.update": Resolution(_updated(stripe_client.get_customer), None),
+    "customer.update": Resolution(_updated(stripe_reads.get_customer), None),
     "customer.delete": Resolution(_deleted, None),
     "product.create": Resolution(_find_product, DAY),
-    "product.update": Resolution(_updated(stripe_client.get_product), DAY),
+    "product.update": Resolution(_updated(stripe_reads.get_product), DAY),
     "price.create": Resolution(_find_price, DAY),
-    "price.update": Resolution(_updated(stripe_client.get_price), DAY),
+    "price.update": Resolution(_updated(stripe_reads.get_price), DAY),
     # The person's place was freed, they may have opened another one: a second is not made behind their back.
     "checkout.session.create": Resolution(_find_session, DAY, again=False),
     "checkout.session.expire": Resolution(_closed_session, DAY),

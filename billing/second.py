@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import audit, notices, refunding, running, stripe_client
+from billing import audit, notices, refunding, running, stripe_reads
 from billing.models import Invoice, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object
@@ -83,5 +83,5 @@ def _refunds(session: Session, user: User, row: Subscription) -> list[WriteReque
 
 def ended_already(target: str | None) -> Object | None:
     """The subscription if it is over at Stripe: a cancel has no key, so a second try is told that there is none."""
-    found = stripe_client.get_subscription(target or "")
+    found = stripe_reads.get_subscription(target or "")
     return found if found["status"] in FINAL else None

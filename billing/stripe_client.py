@@ -1,6 +1,6 @@
-"""The only ``import stripe``: verify a delivery, read an object, write with a key.
+"""The only ``import stripe``: verify a delivery, ask Stripe, write with a key.
 
-Answers come back as plain dictionaries, errors as the exceptions of ``errors.py``. Reads and writes
+Answers come back as plain dictionaries, errors as the exceptions of ``errors.py``. Reads (``stripe_reads``) and writes
 run outside any database transaction: the caller sees to that.
 """
 
@@ -11,9 +11,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, cast
 from urllib.request import getproxies
@@ -58,13 +56,6 @@ PARTS = attrgetter(
     "subscription_schedules",
 )
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
-
-# What a subscription is seen with: what it is paid with, its schedule, what its discounts take off, and its customer's
-# means of payment, which a deleted customer has none of.
-OWN = ["default_payment_method", "default_source", "schedule", "discounts.source.coupon"]
-SHOWN = [*OWN, "customer.invoice_settings.default_payment_method", "customer.default_source"]
-# Its latest invoice, as ``each_invoice`` gives it.
-LATEST_INVOICE = "latest_invoice.payments"
 
 Object = dict[str, Any]
 # The type of Stripe's refusal of a key that was used with other parameters: it has no code of its own.
@@ -220,108 +211,13 @@ def _signed_with(body: bytes, header: str, secret: str, tolerance: int | None = 
 def call(operation: str, target: str | None, params: Object, key: str) -> Object:
     """Send one write with its idempotency key. Only ``writes.perform`` and its completer call this."""
     send = OPERATIONS[operation]
-    return _ask(lambda v1: send(v1, target or "", params, {"idempotency_key": key}))
-
-
-def get_subscription(stripe_id: str, *also: str) -> Object:
-    """The subscription with its card, its schedule and its customer's card, and ``also`` these, each expanded.
-
-    A customer that was deleted has no settings to expand; its subscription must still be seen to have ended.
-    """
-    try:
-        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": [*SHOWN, *also]}))
-    except StripeRefused as problem:
-        if problem.status != 400:
-            raise
-        return _ask(lambda v1: v1.subscriptions.retrieve(stripe_id, {"expand": [*OWN, *also]}))
-
-
-def get_discounts(subscription: str) -> Object:
-    """The subscription with its discounts and its customer's, each with its coupon."""
-    expand = ["discounts.source.coupon", "customer.discount.source.coupon"]
-    return _ask(lambda v1: v1.subscriptions.retrieve(subscription, {"expand": expand}))
-
-
-def get_invoice(stripe_id: str) -> Object:
-    """The invoice with its payments and the PaymentIntent of each (fields that need expanding since basil)."""
-    expand = ["payments.data.payment.payment_intent"]
-    return _ask(lambda v1: v1.invoices.retrieve(stripe_id, {"expand": expand}))
-
-
-def invoice_lines(stripe_id: str) -> list[Object]:
-    """Every line of an invoice; the invoice itself shows the first ten."""
-    return list(_pages(lambda v1, p: v1.invoices.line_items.list(stripe_id, p), {}))
-
-
-def preview_invoice(params: Object) -> Object:
-    """What Stripe would charge; a POST that makes nothing (``POST /v1/invoices/create_preview``)."""
-    return _ask(lambda v1: v1.invoices.create_preview(params))
-
-
-def get_subscription_schedule(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.subscription_schedules.retrieve(stripe_id))
-
-
-def get_checkout_session(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.checkout.sessions.retrieve(stripe_id))
-
-
-def get_payment_intent(stripe_id: str) -> Object:
-    """The PaymentIntent with its charge, and every refund of that; the charge itself shows the first ten."""
-    found = _ask(lambda v1: v1.payment_intents.retrieve(stripe_id, {"expand": ["latest_charge.refunds"]}))
-    charge = found.get("latest_charge")
-    if isinstance(charge, dict) and (charge.get("refunds") or {}).get("has_more"):
-        charge["refunds"] = {"data": list(list_refunds(stripe_id))}
-    return found
-
-
-def get_charge(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.charges.retrieve(stripe_id))
-
-
-def get_dispute(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.disputes.retrieve(stripe_id, {"expand": ["charge"]}))
-
-
-def get_refund(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.refunds.retrieve(stripe_id))
-
-
-def get_early_fraud_warning(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.radar.early_fraud_warnings.retrieve(stripe_id, {"expand": ["charge"]}))
-
-
-def get_customer(stripe_id: str) -> Object:
-    """The customer; one that was deleted has little more than its id."""
-    return _ask(lambda v1: v1.customers.retrieve(stripe_id))
-
-
-def get_test_clock(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.test_helpers.test_clocks.retrieve(stripe_id))
-
-
-def get_account() -> Object:
-    """The account that the key belongs to (``GET /v1/account``)."""
-    return _ask(lambda v1: v1.accounts.retrieve_current())
-
-
-def account_and_time() -> tuple[Object, datetime | None]:
-    """The account, and Stripe's clock as it answered (the ``Date`` header, to the second)."""
-    heard: list[str] = []
-
-    def ask(v1: Any) -> Any:
-        answer = v1.accounts.retrieve_current()
-        heard.append(answer.headers.get("Date", ""))
-        return answer
-
-    account = _ask(ask)
-    return account, parsedate_to_datetime(heard[-1]) if heard[-1] else None
+    return ask(lambda v1: send(v1, target or "", params, {"idempotency_key": key}))
 
 
 def lacking(send: Callable[[Any], Any]) -> str | None:
     """What Stripe says that the key lacks to make this call (a 403); None where it may. For ``key_rights`` alone."""
     try:
-        _ask(send)
+        ask(send)
     except StripeKeyRefused as problem:
         if problem.status != 403:
             raise
@@ -331,154 +227,9 @@ def lacking(send: Callable[[Any], Any]) -> str | None:
     return None
 
 
-def list_webhook_endpoints() -> list[Object]:
-    """Every webhook endpoint of the account in the key's mode. Their secrets are told by no read."""
-    return list(_pages(lambda v1, p: v1.webhook_endpoints.list(p), {}))
-
-
-def default_portal_configuration() -> Object | None:
-    """What customers may do in Stripe's portal; None where the settings were never saved in this mode."""
-    page = _ask(lambda v1: v1.billing_portal.configurations.list({"is_default": True, "limit": 1}))
-    return page["data"][0] if page["data"] else None
-
-
-def list_undelivered(since: int) -> list[Object]:
-    """The newest events since then that some endpoint of the account has not taken, or not yet; 100 at most."""
-    params = {"created": {"gte": since}, "delivery_success": False, "limit": 100}
-    return list(_ask(lambda v1: v1.events.list(params))["data"])
-
-
-def invoice_of_payment(payment_intent: str) -> str | None:
-    """The invoice that a PaymentIntent paid, found by its InvoicePayment; None for a one-off payment."""
-    params = {"payment": {"type": "payment_intent", "payment_intent": payment_intent}, "limit": 1}
-    page = _ask(lambda v1: v1.invoice_payments.list(params))
-    return str(page["data"][0]["invoice"]) if page["data"] else None
-
-
-def find_prices(lookup_keys: list[str]) -> list[Object]:
-    """The prices of these lookup keys with their products, archived ones too; Stripe takes 10 keys at a time."""
-    found: list[Object] = []
-    for start in range(0, len(lookup_keys), 10):
-        some = lookup_keys[start : start + 10]
-        wanted = {"lookup_keys": some, **_expanded(["product"])}
-        found += _pages(lambda v1, p: v1.prices.list(p), wanted)
-    return found
-
-
-def each_price(product: str) -> Iterator[Object]:
-    """The prices of a product that can be sold, the newest first."""
-    return _pages(lambda v1, p: v1.prices.list(p), {"product": product, "active": True})
-
-
-def get_price(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.prices.retrieve(stripe_id))
-
-
-def get_product(stripe_id: str) -> Object:
-    return _ask(lambda v1: v1.products.retrieve(stripe_id))
-
-
-def list_products() -> Iterator[Object]:
-    """Every product of the account, the newest first."""
-    return _pages(lambda v1, p: v1.products.list(p), {})
-
-
-def list_checkout_sessions(customer: str) -> Iterator[Object]:
-    """Every Checkout Session of a customer, the newest first."""
-    return _pages(lambda v1, p: v1.checkout.sessions.list(p), {"customer": customer})
-
-
-def list_customers(email: str) -> Iterator[Object]:
-    """Every customer with exactly this address."""
-    return _pages(lambda v1, p: v1.customers.list(p), {"email": email})
-
-
-def list_subscriptions(customer: str) -> list[Object]:
-    """Every subscription of a customer, ended ones too."""
-    return list(_pages(lambda v1, p: v1.subscriptions.list(p), {"customer": customer, "status": "all"}))
-
-
-def list_refunds(payment_intent: str) -> Iterator[Object]:
-    """Every refund of a payment."""
-    return _pages(lambda v1, p: v1.refunds.list(p), {"payment_intent": payment_intent})
-
-
-def list_disputes(payment_intent: str) -> Iterator[Object]:
-    """Every dispute of a payment."""
-    return _pages(lambda v1, p: v1.disputes.list(p), {"payment_intent": payment_intent})
-
-
-def each_subscription(params: Object) -> Iterator[Object]:
-    """Subscriptions as ``get_subscription`` gives them; canceled ones only where asked for.
-
-    Where one customer of a page was deleted, that page is without its customers' cards.
-    """
-    return _pages(lambda v1, p: v1.subscriptions.list(p), {**params, **_expanded(SHOWN)}, _expanded(OWN))
-
-
-def each_invoice(params: Object) -> Iterator[Object]:
-    """Invoices with their payments; what each PaymentIntent says lies deeper than a list can be expanded."""
-    return _pages(lambda v1, p: v1.invoices.list(p), {**params, **_expanded(["payments"])})
-
-
-def each_payment_intent(params: Object) -> Iterator[Object]:
-    """PaymentIntents with their charge."""
-    return _pages(lambda v1, p: v1.payment_intents.list(p), {**params, **_expanded(["latest_charge"])})
-
-
-def each_dispute(params: Object) -> Iterator[Object]:
-    """Disputes with their charge."""
-    return _pages(lambda v1, p: v1.disputes.list(p), {**params, **_expanded(["charge"])})
-
-
-def each_refund(params: Object) -> Iterator[Object]:
-    """Refunds as they are."""
-    return _pages(lambda v1, p: v1.refunds.list(p), params)
-
-
-def each_early_fraud_warning(params: Object) -> Iterator[Object]:
-    """Early fraud warnings with their charge."""
-    return _pages(lambda v1, p: v1.radar.early_fraud_warnings.list(p), {**params, **_expanded(["charge"])})
-
-
-def _expanded(names: list[str]) -> Object:
-    return {"expand": [f"data.{name}" for name in names]}
-
-
-def list_events(types: list[str], since: int) -> Iterator[Object]:
-    """Events created at or after ``since`` (Unix seconds), newest first; Stripe keeps them 30 days.
-
-    Stripe filters by at most 20 types, so a longer list is filtered here.
-    """
-    for event in _pages(lambda v1, p: v1.events.list(p), {"created": {"gte": since}}):
-        if event["type"] in types:
-            yield event
-
-
-def _pages(
-    ask: Callable[[Any, Object], Any], params: Object, narrower: Object | None = None
-) -> Iterator[Object]:
-    """``narrower``: what to ask for where Stripe refuses to show as much of a page."""
-    cursor: Object = {"limit": 100}
-    while True:
-        try:
-            page = _page(ask, {**params, **cursor})
-        except StripeRefused as problem:
-            if narrower is None or problem.status != 400:
-                raise
-            page = _page(ask, {**params, **narrower, **cursor})
-        yield from page["data"]
-        if not page["has_more"] or not page["data"]:
-            return
-        cursor["starting_after"] = page["data"][-1]["id"]
-
-
-def _page(ask: Callable[[Any, Object], Any], params: Object) -> Object:
-    return _ask(lambda v1: ask(v1, params))
-
-
 @pace.kept
-def _ask(send: Callable[[Any], Any]) -> Object:
+def ask(send: Callable[[Any], Any]) -> Object:
+    """What Stripe answers to this call of the SDK's, as the JSON that it is. Raises StripeError."""
     left = deadline.left()
     if left <= 0:
         raise StripeUnavailable("Stripe was slow, and the time for it is over")

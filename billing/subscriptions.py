@@ -27,7 +27,7 @@ from billing import (
     plan_news,
     prices,
     second,
-    stripe_client,
+    stripe_reads,
 )
 from billing.clock import from_stripe
 from billing.models import Subscription, User
@@ -73,13 +73,13 @@ def fetch(stripe_id: str, hints: list[str]) -> Fetched:
 
     One request brings both, unless the invoice must be looked at more closely (``invoices.is_whole``).
     """
-    found = stripe_client.get_subscription(stripe_id, stripe_client.LATEST_INVOICE)
+    found = stripe_reads.get_subscription(stripe_id, stripe_reads.LATEST_INVOICE)
     latest = found.get("latest_invoice")
     seen = {latest["id"]: latest} if isinstance(latest, dict) and invoices.is_whole(latest) else {}
     wanted = [*(hint for hint in hints if hint.startswith("in_")), ref(latest)]
-    bills = [seen.get(one) or stripe_client.get_invoice(one) for one in dict.fromkeys(wanted) if one]
+    bills = [seen.get(one) or stripe_reads.get_invoice(one) for one in dict.fromkeys(wanted) if one]
     clock = ref(found.get("test_clock"))
-    clock_time = from_stripe(stripe_client.get_test_clock(clock)["frozen_time"]) if clock else None
+    clock_time = from_stripe(stripe_reads.get_test_clock(clock)["frozen_time"]) if clock else None
     return Fetched(found, bills, clock_time)
 
 
@@ -114,9 +114,9 @@ def completed(found: Object) -> Object:
     """A listed subscription with what may be missing of it: its customer's card, and its test clock."""
     own = found.get("default_payment_method") or found.get("default_source")
     if isinstance(found.get("customer"), str) and not own:
-        found = stripe_client.get_subscription(found["id"])
+        found = stripe_reads.get_subscription(found["id"])
     clock = ref(found.get("test_clock"))
-    return {**found, "test_clock": stripe_client.get_test_clock(clock)} if clock else found
+    return {**found, "test_clock": stripe_reads.get_test_clock(clock)} if clock else found
 
 
 def as_written(session: Session, row: Subscription, found: Object, cause: Cause) -> None:

@@ -11,7 +11,17 @@ from collections.abc import Iterator
 from sqlalchemy import exists, select, text
 from sqlalchemy.orm import Session
 
-from billing import audit, comparing, inbox, jobs, mirrors, notices, people, registry, stripe_client
+from billing import (
+    audit,
+    comparing,
+    inbox,
+    jobs,
+    mirrors,
+    notices,
+    people,
+    registry,
+    stripe_reads,
+)
 from billing.clock import now
 from billing.comparing import GONE, STRAY, Finding
 from billing.config import Config
@@ -141,7 +151,7 @@ def ask(session: Session, finding: Finding, config: Config, actor: str) -> str:
 def _found_again(session: Session, finding: Finding) -> bool:
     """Give a lost customer back to the person that it was made for, where that is beyond doubt."""
     session.rollback()
-    customer = stripe_client.get_customer(finding.customer or "")
+    customer = stripe_reads.get_customer(finding.customer or "")
     user = people.lost_owner(session, customer, public_id(session))
     if user is None:
         return False

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import stripe
 from flask import Flask
 
-from billing import stripe_client
+from billing import stripe_client, stripe_reads
 from billing.payloads import Object, about, ref
 from tests.histories import History
 from tests.story import Shopper, config_of
@@ -26,14 +26,14 @@ Act = Callable[[Shopper], object]
 # How our code reads an object, by the beginning of its id.
 READS: dict[str, tuple[Callable[[str], Any], ...]] = {
     "sub_": (
-        stripe_client.get_subscription,
-        lambda one: stripe_client.get_subscription(one, stripe_client.LATEST_INVOICE),
+        stripe_reads.get_subscription,
+        lambda one: stripe_reads.get_subscription(one, stripe_reads.LATEST_INVOICE),
     ),
-    "in_": (stripe_client.get_invoice,),
-    "cs_": (stripe_client.get_checkout_session,),
-    "pi_": (stripe_client.get_payment_intent, stripe_client.invoice_of_payment),
-    "cus_": (stripe_client.get_customer,),
-    "clock_": (stripe_client.get_test_clock,),
+    "in_": (stripe_reads.get_invoice,),
+    "cs_": (stripe_reads.get_checkout_session,),
+    "pi_": (stripe_reads.get_payment_intent, stripe_reads.invoice_of_payment),
+    "cus_": (stripe_reads.get_customer,),
+    "clock_": (stripe_reads.get_test_clock,),
 }
 
 

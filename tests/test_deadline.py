@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from billing import deadline, jobs, leases, refresh, registry, stripe_client, web, writes
+from billing import deadline, jobs, leases, refresh, registry, stripe_client, stripe_reads, web, writes
 from billing.errors import StripeUnavailable, WriteUnknown
 from billing.extensions import db
 from billing.models import CheckoutSession, StripeWrite
@@ -62,7 +62,7 @@ def test_a_call_is_left_at_the_deadline_and_the_sdk_s_own_retry_is_not_sent(
     desk: Flask, silent: Wire
 ) -> None:
     with deadline.within(SHORT), pytest.raises(StripeUnavailable):
-        stripe_client.get_account()
+        stripe_reads.get_account()
     assert len(silent.seen) == 1 < TRIES_OF_THE_SDK
 
 
@@ -81,7 +81,7 @@ def test_each_try_is_given_what_is_left_and_never_more_than_usual() -> None:
 
 def test_a_call_that_begins_after_the_deadline_is_not_sent(desk: Flask, silent: Wire) -> None:
     with deadline.within(0), pytest.raises(StripeUnavailable, match="the time for it is over"):
-        stripe_client.get_account()
+        stripe_reads.get_account()
     assert silent.seen == []
 
 

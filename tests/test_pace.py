@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from billing import pace, stripe_client
+from billing import pace, stripe_reads
 from billing.errors import PassStopped, StripeUnavailable
 from tests.conftest import SHIPPED_PACE
 from tests.registry import over_a_wire
@@ -34,7 +34,7 @@ def test_at_most_ten_calls_leave_in_a_second(wire: Wire) -> None:
     before = time.monotonic()
     with pace.unhurried():
         for _ in range(pace.A_SECOND * 2 + 1):
-            stripe_client.get_account()
+            stripe_reads.get_account()
     assert len(wire.seen) == 21
     assert time.monotonic() - before >= 2
 
@@ -44,7 +44,7 @@ def test_a_pass_waits_until_stripe_takes_calls_again(wire: Wire, monkeypatch: py
     answers = iter([error(429, code="rate_limit")] * 3 + [ok(id="acct_1", object="account")])
     wire.answer = lambda sent: next(answers)
     with pace.unhurried():
-        assert stripe_client.get_account()["id"] == "acct_1"
+        assert stripe_reads.get_account()["id"] == "acct_1"
     assert len(wire.seen) == 4
 
 
@@ -54,10 +54,10 @@ def test_a_limit_that_lasts_stops_the_pass_and_never_holds_up_a_page(
     monkeypatch.setattr(pace, "PATIENCE", (0.0, 0.0))
     wire.answer = lambda sent: error(429, code="rate_limit")
     with pytest.raises(StripeUnavailable), pace.unhurried():
-        stripe_client.get_account()
+        stripe_reads.get_account()
     patient = len(wire.seen)
     with pytest.raises(StripeUnavailable):
-        stripe_client.get_account()
+        stripe_reads.get_account()
     assert patient == 3 * (len(wire.seen) - patient)
 
 
@@ -65,17 +65,17 @@ def test_a_pass_that_waits_ends_when_its_process_is_told_to(wire: Wire) -> None:
     stop = threading.Event()
     wire.answer = lambda sent: (stop.set(), error(429, code="rate_limit"))[1]
     with pytest.raises(PassStopped), pace.until(stop), pace.unhurried():
-        stripe_client.get_account()
+        stripe_reads.get_account()
     asked = len(wire.seen)
     with pytest.raises(PassStopped), pace.until(stop), pace.unhurried():
-        stripe_client.get_account()
+        stripe_reads.get_account()
     assert len(wire.seen) == asked
     with pace.until(stop), pytest.raises(StripeUnavailable):
-        stripe_client.get_account()  # a page's call is no pass
+        stripe_reads.get_account()  # a page's call is no pass
 
 
 def test_what_is_not_about_too_many_calls_is_not_asked_twice(wire: Wire) -> None:
     wire.answer = lambda sent: error(500)
     with pytest.raises(StripeUnavailable), pace.unhurried():
-        stripe_client.get_account()
+        stripe_reads.get_account()
     assert len(wire.seen) == 1

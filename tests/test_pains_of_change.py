@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing import plan_change, previews, quoting, registry, stripe_client
+from billing import plan_change, previews, quoting, registry, stripe_reads
 from billing.errors import StripeUnavailable
 from billing.extensions import db
 from billing.models import PlanPrice, StripeWrite, Subscription
@@ -183,7 +183,7 @@ def test_nobody_who_presses_again_after_a_crash_is_left_between_two_plans(counte
     """The process died between the two writes of a change at the period's end."""
     person = counter.newcomer("pro")
     page = quoted(person, "/billing/change/basic")
-    moment = plan_change.moment_of(stripe_client.get_subscription(person.row.stripe_id))
+    moment = plan_change.moment_of(stripe_reads.get_subscription(person.row.stripe_id))
     perform(plan_change.schedule_request(a_quote(person, moment), page.fields["once"], person.id))
     look(person)
     assert "You’re on Pro. Next payment: €29.00" in said(person), (
@@ -197,13 +197,13 @@ def test_nobody_who_presses_again_after_a_crash_is_left_between_two_plans(counte
 
 def a_quote(person: Shopper, moment: int) -> quoting.Quote:
     price = db.session.get_one(PlanPrice, "basic_month_eur")
-    return quoting.quote(stripe_client.get_subscription(person.row.stripe_id), price, 1, moment)
+    return quoting.quote(stripe_reads.get_subscription(person.row.stripe_id), price, 1, moment)
 
 
 def test_nobody_gets_a_change_on_top_of_one_that_is_not_finished(alice: Shopper) -> None:
     """A process died after it wrote down what to ask, and before it asked."""
     pro, team = quoted(alice, "/billing/change/pro"), quoted(alice, "/billing/change/team")
-    found = stripe_client.get_subscription(alice.row.stripe_id)
+    found = stripe_reads.get_subscription(alice.row.stripe_id)
     price = db.session.get_one(PlanPrice, "pro_month_eur")
     wanted = quoting.quote(found, price, 1, plan_change.moment_of(found))
     before = charged(alice)

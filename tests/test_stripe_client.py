@@ -12,7 +12,7 @@ import requests
 import stripe
 from flask import Flask
 
-from billing import deadline, stripe_client
+from billing import deadline, stripe_client, stripe_reads
 from billing.errors import (
     StripeDeclined,
     StripeError,
@@ -150,7 +150,7 @@ def test_every_operation_is_sent_with_the_key_it_is_given(stripe_is: Wire, opera
 def test_every_request_carries_the_pinned_version_and_our_key_to_stripe(stripe_is: Wire) -> None:
     make_customer()
     stripe_is.answer = lambda sent: ok(id="sub_1", object="subscription")
-    stripe_client.get_subscription("sub_1")
+    stripe_reads.get_subscription("sub_1")
     assert [sent.method for sent in stripe_is.seen] == ["POST", "GET"]
     for sent in stripe_is.seen:
         assert sent.headers["Stripe-Version"] == "2026-10-28.endive"
@@ -288,14 +288,14 @@ def test_lists_are_read_to_their_end(stripe_is: Wire) -> None:
         return ok(object="list", data=data, has_more=not after, url="/v1/subscriptions")
 
     stripe_is.answer = pages
-    found = stripe_client.list_subscriptions("cus_1")
+    found = stripe_reads.list_subscriptions("cus_1")
     assert [one["id"] for one in found] == ["sub_1", "sub_2", "sub_3"]
     assert "starting_after=sub_2" in stripe_is.seen[1].path
 
 
 def test_prices_are_asked_for_ten_lookup_keys_at_a_time(stripe_is: Wire) -> None:
     stripe_is.answer = lambda sent: ok(object="list", data=[], has_more=False, url="/v1/prices")
-    stripe_client.find_prices([f"plan_{number}" for number in range(23)])
+    stripe_reads.find_prices([f"plan_{number}" for number in range(23)])
     asked = [sent.path.count("lookup_keys") for sent in stripe_is.seen]
     assert asked == [10, 10, 3]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from billing import comparison, installation, key_rights, running, stripe_client
+from billing import comparison, installation, key_rights, running, stripe_client, stripe_reads
 from billing.checks import endpoint, parts
 from billing.checks.finding import Finding
 from billing.clock import now
@@ -63,7 +63,7 @@ def _refused(about: str, problem: StripeError) -> Finding:
 
 def account(session: Session, config: Config) -> Iterator[Finding]:
     """Whose key it is, beside whose database; and Stripe's clock beside ours."""
-    answer, stripes = stripe_client.account_and_time()
+    answer, stripes = stripe_reads.account_and_time()
     moment, name = now(), str(answer["id"])
     there = _database(session)
     try:
@@ -100,7 +100,7 @@ def rights(session: Session, config: Config) -> Iterator[Finding]:
 
 def portal(session: Session, config: Config) -> Iterator[Finding]:
     """What customers may do on Stripe's own pages."""
-    there = stripe_client.default_portal_configuration()
+    there = stripe_reads.default_portal_configuration()
     fix = "Settings → Billing → Customer portal, in the dashboard"
     if there is None:
         says = "its settings were never saved in this mode, so Stripe opens none of its pages"

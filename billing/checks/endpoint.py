@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing import inbox, stripe_client
+from billing import inbox, stripe_client, stripe_reads
 from billing.checks.finding import Finding
 from billing.checks.settings import local
 from billing.clock import from_stripe, now
@@ -28,7 +28,7 @@ A_DAY, A_WHILE = timedelta(days=1), timedelta(minutes=5)
 def found(session: Session, config: Config) -> Iterator[Finding]:
     """The endpoint that leads here, and what of yesterday's and today's events has not come by it."""
     url = config.public_url + PATH
-    every = stripe_client.list_webhook_endpoints()
+    every = stripe_reads.list_webhook_endpoints()
     ours = [one for one in every if one["url"] == url]
     if not ours:
         yield _none(config, url, every)
@@ -95,9 +95,7 @@ def _types(one: Object, *, livemode: bool) -> Finding:
 def _undelivered(session: Session) -> Finding:
     """What some endpoint has not taken and we have not got by webhook: another endpoint's trouble is not ours."""
     since = now() - A_DAY
-    events = [
-        one for one in stripe_client.list_undelivered(int(since.timestamp())) if one["type"] in HANDLERS
-    ]
+    events = [one for one in stripe_reads.list_undelivered(int(since.timestamp())) if one["type"] in HANDLERS]
     ids = [one["id"] for one in events]
     got = select(StripeEvent.event_id).where(StripeEvent.event_id.in_(ids), StripeEvent.source == "webhook")
     taken = set(session.execute(got).scalars())
