@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from billing import inbox, stripe_reads
-from billing.models import StripeEvent, Subscription, User
+from billing.models import CheckoutSession, StripeEvent, Subscription, User
 from billing.models.subscriptions import FINAL
 from billing.payloads import Object
 
@@ -59,6 +59,23 @@ def stale(session: Session, now: datetime, limit: timedelta) -> list[tuple[str, 
         .order_by(Subscription.fetched_at)
     )
     return [(stripe_id, customer) for stripe_id, customer in session.execute(rows)]
+
+
+def overdue_sessions(session: Session, now: datetime) -> list[tuple[str, str | None]]:
+    """Checkout Sessions that are open on our row and can't be at Stripe any more, which lists none by its state:
+    (id, customer). The event of their end was lost, and is no longer kept there."""
+    rows = (
+        select(CheckoutSession.stripe_id, User.stripe_customer_id)
+        .join(User)
+        .where(
+            CheckoutSession.status == "open",
+            CheckoutSession.expires_at < now - OVERLAP,
+            CheckoutSession.stripe_id.is_not(None),
+            User.stripe_customer_id.is_not(None),
+        )
+        .order_by(CheckoutSession.id)
+    )
+    return [(str(stripe_id), customer) for stripe_id, customer in session.execute(rows)]
 
 
 def at_stripe(customer: str, *, running_only: bool = False) -> list[str]:

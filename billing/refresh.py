@@ -127,6 +127,7 @@ def everything(session: Session, config: Config, *, full: bool = False) -> Pass:
             pass
         compared, differed = sweep.repair(session, config, full=full)
         old = _old(session, config, stop)
+        old += _overdue(session, config, stop) if full else 0
     found.reconciled_at = database_now(session)
     session.commit()
     return Pass(missed, compared, differed + old)
@@ -138,6 +139,25 @@ def _old(session: Session, config: Config, stop: float) -> int:
         if time.monotonic() > stop:
             break
         subscription(session, stripe_id, customer, config, "reconciler")
+        looked += 1
+    return looked
+
+
+def _overdue(session: Session, config: Config, stop: float) -> int:
+    looked = 0
+    for stripe_id, customer in reconcile.overdue_sessions(session, now()):
+        if time.monotonic() > stop:
+            break
+        event_id = inbox.ask_for_refresh(
+            session,
+            stripe_id,
+            customer,
+            livemode=config.livemode,
+            actor="reconciler",
+            kind="checkout.session",
+        )
+        session.commit()
+        jobs.apply_one(session, event_id)
         looked += 1
     return looked
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,7 +17,18 @@ from sqlalchemy import text
 from billing import comparing, healing, refresh, sweep
 from billing.clock import now
 from billing.extensions import db
-from billing.models import AuditEntry, Dispute, Invoice, Notice, Payment, Refund, Subscription, SyncRun, User
+from billing.models import (
+    AuditEntry,
+    CheckoutSession,
+    Dispute,
+    Invoice,
+    Notice,
+    Payment,
+    Refund,
+    Subscription,
+    SyncRun,
+    User,
+)
 from tests.histories import ITS_OWN, OURS, at_stripe, cursor_at, sandbox_in, with_us
 from tests.registry import over_a_wire
 from tests.story import HOUR, Shopper, catch_up, config_of, count, events, shopper
@@ -292,6 +303,32 @@ def test_events_of_a_type_that_never_come_are_not_needed(desk: Flask, kind: str)
     assert with_us(bob) == at_stripe(bob)
     assert [one.status for one in db.session.query(Payment)] == ["succeeded"]
     assert bob.standing.code == "active"
+
+
+@pytest.mark.parametrize("end", ["paid", "expired"])
+def test_a_session_whose_end_was_never_told_is_no_longer_open_after_a_full_pass(
+    desk: Flask, end: str
+) -> None:
+    """Stripe lists none by its state, and keeps no event for long: those of ours that are overdue are asked for."""
+    bob = shopper(desk, "bob@example.com")
+    bob.sandbox.control("trouble", delivery="drop")
+    number = bob.order()
+    if end == "paid":
+        assert bob.pay(number).status == 303
+    else:
+        bob.sandbox.stripe.checkout.sessions.expire(number)
+    row = db.session.query(CheckoutSession).filter_by(stripe_id=number).one()
+    assert row.status == "open"
+    row.expires_at = now() - timedelta(hours=2)
+    db.session.commit()
+    with over_a_wire(desk, bob.sandbox) as wire:
+        wire.answer = lambda sent: without(wire, sent, "")
+        looked = [refresh.everything(db.session(), config_of(desk), full=True).looked for _ in range(2)]
+    assert row.status == {"paid": "complete", "expired": "expired"}[end]
+    [entry] = db.session.query(AuditEntry).filter_by(kind="checkout.status", actor="reconciler")
+    assert (entry.user_id, entry.before["status"], entry.after["status"]) == (bob.id, "open", row.status)
+    assert looked[0] >= 1
+    assert looked[1] == 0, "what is over is not asked for again"
 
 
 def without(wire: Wire, sent: Sent, kind: str) -> Reply | None:
