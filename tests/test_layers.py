@@ -29,8 +29,8 @@ domain: subscriptions plan_change second invoices payments checkout clocks stand
   plan_cards opening became cards customers pauses breaks ending bills obstacles previews quoting quote_words seals
   next_steps withdrawals senders grants one_click purchase_words ladder reminders pay_links refunds refunding
   contested fraud_warnings addresses exporting deletions erasing samples
-nouns: models plans running money stripe_client stripe_reads queues payloads inbox leases installation schema roles audit
-  throttle refusals passwords words plan_file prices diagnosis key_rights
+nouns: models plans running money stripe_client stripe_reads queues payloads inbox leases installation schema roles
+  audit throttle refusals passwords words plan_file prices diagnosis key_rights
 ground: config environment signing extensions errors clock deadline logs pace hands language
 """
 LAYERS = {layer: names.split() for layer, names in re.findall(r"^(\w+):((?:.|\n  )+)$", HOUSE, re.MULTILINE)}
