@@ -13,11 +13,12 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing import audit, closing, deadline, registry, stripe_client
 from billing.errors import StripeError, StripeRefused, StripeUnavailable, WriteConflict, WriteUnknown
-from billing.models import StripeWrite
+from billing.models import AuditEntry, StripeWrite
 from billing.registry import record
 from billing.resolutions import HEEDS_NO_KEY, RESOLUTIONS, Wish, worth
 from billing.stripe_client import Object
@@ -216,6 +217,8 @@ def _look(session: Session, row: StripeWrite) -> Object | None:
             raise WriteUnknown(f"{operation}: the key is older than 23 hours") from problem
         raise
     row = session.get_one(StripeWrite, write_id)
+    if found is None and _was_seen(session, row):
+        found = {"id": row.target}
     if found is not None:
         closing.answered(session, row, found)
     elif resolution.again and not stale:
@@ -224,6 +227,21 @@ def _look(session: Session, row: StripeWrite) -> Object | None:
         closing.gave_up(session, row, alert=resolution.alert)
         raise StripeRefused(row.error or "", code=row.error)
     return found
+
+
+def _was_seen(session: Session, row: StripeWrite) -> bool:
+    """Whether our rows have shown what was asked for since it was sent. Then it was done, and if it isn't so any more,
+    somebody wanted it otherwise since: a plan that was kept at the dashboard is not ended a day later after all."""
+    wanted = json.loads(row.params).get("cancel_at_period_end")
+    if row.operation != "subscription.update" or wanted is None or row.first_sent_at is None:
+        return False
+    seen = select(AuditEntry.id).where(
+        AuditEntry.user_id == row.user_id,
+        AuditEntry.subject == row.target,
+        AuditEntry.at >= row.first_sent_at,
+        AuditEntry.after["cancel_at_period_end"].as_boolean() == wanted,
+    )
+    return session.execute(seen.limit(1)).first() is not None
 
 
 __all__ = ["HORIZON", "StripeUnavailable", "finish_open", "perform", "record", "settle"]

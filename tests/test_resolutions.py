@@ -21,6 +21,7 @@ from billing.write_request import WriteRequest
 from tests.registry import LEASE_OVER, audited, customer_of, over_a_wire, perform, row_of, sweep, time_passes
 from tests.story import Shopper, catch_up, config_of, count, shopper
 from tests.support import Sandbox
+from tests.test_leaving import hidden
 from tests.wire import Sent, Wire, cut, error
 
 
@@ -98,6 +99,29 @@ def test_what_a_person_wished_an_hour_ago_is_not_done_to_them_now(
     assert alice.post("/billing/resume").status_code == 303
     assert alice.post("/billing/resume").status_code == 303
     assert api.retrieve(alice.row.stripe_id)["cancel_at_period_end"] is False, "asked for anew, it is done"
+
+
+def test_an_end_that_was_seen_and_taken_back_at_the_dashboard_is_not_made_again_a_day_later(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    """Whoever asked to leave must not be charged since Stripe was away, so an end is made however late; but this one
+    was made, only its answer was lost, and somebody has decided otherwise since."""
+    alice.subscribe()
+    api, plan = alice.sandbox.stripe.subscriptions, alice.row.stripe_id
+    asked = hidden(alice.get("/billing/cancel").text)
+    wire.answer = lambda sent: wire.lose_answer(sent) if sent.method == "POST" else wire.pass_on(sent)
+    assert alice.post("/billing/cancel", **asked).status_code == 503
+    wire.answer = wire.pass_on
+    catch_up(desk)
+    assert alice.row.cancel_at_period_end is True
+    api.update(plan, {"cancel_at_period_end": False})
+    wire.seen.clear()
+    assert sweep(timedelta(hours=30)) == 1
+    assert wire.writes == []
+    assert api.retrieve(plan)["cancel_at_period_end"] is False
+    catch_up(desk)
+    assert alice.row.cancel_at_period_end is False
+    assert count(StripeWrite, state="done", target=plan) == 1
 
 
 def test_a_price_whose_lookup_key_another_price_took_meanwhile_does_not_take_it_back(
