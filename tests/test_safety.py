@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,7 @@ from billing.extensions import csrf, db
 from local.mailsink import MailSink
 from tests.conftest import make_config
 from tests.support import Databases, csrf_of
-from tests.walk import ADMIN, ALICE, EVERYBODY, SAFE, STRANGER, Answer, Html, World, walk, world
+from tests.walk import ADMIN, ALICE, EVERYBODY, SAFE, STRANGER, Answer, Html, World, problems_of, walk, world
 from tests.watching import all_rows
 
 PUBLIC = {
@@ -238,16 +237,10 @@ def test_only_a_static_file_that_is_there_may_be_kept(house: World) -> None:
         assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store"), path
 
 
-# What differs between any two pages: the form's token, and the request's name.
-MARKS_OF_ITS_OWN = re.compile(r'(?<=name="csrf_token" value=")[^"]*|(?<=quote )[0-9a-f]{12}')
-
-
 def test_no_page_has_anything_inline_or_of_others_or_for_a_card(answers: list[Answer]) -> None:
     pages = [one for one in answers if one.page and one.text]
     assert len({one.path for one in pages}) > 20
-    # Most are the same few refusals: one page of each is looked through.
-    unlike = {MARKS_OF_ITS_OWN.sub("", one.text): one for one in pages}.values()
-    assert {str(one): problems for one in unlike if (problems := Html(one.text).problems)} == {}
+    assert {str(one): problems for one in pages if (problems := problems_of(one.text))} == {}
     assert Html('<p onclick="x">').problems
     assert Html('<form method="post" action="/x"><input name="csrf"></form>').problems
     assert not any("stripe.com" in one.text for one in pages if not one.path.startswith("/admin"))

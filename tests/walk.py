@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -234,3 +235,17 @@ class Html(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "form" and self.open_form:
             self.problems.append(f"a form without token to {self.open_form}")
+
+
+# What differs between any two pages: the form's token, and the request's name.
+MARKS = re.compile(r'(?<=name="csrf_token" value=")[^"]*|(?<=quote )[0-9a-f]{12}')
+
+
+def problems_of(page: str) -> list[str]:
+    """What ``Html`` finds in a page. Of those that are alike but for their marks one is read."""
+    return _problems(MARKS.sub("", page))
+
+
+@cache
+def _problems(page: str) -> list[str]:
+    return Html(page).problems
