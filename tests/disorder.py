@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
 from billing import inbox, jobs, outbox, refresh
@@ -56,6 +56,7 @@ ROWS = text(
     # Whoever looks between the new card and Stripe's own retry keeps a payment, which then comes to nothing.
     " where name not like 'pay:%'))"
 )
+OWED = text("select exists (select from notices where state in ('queued', 'sending'))")
 Place = tuple[int, str]
 Stop = tuple[int, frozenset[int], str]
 
@@ -141,13 +142,17 @@ class Explorer:
             before = _mails(session)
             new = inbox.store(session, event, json.dumps(event), source="webhook", handled=True)
             session.commit()
-            if new:
-                assert jobs.apply_due(session) == 1
-            else:
+            if not new:
                 jobs.run_again(session, event["id"])
-            row = session.get_one(StripeEvent, event["id"])
-            assert row.state in (StripeEvent.APPLIED, StripeEvent.IGNORED), row.reason
-            outbox.send_due(session, self._config)
+            elif event["id"] in self._again:
+                jobs.apply_one(session, event["id"])
+            else:
+                assert jobs.apply_due(session) == 1
+            told = select(StripeEvent.state, StripeEvent.reason).where(StripeEvent.event_id == event["id"])
+            state, reason = session.execute(told).one()
+            assert state in (StripeEvent.APPLIED, StripeEvent.IGNORED), reason
+            if session.scalar(OWED):  # else there is nothing to send
+                outbox.send_due(session, self._config)
             self._check_mails(session, before, step)
             rows = _rows(session.connection())
             if event["id"] not in self._again:  # the inbox looks at no other row: once is enough

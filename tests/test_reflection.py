@@ -18,7 +18,7 @@ from billing.models import CheckoutSession, LoginSession, User
 from tests import admin_rows as rows
 from tests.conftest import make_config
 from tests.support import Databases, csrf_of
-from tests.walk import ADMIN, ALICE, EVERYBODY, STRANGER, Html, World, world
+from tests.walk import ADMIN, ALICE, EVERYBODY, STRANGER, World, problems_of, world
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 MARK = "'\"><svg/onload=canary>{{'canary'*2}}</textarea></script>"
@@ -45,7 +45,7 @@ def assert_only_text(answer: TestResponse, where: str) -> None:
     page = answer.get_data(as_text=True)
     if answer.mimetype == "text/html":
         assert [raw for raw in RAW if raw in page] == [], where
-        assert Html(page).problems == [], where
+        assert problems_of(page) == [], where
     else:
         assert answer.mimetype in ("application/json", "text/javascript", "application/zip"), where
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -61,8 +61,10 @@ def test_nothing_in_an_address_comes_back_as_it_was(house: World, who: str) -> N
         if "GET" not in (rule.methods or ()):
             continue
         filled = re.sub(r"<(?:\w+:)?\w+>", quote(MARK, safe=""), rule.rule)
-        for path in {house.address(rule).partition("?")[0], filled}:
-            for given in (query, {name: [MARK, MARK] for name in IN_QUERIES}, {MARK: MARK}):
+        asks = (query, {name: [MARK, MARK] for name in IN_QUERIES}, {MARK: MARK})
+        # Where nothing is found by its address, nothing else is read: there one of these will do.
+        for path, many in {filled: asks[:1], house.address(rule).partition("?")[0]: asks}.items():
+            for given in many:
                 answer = client.get(path, query_string=given, headers=SENT, buffered=True)
                 assert_only_text(answer, f"{path} for {who}")
     assert_only_text(client.get(f"/{quote(MARK)}"), "nowhere")

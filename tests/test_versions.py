@@ -9,7 +9,7 @@ import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -111,20 +111,39 @@ def test_nobody_notices_in_which_version_of_the_api_stripe_tells_of_a_life(
     assert (may_enter(alice), charges(alice)) == (False, [2000, 2900, 2900])
 
 
-@pytest.fixture
-def told(desk: Flask, alice: Shopper) -> dict[str, Object]:
-    """One event of each type that the life of a customer brings and that we act on, all of them applied."""
-    live(alice)
-    found = alice.sandbox.stripe.events.list({"limit": 100}).to_dict(for_json=True)["data"]
-    mine = {one["type"]: one for one in found if about(one).customer == alice.customer}
+@dataclass(frozen=True)
+class Past:
+    """Somebody's life that is over. ``told``: one event of each type that it brought and that we act on, all of them
+    applied."""
+
+    person: Shopper
+    told: dict[str, Object]
+
+
+@pytest.fixture(scope="module")
+def lived(office: Flask) -> Past:
+    person = shopper(office)
+    live(person)
+    assert {event.state for event in events()} == {StripeEvent.APPLIED, StripeEvent.IGNORED}
+    found = person.sandbox.stripe.events.list({"limit": 100}).to_dict(for_json=True)["data"]
+    mine = {one["type"]: one for one in found if about(one).customer == person.customer}
     kinds = {kind: one for kind, one in mine.items() if kind in HANDLERS}
     assert len(kinds) >= 9
-    return kinds
+    return Past(person, kinds)
+
+
+@pytest.fixture
+def past(office: Flask, lived: Past) -> Iterator[Past]:
+    """One for these tests, none of which may change anything of it."""
+    yield lived
+    office.extensions["sandbox"].calm()
+    db.session.rollback()
 
 
 def test_an_event_of_every_version_names_the_same_object_and_leaves_it_as_stripe_holds_it(
-    desk: Flask, alice: Shopper, told: dict[str, Object]
+    office: Flask, past: Past
 ) -> None:
+    alice, told = past.person, past.told
     hooks = alice.sandbox.stripe.webhook_endpoints
     alice.sandbox.control("trouble", delivery="drop")
     before = all_rows(db.session(), but=MARKS)
@@ -142,9 +161,11 @@ def test_an_event_of_every_version_names_the_same_object_and_leaves_it_as_stripe
         event = json.loads(sent.body)
         assert event["api_version"] == sent.path.strip("/")
         assert about(event) == about(told[event["type"]]), (event["api_version"], event["type"])
-        assert deliver(desk, {**event, "id": f"evt_version{number:05d}"}).status_code == 200
+        assert deliver(office, {**event, "id": f"evt_version{number:05d}"}).status_code == 200
     apply_everything()
-    assert {event.state for event in events()} == {StripeEvent.APPLIED, StripeEvent.IGNORED}
+    rows = [event for event in events() if event.event_id.startswith("evt_version")]
+    assert len(rows) == len(catcher.seen)
+    assert {event.state for event in rows} <= {StripeEvent.APPLIED, StripeEvent.IGNORED}
     after = all_rows(db.session(), but=MARKS)
     assert {name for name in after if after[name] != before[name]} <= {"stripe_events", "leases"}
     assert with_us(alice) == at_stripe(alice)
@@ -188,10 +209,9 @@ def spoiled(thing: Object, junk: Any) -> Object:
     return found
 
 
-def test_whatever_an_event_says_of_an_object_we_say_what_stripe_holds(
-    desk: Flask, alice: Shopper, told: dict[str, Object]
-) -> None:
+def test_whatever_an_event_says_of_an_object_we_say_what_stripe_holds(office: Flask, past: Past) -> None:
     """Of every type, each field spoiled in each way, in an event of a version that there is not."""
+    alice, told = past.person, past.told
     before, number = all_rows(db.session(), but=MARKS), 0
     for event in told.values():
         for junk in JUNK:
@@ -203,7 +223,7 @@ def test_whatever_an_event_says_of_an_object_we_say_what_stripe_holds(
                 "api_version": "2031-01-01.fern",
                 "data": {"object": thing},
             }
-            assert deliver(desk, odd).status_code == 200, (event["type"], junk)
+            assert deliver(office, odd).status_code == 200, (event["type"], junk)
     apply_everything()
     rows = [event for event in events() if event.event_id.startswith("evt_odd")]
     assert len(rows) == number
@@ -246,9 +266,10 @@ ANYTHING = st.recursive(
 
 
 def test_whatever_one_place_of_an_event_holds_it_is_taken_kept_and_gives_nobody_anything(
-    desk: Flask, alice: Shopper, told: dict[str, Object]
+    office: Flask, past: Past
 ) -> None:
     """Also in Stripe's published samples, whose objects are nobody's here."""
+    alice, told = past.person, past.told
     published = samples()
     names = {"customer.subscription": "subscription", "charge.dispute": "dispute"}
     known = {
@@ -267,7 +288,7 @@ def test_whatever_one_place_of_an_event_holds_it_is_taken_kept_and_gives_nobody_
         way = data.draw(st.sampled_from(names) | st.sampled_from(ways))
         odd = with_junk(thing, way, data.draw(ANYTHING), gone=data.draw(st.booleans()))
         event = {**next(iter(told.values())), "id": f"evt_any{next(numbers):05d}", "type": kind}
-        assert deliver(desk, {**event, "data": {"object": odd}}).status_code == 200
+        assert deliver(office, {**event, "data": {"object": odd}}).status_code == 200
 
     spoil()
     apply_all()

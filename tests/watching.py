@@ -109,10 +109,13 @@ def all_rows(session: Session, *, but: tuple[str, ...] = ()) -> dict[str, str]:
     tables = session.execute(
         text("select tablename from pg_tables where schemaname = 'public' order by 1")
     ).scalars()
-    found = {}
-    for table in tables.all():
-        rows = "select md5(coalesce(string_agg(row, $$,$$ order by row), $$$$)) from"
-        each = f'(select (to_jsonb(t) - cast(:but as text[]))::text as row from "{table}" t) as rows'
-        found[table] = str(session.execute(text(f"{rows} {each}"), {"but": list(but)}).scalar_one())
+    each = (
+        f"select '{table}', (select md5(coalesce(string_agg(row, $$,$$ order by row), $$$$)) from"
+        f' (select (to_jsonb(t) - cast(:but as text[]))::text as row from "{table}" t) as rows)'
+        for table in tables.all()
+    )
+    found = {
+        name: str(mark) for name, mark in session.execute(text(" union all ".join(each)), {"but": list(but)})
+    }
     session.rollback()
     return found

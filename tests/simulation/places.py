@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import psycopg
@@ -14,28 +13,32 @@ KEPT = """
 create unlogged table if not exists sim.kept (place bigint, name text, rows jsonb);
 alter table sim.kept alter column rows set storage external;
 create index if not exists kept_place on sim.kept (place);
-create or replace function sim.keep(here bigint) returns void language plpgsql as $$
-declare one text; begin
-  for one in select tablename from pg_tables where schemaname = 'public' and tablename <> 'alembic_version' loop
-    execute format('insert into sim.kept select %L, %L, jsonb_agg(t) from public.%I t having count(*) > 0',
-                   here, one, one);
-  end loop; end $$;
-create or replace function sim.bring_back(here bigint) returns void language plpgsql as $$
-declare one record; begin
-  for one in select tablename, k.rows from pg_tables left join sim.kept k on k.place = here and k.name = tablename
-             where schemaname = 'public' and tablename <> 'alembic_version' loop
-    execute format('delete from public.%I', one.tablename);
-    if one.rows is not null then
-      execute format('insert into public.%I overriding system value select * from'
-                     ' jsonb_populate_recordset(null::public.%I, $1)', one.tablename, one.tablename) using one.rows;
-    end if;
-  end loop; end $$;
+"""
+TABLES = "select tablename from pg_tables where schemaname = 'public' and tablename <> 'alembic_version' order by 1"
+# Said for each table, and not put together as it runs: so it is planned once.
+FUNCTION = """
+create or replace function sim.{name}(here bigint) returns void language plpgsql as $$
+declare found jsonb; begin {body} end $$
+"""
+KEEP = """
+  insert into sim.kept select here, '{table}', jsonb_agg(t) from public.{table} t having count(*) > 0;
+"""
+BRING_BACK = """
+  delete from public.{table};
+  select rows into found from sim.kept where place = here and name = '{table}';
+  if found is not null then
+    insert into public.{table} overriding system value
+      select * from jsonb_populate_recordset(null::public.{table}, found);
+  end if;
 """
 # The same question as of every order, and what purchases give.
-QUESTION = str(ROWS).replace("%", "%%").replace(":ours", "%(ours)s")
 GIVEN = (
     "select coalesce(jsonb_agg(array[payment_intent, feature, amount::text] order by 1), '[]') from"
     " (select payment_intent, feature, sum(amount) as amount from grants group by 1, 2 having sum(amount) <> 0) t"
+)
+QUESTION = (
+    f"select (({str(ROWS).replace('%', '%%').replace(':ours', '%(ours)s')}) ||"
+    f" jsonb_build_object('given', ({GIVEN})))::text"
 )
 
 
@@ -46,11 +49,15 @@ class Kept:
         self._raw, self._last = raw, 0
         raw.execute(KEPT)
         raw.execute("truncate sim.kept")
+        tables = [table for (table,) in raw.execute(TABLES).fetchall()]
+        for name, each in (("keep", KEEP), ("bring_back", BRING_BACK)):
+            body = "".join(each.format(table=table) for table in tables)
+            raw.execute(FUNCTION.format(name=name, body=body))
 
     def rows(self) -> str:
+        """As PostgreSQL writes them, which is one way for equal ones."""
         [(found,)] = self._raw.execute(QUESTION, {"ours": OURS}).fetchall()
-        [(given,)] = self._raw.execute(GIVEN).fetchall()
-        return json.dumps({**found, "given": given}, sort_keys=True)
+        return str(found)
 
     def keep(self) -> int:
         """Keep all tables as they are; the number to bring them back by."""
