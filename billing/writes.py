@@ -230,8 +230,8 @@ def _look(session: Session, row: StripeWrite) -> Object | None:
 
 
 def _was_seen(session: Session, row: StripeWrite) -> bool:
-    """Whether our rows have shown what was asked for since it was sent. Then it was done, and if it isn't so any more,
-    somebody wanted it otherwise since: a plan that was kept at the dashboard is not ended a day later after all."""
+    """Whether our rows have come to show what was asked for since it was sent. Then it was done, and if it isn't so any
+    more, somebody wanted it otherwise: a plan that was kept at the dashboard is not ended a day later after all."""
     wanted = json.loads(row.params).get("cancel_at_period_end")
     if row.operation != "subscription.update" or wanted is None or row.first_sent_at is None:
         return False
@@ -239,6 +239,7 @@ def _was_seen(session: Session, row: StripeWrite) -> bool:
         AuditEntry.user_id == row.user_id,
         AuditEntry.subject == row.target,
         AuditEntry.at >= row.first_sent_at,
+        AuditEntry.before["cancel_at_period_end"].as_boolean() != wanted,
         AuditEntry.after["cancel_at_period_end"].as_boolean() == wanted,
     )
     return session.execute(seen.limit(1)).first() is not None

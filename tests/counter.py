@@ -13,10 +13,10 @@ from typing import Any
 
 from flask import Flask
 
-from billing import catalogue, installation, money, refresh
+from billing import installation, money, refresh
 from billing.extensions import db
 from local.mailsink import MailSink
-from tests.conftest import dispose, make_app, make_config
+from tests.conftest import dispose, make_app, make_config, stock_of
 from tests.registry import customer_of, perform
 from tests.story import Shopper, config_of, shopper
 from tests.support import Databases, Sandbox
@@ -47,13 +47,12 @@ class Counter:
 
 @contextmanager
 def open_counter(databases: Databases, mail_sink: MailSink, sandbox: Sandbox) -> Iterator[Counter]:
-    with databases.copy_of("dunlin_template") as url:
+    with databases.copy_of(stock_of(databases, sandbox)) as url:
         config = make_config(url, smtp_port=mail_sink.port, api_base=sandbox.url)
         app = make_app(config)
         with app.app_context():
             installation.record(db.session(), config, sandbox.account())
             db.session.commit()
-            catalogue.push(db.session(), app.extensions["catalogue"])
             app.extensions["sandbox"] = sandbox
             yield Counter(app)
             sandbox.calm()

@@ -1,7 +1,7 @@
 """A database to copy for each desk: migrated, and with the prices of ``plans.toml`` as one sandbox has them.
 
 To bring the catalogue there for every test anew would take a tenth of the time of all. Where a test has changed what
-is sold at the sandbox, the next desk finds an event of it that is newer, and the stock is made again.
+is sold at the sandbox, the next desk finds an event of it that is newer, and another stock is made.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Stock:
-    """The name of the database for each sandbox, and the newest change of its catalogue by then."""
+    """The name of the database for each sandbox and newest change of its catalogue."""
 
     databases: Databases
     application: Callable[[str, str], Flask]  # on this database, with Stripe at this address
-    _known: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _known: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def of(self, sandbox: Sandbox) -> str:
-        name, newest = self._known.get(sandbox.url, ("", ""))
-        if not name or newest != self._newest(sandbox):
+        newest = self._newest(sandbox)
+        if not newest or (sandbox.url, newest) not in self._known:
             name = f"dunlin_stock_{next(_numbers)}"
             with self.databases.copy_of("dunlin_template") as first:
                 self._fill(first, sandbox)  # what is made at Stripe is written down here
             self._fill(self.databases.create(name, "dunlin_template"), sandbox)
-            self._known[sandbox.url] = name, self._newest(sandbox)
-        return name
+            newest = self._newest(sandbox)
+            self._known[sandbox.url, newest] = name
+        return self._known[sandbox.url, newest]
 
     def _fill(self, database: str, sandbox: Sandbox) -> None:
         application = self.application(database, sandbox.url)

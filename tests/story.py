@@ -19,7 +19,8 @@ from billing.config import Config
 from billing.extensions import db
 from billing.models import Invoice, Notice, StripeEvent, Subscription, User
 from billing.standing import Standing
-from tests.support import Sandbox, csrf_of, make_user, sign_in
+from tests.snapshots import Moments
+from tests.support import Sandbox, form_token, make_user, sign_in
 
 GOOD = "4242424242424242"
 DECLINED = "4000000000000002"
@@ -81,7 +82,7 @@ class Shopper:
 
     def post(self, path: str, **form: str) -> TestResponse:
         """Send a form of the portal."""
-        self._csrf = self._csrf or csrf_of(self.client)
+        self._csrf = self._csrf or form_token(self.client)
         return self.client.post(path, data={"csrf_token": self._csrf, **form})
 
     def order(self, plan: str = "pro", interval: str = "month", **more: str) -> str:
@@ -101,6 +102,26 @@ class Shopper:
         assert self.pay(session_id, number).status == 303
         catch_up(self.desk)
         return session_id
+
+    def has(self, plan: str = "pro", interval: str = "month", number: str = GOOD) -> str:
+        """``subscribe``, at a desk that is brought back for each test, where nothing has happened but that this person
+        came: the way is gone once. What was mailed on it is not mailed again. The Session's id."""
+        moments: Moments = self.desk.extensions["moments"]
+        assert (count(User), count(StripeEvent)) == (1, 0), "something else has happened, and would be lost"
+
+        def prepare() -> tuple[int, str]:
+            self.id = make_user(db.session(), self.email).id
+            self.another_browser()
+            return self.id, self.subscribe(plan, interval, number)
+
+        self.id, session_id = moments.of(f"{self.email} {plan} {interval} {number}", prepare)
+        self.another_browser()
+        return session_id
+
+    def another_browser(self) -> None:
+        """Sign in, in a browser that has seen nothing yet."""
+        self.client, self._csrf = self.desk.test_client(), ""
+        sign_in(self.client, self.user)
 
     def advance(self, to: int | str = "next") -> int:
         """Let time pass for this customer alone, and apply what it brings. Returns Stripe's time then."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import secrets
 import time
 import urllib.error
 import urllib.parse
@@ -20,6 +21,7 @@ import psycopg
 import stripe
 from flask import Flask, current_app
 from flask.testing import FlaskClient
+from itsdangerous import URLSafeTimedSerializer
 from psycopg import sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
@@ -181,6 +183,14 @@ def csrf_of(client: FlaskClient, path: str = "/plans") -> str:
     _, _, rest = page.partition('name="csrf_token" value="')
     assert rest, f"{path} has no form"
     return rest.partition('"')[0]
+
+
+def form_token(client: FlaskClient) -> str:
+    """What ``csrf_of`` finds on a page, made as the page makes it: for who does not look at one first."""
+    with client.session_transaction() as cookie:
+        known = cookie.setdefault("csrf_token", secrets.token_hex(20))
+    made = URLSafeTimedSerializer(client.application.secret_key or "", salt="wtf-csrf-token").dumps(known)
+    return str(made)
 
 
 def signed(body: bytes, secret: str, timestamp: int | None = None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,20 +21,12 @@ from billing.offers import Offer
 from billing.plans import Plan, Price
 from tests import admin_rows
 from tests.conftest import make_config
-from tests.histories import sandbox_in
 from tests.seen import charges, reads
 from tests.story import Shopper, card_form, catch_up, config_of, count, post_page, shopper
-from tests.support import Sandbox
 
 MONTH = Price("pro", 2900, "eur", "month")
 YEAR = replace(MONTH, amount=29000, interval="year")
 PRO = Plan("pro", "Pro", "", (), (), 0, (MONTH, YEAR, replace(MONTH, currency="usd")))
-
-
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -26,6 +26,11 @@ from tests.watching import Lines
 
 
 @pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
+@pytest.fixture
 def alice(desk: Flask) -> Shopper:
     found = shopper(desk)
     found.user.referral_code = "friend-7"

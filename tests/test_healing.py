@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import text, update
-from sqlalchemy.orm import Session
 
 from billing import healing, timetable
 from billing.clock import now
@@ -19,28 +18,32 @@ from billing.errors import StripeUnavailable
 from billing.extensions import db
 from billing.models import AuditEntry, Notice, Subscription, SyncRun
 from tests import admin_rows as rows
-from tests.histories import cursor_at, sandbox_in
+from tests.histories import cursor_at
 from tests.registry import over_a_wire
+from tests.snapshots import Moments
 from tests.story import HOUR, Shopper, config_of, count, shopper
-from tests.support import Sandbox, make_user, wait_until
+from tests.support import make_user, wait_until
 from tests.wire import error
 
 
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
 
 
 @pytest.fixture
-def alice(desk: Flask) -> Shopper:
-    """Stripe's list begins now, in a second of its own: what is older are other tests' events."""
-    began = int(time.time())
-    wait_until(lambda: int(time.time()) > began, "the next second")
-    cursor_at(HOUR)
-    alice = shopper(desk)
-    alice.subscribe()
-    return alice
+def alice(desk: Flask, moments: Moments) -> Shopper:
+    """Stripe's list begins now, in a second of its own: what is older is the catalogue."""
+
+    def prepare() -> Shopper:
+        began = int(time.time())
+        wait_until(lambda: int(time.time()) > began, "the next second")
+        cursor_at(HOUR)
+        alice = shopper(desk)
+        alice.subscribe()
+        return alice
+
+    return moments.of("alice", prepare)
 
 
 def pass_(person: Shopper, actor: str = "clock", *, full: bool = False) -> SyncRun:
@@ -180,9 +183,7 @@ def test_an_admin_asks_for_a_pass_and_sees_what_it_found(
     assert count(AuditEntry, kind="reconciler.asked") == 1
 
 
-def test_a_pass_that_was_killed_is_shown_as_cut_off(
-    db_session: Session, desk: Flask, sign_in: Callable[..., None]
-) -> None:
+def test_a_pass_that_was_killed_is_shown_as_cut_off(desk: Flask, sign_in: Callable[..., None]) -> None:
     client = desk.test_client()
     sign_in(client, make_user(db.session(), "admin@example.com", is_admin=True))
     for started in (now() - timedelta(minutes=5), now() - timedelta(hours=2)):

@@ -19,18 +19,28 @@ from billing.syncing import Cause, Outcome
 from tests.admin_rows import audit_of, stripe_event
 from tests.histories import about, later
 from tests.registry import over_a_wire
+from tests.snapshots import Moments
 from tests.story import FAILS_LATER, Shopper, apply_all, config_of, count, events, shopper
 from tests.support import deliver, make_event
 from tests.wire import Reply, Wire, cut, error
 
 
 @pytest.fixture
-def alice(desk: Flask) -> Shopper:
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
+@pytest.fixture
+def alice(desk: Flask, moments: Moments) -> Shopper:
     """Somebody who has just paid. Nothing of it is applied."""
-    found = shopper(desk)
-    assert found.pay(found.order()).status == 303
-    found.sandbox.flush()
-    return found
+
+    def prepare() -> Shopper:
+        found = shopper(desk)
+        assert found.pay(found.order()).status == 303
+        found.sandbox.flush()
+        return found
+
+    return moments.of("alice", prepare)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from werkzeug.test import TestResponse
 
 from billing import ending, registry, resolutions, writes
@@ -16,16 +17,16 @@ from billing.ending import FEEDBACK
 from billing.extensions import db
 from billing.models import Notice, StripeWrite
 from billing.words import day
-from tests.story import DAY, FAILS_LATER, Shopper, catch_up, count
+from tests.story import DAY, FAILS_LATER, Shopper, catch_up, count, shopper
 from tests.test_plan_change import charged, offer, renew
 
 UNKNOWN = "We don’t know yet whether that went through."
 
 
 @pytest.fixture
-def alice(newcomer: Callable[[], Shopper]) -> Shopper:
-    found = newcomer()
-    found.subscribe()
+def alice(desk_again: Flask) -> Shopper:
+    found = shopper(desk_again)
+    found.has()
     return found
 
 

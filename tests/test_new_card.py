@@ -10,12 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select, update
 
 from billing import means, writes
 from billing.extensions import db
 from billing.models import Invoice, StripeWrite, Subscription
-from tests.story import DAY, FAILS_LATER, Shopper, apply_all, card_form, catch_up, count, post_page
+from tests.story import DAY, FAILS_LATER, Shopper, apply_all, card_form, catch_up, count, post_page, shopper
 from tests.support import deliver
 from tests.test_plan_change import charged, said
 from tests.test_portal_ways import asked, is_away
@@ -25,10 +26,10 @@ MASTERCARD = "5555555555554444"
 
 
 @pytest.fixture
-def alice(newcomer: Callable[[], Shopper]) -> Shopper:
+def alice(desk_again: Flask) -> Shopper:
     """Subscribed to Pro; Checkout made her card the subscription's own."""
-    found = newcomer()
-    found.subscribe()
+    found = shopper(desk_again)
+    found.has()
     assert own_card(found) is not None
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,19 +15,18 @@ from sqlalchemy.exc import DBAPIError
 from billing.extensions import db
 from billing.models import CheckoutSession, Invoice, Notice, Payment, StripeEvent, StripeWrite, Subscription
 from tests import doors
-from tests.histories import History, at_stripe, sandbox_in, with_us
+from tests.histories import History, at_stripe, with_us
 from tests.registry import LEASE_OVER, over_a_wire, time_passes
 from tests.seen import charges, delivered, may_enter, reads
 from tests.story import DAY, Shopper, apply_all, catch_up, count, events, fresh, post_page, shopper
-from tests.support import Sandbox, csrf_of
+from tests.support import csrf_of
 from tests.watching import all_rows
 from tests.wire import Reply, Sent
 
 
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
 
 
 @pytest.fixture
@@ -152,7 +151,7 @@ def test_where_a_page_makes_us_ask_stripe_the_answer_is_an_event_that_is_applied
     desk: Flask, alice: Shopper, path: str
 ) -> None:
     """Asking is allowed; its answer goes the way of every event, and names itself as the cause."""
-    session_id = alice.subscribe()
+    session_id = alice.has()
 
     def ask() -> None:
         if path.endswith("return"):
@@ -180,7 +179,7 @@ def test_where_a_page_makes_us_ask_stripe_the_answer_is_an_event_that_is_applied
 
 
 def test_the_database_keeps_no_plan_that_names_no_event(desk: Flask, alice: Shopper) -> None:
-    alice.subscribe()
+    alice.has()
     for cause in ("null", "'evt_of_nobody'"):
         with pytest.raises(DBAPIError):
             db.session.execute(text(f"update subscriptions set cause_event_id = {cause}"))
@@ -234,7 +233,7 @@ def about_her(event: dict[str, Any], person: Shopper) -> bool:
 
 def test_whose_customer_is_deleted_at_stripe_is_let_in_no_longer(desk: Flask, alice: Shopper) -> None:
     """Somebody deletes her in the dashboard while her plan runs: Stripe ends it, and we see that it did."""
-    alice.subscribe()
+    alice.has()
     alice.sandbox.stripe.customers.delete(alice.customer)
     catch_up(desk)
     assert not may_enter(alice)

@@ -14,7 +14,17 @@ from billing.extensions import db
 from billing.models import CheckoutSession, Payment, StripeEvent, StripeWrite
 from tests.counter import text_of
 from tests.registry import over_a_wire, sweep
-from tests.story import DECLINED, FAILS_LATER, Shopper, catch_up, config_of, count, post_page, session_of
+from tests.story import (
+    DECLINED,
+    FAILS_LATER,
+    Shopper,
+    catch_up,
+    config_of,
+    count,
+    post_page,
+    session_of,
+    shopper,
+)
 from tests.test_leaving import hidden
 from tests.test_new_card import ASKS_THE_BANK, put_card, settle
 from tests.wire import Sent, cut, error
@@ -23,9 +33,9 @@ BUY, LIFE = "/buy/credits-100", "/buy/reports-for-life"
 
 
 @pytest.fixture
-def alice(newcomer: Callable[[], Shopper]) -> Shopper:
-    found = newcomer()
-    found.subscribe()
+def alice(desk_again: Flask) -> Shopper:
+    found = shopper(desk_again)
+    found.has()
     return found
 
 

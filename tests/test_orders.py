@@ -24,6 +24,11 @@ LONG_CODE = "x" * 300
 
 
 @pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
+@pytest.fixture
 def alice(desk: Flask) -> Shopper:
     return shopper(desk)
 

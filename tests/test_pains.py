@@ -22,7 +22,7 @@ from billing.extensions import db
 from billing.models import AuditEntry, Invoice, Payment, StripeEvent, Subscription
 from billing.payloads import Object
 from billing.words import day
-from tests.histories import History, everything, forget, later, sandbox_in
+from tests.histories import History, everything, forget, later
 from tests.seen import charges, delivered, may_enter, reads, running
 from tests.story import (
     FAILS_LATER,
@@ -37,14 +37,13 @@ from tests.story import (
     session_of,
     shopper,
 )
-from tests.support import Sandbox, csrf_of, make_user, sign_in
+from tests.support import csrf_of, make_user, sign_in
 from tests.watching import Lines
 
 
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
 
 
 @pytest.fixture
@@ -217,7 +216,7 @@ LATE = {
 def test_nobody_is_sold_a_second_plan_beside_one_that_is_not_over(
     desk: Flask, alice: Shopper, state: str
 ) -> None:
-    alice.subscribe()
+    alice.has()
     LATE[state](alice)
     for known in (False, True):
         stopped = press(alice.client, plan="pro", interval="year")
@@ -334,7 +333,7 @@ def cancel_on_a_date(person: Shopper) -> None:
 def test_nobody_who_canceled_is_left_to_wonder_whether_it_was_seen(
     desk: Flask, alice: Shopper, cancel: Callable[[Shopper], None]
 ) -> None:
-    alice.subscribe()
+    alice.has()
     end = alice.row.current_period_end
     said = f"Pro is set to end on {day(end)}."
     cancel(alice)

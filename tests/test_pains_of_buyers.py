@@ -23,18 +23,16 @@ from billing.clock import now
 from billing.extensions import db
 from billing.models import CheckoutSession, Invoice, Payment, Subscription
 from billing.words import day
-from tests.histories import sandbox_in
 from tests.seen import charges, mailed_to, may_enter, reads, running
 from tests.story import DAY, Shopper, apply_all, card_form, catch_up, config_of, count, post_page, shopper
-from tests.support import Sandbox, csrf_of
+from tests.support import csrf_of
 
 PAYS, FAILS = "AT321904300235473204", "AT051904300235473205"
 
 
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
 
 
 @pytest.fixture

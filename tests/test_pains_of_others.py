@@ -6,7 +6,6 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
@@ -31,7 +30,7 @@ from billing.models import (
 )
 from local.mailsink import MailSink
 from tests.doors import mailed_code, sign_up, submit
-from tests.histories import History, sandbox_in
+from tests.histories import History
 from tests.registry import over_a_wire
 from tests.sandbox.engine.shapes import samples
 from tests.seen import charges, delivered, may_enter, reads
@@ -55,10 +54,9 @@ NOT_OURS = "not ours: no customer of this installation"
 DISPUTED = "4000000000000259"
 
 
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
 
 
 @pytest.fixture
@@ -147,7 +145,7 @@ def test_nobody_becomes_two_customers_because_an_answer_was_lost_on_the_way(
 
 def test_no_event_of_live_mode_changes_what_somebody_has_in_test_mode(desk: Flask, alice: Shopper) -> None:
     """Signed as ever, yet of the other mode: it is refused and nothing of it kept; the right one is taken later."""
-    alice.subscribe()
+    alice.has()
     alice.sandbox.control("trouble", delivery="wrong_mode")
     before = all_rows(db.session())
     alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
@@ -167,7 +165,7 @@ def test_a_copy_of_the_production_database_starts_nothing_and_asks_stripe_for_no
     desk: Flask, alice: Shopper
 ) -> None:
     """Somebody restored it on their own machine, whose key is one of test mode or of another account."""
-    alice.subscribe()
+    alice.has()
     sandbox = alice.sandbox
     copies: list[dict[str, Any]] = [
         {"livemode": True},
@@ -186,7 +184,7 @@ def test_a_copy_of_the_production_database_starts_nothing_and_asks_stripe_for_no
 
 
 def test_no_row_of_the_other_mode_can_be_written_whoever_writes_it(desk: Flask, alice: Shopper) -> None:
-    alice.subscribe()
+    alice.has()
     for table in ("subscriptions", "stripe_events"):
         with pytest.raises(DBAPIError, match="of the other mode"):
             db.session.execute(text(f"update {table} set livemode = true"))
@@ -195,7 +193,7 @@ def test_no_row_of_the_other_mode_can_be_written_whoever_writes_it(desk: Flask, 
 
 
 def test_everybody_reads_on_every_page_that_no_real_money_moves(desk: Flask, alice: Shopper) -> None:
-    alice.subscribe()
+    alice.has()
     session_id = alice.buy()
     said = "Test mode. No real money moves."
     for path in ("/", "/plans", "/billing", "/invoices", "/account", "/app", "/shop", "/buy/credits-100",

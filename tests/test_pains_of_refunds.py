@@ -30,6 +30,11 @@ LOSING = {"evidence": {"uncategorized_text": "losing_evidence"}}
 
 
 @pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
+@pytest.fixture
 def alice(desk: Flask) -> Shopper:
     return shopper(desk)
 

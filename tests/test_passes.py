@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,20 +17,19 @@ from billing.extensions import db
 from billing.models import AuditEntry, Notice, StripeEvent, Subscription, SyncRun
 from billing.subscriptions import TRANSITIONS
 from tests.conftest import dispose
-from tests.histories import History, at_stripe, cursor_at, sandbox_in, with_us
+from tests.histories import History, at_stripe, cursor_at, with_us
 from tests.processes import command, running
 from tests.registry import over_a_wire
 from tests.story import FAILS_LATER, HOUR, Shopper, apply_all, catch_up, config_of, count, shopper
-from tests.support import Databases, Sandbox, wait_until
+from tests.support import Databases, wait_until
 from tests.test_cli import flask, said
 from tests.told import DAY
 from tests.wire import Reply, Sent
 
 
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
 
 
 def a_week_unheard(desk: Flask) -> Shopper:

@@ -17,7 +17,7 @@ from billing.extensions import db
 from billing.models import StripeWrite, User
 from billing.words import day
 from tests import admin_rows as rows
-from tests.story import DAY, FAILS_LATER, HOUR, Shopper, catch_up, config_of, count
+from tests.story import DAY, FAILS_LATER, HOUR, Shopper, catch_up, config_of, count, shopper
 from tests.support import make_user
 from tests.test_leaving import hidden, words
 from tests.test_new_card import put_card, settle
@@ -25,9 +25,9 @@ from tests.test_plan_change import charged, offer, said
 
 
 @pytest.fixture
-def alice(newcomer: Callable[[], Shopper]) -> Shopper:
-    found = newcomer()
-    found.subscribe()
+def alice(desk_again: Flask) -> Shopper:
+    found = shopper(desk_again)
+    found.has()
     return found
 
 

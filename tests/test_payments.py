@@ -28,6 +28,11 @@ DISPUTED = "4000000000000259"
 WINNING = {"evidence": {"uncategorized_text": "winning_evidence"}}
 
 
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
 def purchases(person: Shopper) -> list[Payment]:
     db.session.rollback()
     return db.session.query(Payment).filter_by(user_id=person.id).order_by(Payment.id).all()
@@ -140,7 +145,7 @@ def test_each_refund_of_a_purchase_is_shown_and_mailed_once_with_its_own_amount(
 
 def test_a_refund_of_a_plans_payment_marks_its_invoice_and_takes_nothing_away(desk: Flask) -> None:
     alice = shopper(desk)
-    alice.subscribe()
+    alice.has()
     [invoice] = alice.invoices
     refund(alice, invoice.payment_intent or "", 900)
     assert ledger(alice) == [("Partly refunded", "€29.00")]

@@ -24,6 +24,11 @@ ASKS_THE_BANK = "4000002760003184"
 
 
 @pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
+@pytest.fixture
 def alice(desk: Flask) -> Shopper:
     return shopper(desk)
 
@@ -116,7 +121,7 @@ def test_a_currency_without_minor_units_is_charged_as_quoted(desk: Flask, alice:
 
 
 def test_a_smaller_plan_begins_when_the_paid_period_ends_and_can_be_taken_back(alice: Shopper) -> None:
-    alice.subscribe("pro")
+    alice.has("pro")
     alice.advance_by(10 * DAY)
     before, page = charged(alice), offer(alice, "basic")
     assert "You keep Pro until" in page.words
@@ -134,7 +139,7 @@ def test_a_smaller_plan_begins_when_the_paid_period_ends_and_can_be_taken_back(a
 
 
 def test_a_shorter_interval_begins_when_the_paid_year_ends(alice: Shopper) -> None:
-    alice.subscribe("pro", "year")
+    alice.has("pro", "year")
     before = charged(alice)
     offer(alice, "pro").send()
     assert (alice.standing.code, alice.row.interval, charged(alice)) == ("changing", "year", before)
@@ -143,7 +148,7 @@ def test_a_shorter_interval_begins_when_the_paid_year_ends(alice: Shopper) -> No
 
 
 def test_a_trial_changes_for_nothing_and_goes_on(alice: Shopper) -> None:
-    alice.subscribe("team")
+    alice.has("team")
     ends, page = alice.row.trial_end, offer(alice, "pro")
     assert "Your trial goes on until" in page.words
     assert "Nothing to pay today. Then €29.00 on" in page.words
@@ -155,7 +160,7 @@ def test_a_trial_changes_for_nothing_and_goes_on(alice: Shopper) -> None:
 
 
 def test_a_declined_card_changes_nothing_charges_nothing_and_owes_nobody_a_mail(alice: Shopper) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     alice.use_card(FAILS_LATER)
     before, mails = charged(alice), alice.mails()
     offer(alice, "pro").send()
@@ -168,7 +173,7 @@ def test_a_declined_card_changes_nothing_charges_nothing_and_owes_nobody_a_mail(
 
 
 def test_a_bank_that_asks_keeps_the_old_plan_until_it_is_answered(alice: Shopper) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     alice.use_card(ASKS_THE_BANK)
     page = offer(alice, "pro")
     page.send()
@@ -185,7 +190,7 @@ def test_a_bank_that_asks_keeps_the_old_plan_until_it_is_answered(alice: Shopper
 
 
 def test_a_form_that_is_sent_again_changes_and_charges_once(alice: Shopper) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     before, page = charged(alice), offer(alice, "pro")
     page.send()
     after = charged(alice)
@@ -197,7 +202,7 @@ def test_a_form_that_is_sent_again_changes_and_charges_once(alice: Shopper) -> N
 
 
 def test_what_would_cost_something_else_by_now_is_asked_again(alice: Shopper) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     before, page = charged(alice), offer(alice, "pro")
     old_credit(alice)
     answer = page.send()
@@ -211,7 +216,7 @@ def test_what_would_cost_something_else_by_now_is_asked_again(alice: Shopper) ->
 
 
 def test_a_quote_is_good_for_half_an_hour(alice: Shopper, monkeypatch: pytest.MonkeyPatch) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     page = offer(alice, "pro")
     monkeypatch.setattr("billing.seals.FRESH_SECONDS", -1)
     answer = page.send()
@@ -221,14 +226,14 @@ def test_a_quote_is_good_for_half_an_hour(alice: Shopper, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("field", ["quote", "once"])
 def test_a_quote_that_we_did_not_seal_changes_nothing(alice: Shopper, field: str) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     page = offer(alice, "pro")
     assert page.send(**{field: page.fields[field][:-3] + "x\0<"}).status_code == 422
     assert (alice.row.plan, count(StripeWrite, operation="subscription.update")) == ("basic", 0)
 
 
 def test_the_quote_of_somebody_else_or_of_another_plan_is_no_quote(desk: Flask, alice: Shopper) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     bob = shopper(desk, "bob@example.com")
     bob.subscribe("basic")
     assert offer(alice, "pro").send(quote=offer(bob, "pro").fields["quote"]).status_code == 422
@@ -268,7 +273,7 @@ OBSTACLES = [
 def test_where_a_plan_can_not_be_changed_the_page_says_why_and_nothing_changes(
     alice: Shopper, happens: Any, want: str, words: str
 ) -> None:
-    alice.subscribe("pro")
+    alice.has("pro")
     page = offer(alice, "team") if happens is not unpaid else None
     happens(alice)
     answer = alice.get(f"/billing/change/{want}")
@@ -290,7 +295,7 @@ def test_without_a_plan_one_is_bought_not_changed(alice: Shopper) -> None:
 def test_where_stripe_is_away_no_change_is_offered_and_an_unanswered_one_is_called_unknown(
     alice: Shopper,
 ) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     page = offer(alice, "pro")
     alice.sandbox.control("trouble", api="error_500")
     assert alice.get("/billing/change/pro").status_code == 503
@@ -305,7 +310,7 @@ def test_where_stripe_is_away_no_change_is_offered_and_an_unanswered_one_is_call
 
 @pytest.mark.parametrize("trouble", ["lost_answer", "applied_then_500", "error_500", "cut_before"])
 def test_a_change_whose_answer_was_lost_is_made_and_charged_once(alice: Shopper, trouble: str) -> None:
-    alice.subscribe("basic")
+    alice.has("basic")
     before, page = charged(alice), offer(alice, "pro")
     alice.sandbox.control("trouble", api=trouble, api_path="/v1/subscriptions/", api_method="POST")
     page.send()
@@ -318,7 +323,7 @@ def test_a_change_whose_answer_was_lost_is_made_and_charged_once(alice: Shopper,
 
 
 def test_a_change_that_broke_off_half_way_is_no_change_and_no_obstacle(alice: Shopper) -> None:
-    alice.subscribe("pro")
+    alice.has("pro")
     alice.sandbox.stripe.subscription_schedules.create({"from_subscription": alice.row.stripe_id})
     alice.sandbox.stripe.subscriptions.update(alice.row.stripe_id, {"metadata": {"any": "news"}})
     catch_up(alice.desk)
@@ -332,7 +337,7 @@ def test_a_change_that_broke_off_half_way_is_no_change_and_no_obstacle(alice: Sh
 
 
 def test_the_plans_page_offers_every_other_plan_and_interval_to_whoever_has_one(alice: Shopper) -> None:
-    alice.subscribe("pro")
+    alice.has("pro")
     month, year = alice.get("/plans").text, alice.get("/plans?interval=year").text
     assert "/billing/change/basic?interval=month" in month
     assert "/billing/change/pro" not in month

@@ -22,10 +22,15 @@ UNCHANGED = "You haven’t been charged, and your plan and access are unchanged.
 
 
 @pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
+@pytest.fixture
 def alice(desk: Flask) -> Shopper:
     """Subscribed to Pro."""
     found = shopper(desk)
-    found.subscribe()
+    found.has()
     return found
 
 

@@ -28,6 +28,7 @@ from tests.counter import (
     wait,
 )
 from tests.second_plans import another
+from tests.snapshots import Moments
 from tests.story import FAILS_LATER, GOOD, Shopper
 from tests.support import Databases, Sandbox
 
@@ -35,6 +36,7 @@ from tests.support import Databases, Sandbox
 @pytest.fixture(scope="module")
 def counter(databases: Databases, mail_sink: MailSink, sandbox_process: Sandbox) -> Iterator[Counter]:
     with open_counter(databases, mail_sink, sandbox_process) as found:
+        Moments(found.app)
         yield found
 
 
@@ -252,9 +254,16 @@ def test_what_an_upgrade_charges_is_what_the_page_said_to_the_unit(counter: Coun
 
 def newcomer(counter: Counter, case: Case) -> Shopper:
     plan, _, interval = case.have.partition("/")
-    person = counter.newcomer(plan, "year" if interval == "year" else "month", at=case.at)
-    if interval == "paid":
-        to_the_end(2 * HOUR)(person)
+    moments: Moments = counter.app.extensions["moments"]
+
+    def prepare() -> Shopper:
+        person = counter.newcomer(plan, "year" if interval == "year" else "month", at=case.at)
+        if interval == "paid":
+            to_the_end(2 * HOUR)(person)
+        return person
+
+    person = moments.of(f"{case.have} {case.at}", prepare)  # nobody else is at the counter meanwhile
+    person.another_browser()
     return person
 
 

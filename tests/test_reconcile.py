@@ -17,19 +17,12 @@ from billing.errors import StripeUnavailable
 from billing.extensions import db
 from billing.installation import current
 from billing.models import AuditEntry, Installation, StripeEvent
-from tests.histories import ITS_OWN, at_stripe, cursor_at, everything, sandbox_in, with_us
+from tests.histories import ITS_OWN, at_stripe, cursor_at, everything, with_us
 from tests.registry import over_a_wire
 from tests.story import HOUR, Shopper, config_of, count, events, shopper
-from tests.support import Sandbox
 from tests.told import DAY
 from tests.watching import all_rows
 from tests.wire import Reply, Sent, Wire, error, ok
-
-
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

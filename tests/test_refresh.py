@@ -23,10 +23,15 @@ from tests.wire import Reply, Sent, Wire, error
 
 
 @pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
+@pytest.fixture
 def known(desk: Flask) -> Shopper:
     """Alice's plan runs, we know it, and whatever happens from now on has no event at all for us."""
     alice = shopper(desk)
-    alice.subscribe()
+    alice.has()
     alice.sandbox.control("trouble", delivery="drop")
     return alice
 

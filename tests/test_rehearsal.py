@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from flask import Flask
 from sqlalchemy import text, update
@@ -14,8 +12,9 @@ from billing.extensions import db
 from billing.models import Notice, StripeEvent, Subscription
 from billing.rehearsal import Change
 from tests.admin_rows import stripe_event
-from tests.histories import cursor_at, everything, sandbox_in
+from tests.histories import cursor_at, everything
 from tests.registry import over_a_wire
+from tests.snapshots import Moments
 from tests.story import HOUR, Shopper, config_of, count, events, shopper
 from tests.support import Sandbox
 from tests.test_cli import flask, refused, said
@@ -23,21 +22,24 @@ from tests.watching import Lines, all_rows
 from tests.wire import error
 
 
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
 
 
 @pytest.fixture
-def ended_unheard(desk: Flask) -> Shopper:
+def ended_unheard(desk: Flask, moments: Moments) -> Shopper:
     """Alice's plan runs for all we know; at Stripe it was canceled, and no event of it reaches us."""
-    cursor_at(HOUR)
-    alice = shopper(desk)
-    alice.subscribe()
-    alice.sandbox.control("trouble", delivery="drop")
-    alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
-    return alice
+
+    def prepare() -> Shopper:
+        cursor_at(HOUR)
+        alice = shopper(desk)
+        alice.subscribe()
+        alice.sandbox.control("trouble", delivery="drop")
+        alice.sandbox.stripe.subscriptions.cancel(alice.row.stripe_id)
+        return alice
+
+    return moments.of("ended_unheard", prepare)
 
 
 def rows() -> dict[str, str]:

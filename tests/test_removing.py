@@ -47,6 +47,7 @@ from tests.leavers import (
 from tests.mortal import nursery
 from tests.registry import LEASE_OVER, over_a_wire
 from tests.registry import time_passes as writes_age
+from tests.snapshots import Snapshot
 from tests.story import Shopper, apply_all, config_of, count, fresh
 from tests.support import Databases, Sandbox, csrf_of, deliver, make_event, make_user, sign_in
 from tests.wire import Reply, Sent, Wire, error
@@ -250,11 +251,13 @@ def test_wherever_stripe_falls_silent_nothing_of_mine_is_deleted_and_it_is_gone_
     """From each of its requests on, in turn."""
     with over_a_wire(counter.app, sandbox_process) as wire:
         silent, steps = 0, None
+        person = with_a_plan(counter)
+        ask(person)
+        customer = person.customer
+        the_day_comes(person)
+        morning = Snapshot(counter.app)
         while steps is None or silent < steps:
-            person = with_a_plan(counter)
-            ask(person)
-            customer = person.customer
-            the_day_comes(person)
+            morning.bring_back()
             asked_so_far = len(wire.seen)
             wire.answer = _silent_from(wire, silent)
             removing.delete_due(db.session())
@@ -429,23 +432,25 @@ def test_killed_between_any_two_steps_i_am_deleted_once_and_charged_no_more(
     """Before each commit, request and whatever else leaves a process, by SIGKILL; whoever comes next goes on."""
     config = config_of(counter.app)
     with nursery(tmp_path_factory.mktemp("nursery") / "log") as children:
+        person = with_a_plan(counter)
+        customer, address = person.customer, person.email
+        ask(person)
+        send_mails(counter, mail_sink)
+        the_day_comes(person)
+        morning = Snapshot(counter.app)
 
         def life(at: int | None) -> list[str]:
-            person = with_a_plan(counter)
-            customer = person.customer
-            ask(person)
-            send_mails(counter, mail_sink)
-            the_day_comes(person)
+            morning.bring_back()
             lived = children.run(config, "remove", {}, at)
             assert lived.killed is (at not in (None, NEVER))
             row = asked(person)
-            assert (row.done_at is None) is (person.user.email == person.email), "half of me is left"
+            assert (row.done_at is None) is (person.user.email == address), "half of me is left"
             if row.done_at is None:
                 assert ask_for_the_rest(person), at
             assert (living(person, customer), is_gone(person, customer)) == ([], True), at
             assert deletes(person, customer) == 1, at
             send_mails(counter, mail_sink)
-            assert subjects(mail_sink, person.email) == ["Your Dunlin account was deleted"], at
+            assert subjects(mail_sink, address) == ["Your Dunlin account was deleted"], at
             return lived.passed
 
         life(None)  # the nursery's own, in which everything is loaded

@@ -20,10 +20,15 @@ from tests.wire import Sent, Wire, cut
 
 
 @pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
+
+
+@pytest.fixture
 def alice(desk: Flask) -> Shopper:
-    make_user(db.session(), "admin@example.com", is_admin=True)
     alice = shopper(desk)
-    alice.subscribe()
+    alice.has()
+    make_user(db.session(), "admin@example.com", is_admin=True)
     return alice
 
 

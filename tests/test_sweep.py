@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -29,10 +28,11 @@ from billing.models import (
     SyncRun,
     User,
 )
-from tests.histories import ITS_OWN, OURS, at_stripe, cursor_at, sandbox_in, with_us
+from tests.histories import ITS_OWN, OURS, at_stripe, cursor_at, with_us
 from tests.registry import over_a_wire
+from tests.snapshots import Moments
 from tests.story import HOUR, Shopper, catch_up, config_of, count, events, shopper
-from tests.support import Sandbox, make_user
+from tests.support import make_user
 from tests.test_cli import flask, said
 from tests.told import DAY
 from tests.watching import all_rows
@@ -44,24 +44,28 @@ OF_ROWS: tuple[Any, ...] = (Subscription, Invoice, Payment, Dispute, Refund)
 OUR_OWN = OURS - {"user_id"} | {"livemode", "fulfilled_at"}
 
 
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
+@pytest.fixture
+def desk(desk_again: Flask) -> Flask:
+    return desk_again
 
 
 @pytest.fixture
-def alice(desk: Flask) -> Shopper:
+def alice(desk: Flask, moments: Moments) -> Shopper:
     """Alice has a plan, of whose first invoice something was paid back, and a purchase that her bank disputes. Of what
     happens from now on no event reaches us."""
-    alice = shopper(desk)
-    alice.subscribe()
-    alice.sandbox.stripe.refunds.create({"payment_intent": alice.invoices[0].payment_intent, "amount": 500})
-    assert alice.pay(alice.buy(), DISPUTED).status == 303
-    catch_up(desk)
-    assert [count(model) for model in OF_ROWS] == [1, 1, 1, 1, 1]
-    alice.sandbox.control("trouble", delivery="drop")
-    return alice
+
+    def prepare() -> Shopper:
+        alice = shopper(desk)
+        alice.subscribe()
+        refunded = {"payment_intent": alice.invoices[0].payment_intent, "amount": 500}
+        alice.sandbox.stripe.refunds.create(refunded)
+        assert alice.pay(alice.buy(), DISPUTED).status == 303
+        catch_up(desk)
+        assert [count(model) for model in OF_ROWS] == [1, 1, 1, 1, 1]
+        alice.sandbox.control("trouble", delivery="drop")
+        return alice
+
+    return moments.of("alice", prepare)
 
 
 def pass_(person: Shopper, *, full: bool = False) -> SyncRun:

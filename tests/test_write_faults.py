@@ -181,7 +181,9 @@ NOTHING_DONE: dict[str, Begin] = {
     "a page of a proxy with 502": lambda s: s.writes(lambda sent: Reply(502, b"<html>Bad gateway")),
 }
 # What ``stripe_client`` makes the same error of: two operations show that, the others would show it again.
-THE_SAME_TO_US = {"no such name", "key without the right", "a page for an answer", "done, half an answer"}
+THE_SAME_TO_US = {
+    "no such name", "key without the right", "a page for an answer", "done, half an answer", "lock timeout",
+}  # fmt: skip
 REFUSING: dict[str, tuple[Any, str, bool]] = {
     "400": (error(400, type="invalid_request_error", code="parameter_unknown"), "failed", False),
     "402": (error(402, type="card_error", code="card_declined", decline_code="lost_card"), "declined", False),
