@@ -152,7 +152,8 @@ def _usable_venv() -> bool:
 def _install() -> None:
     print("Installing packages; this takes about a minute, once…", flush=True)
     command = [str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    command += ["--progress-bar=off", "--requirement", str(HERE / "requirements-dev.txt")]
+    # A module is compiled when it is first imported, and most never are: that is a third of the time.
+    command += ["--no-compile", "--progress-bar=off", "--requirement", str(HERE / "requirements-dev.txt")]
     try:
         with LOG.open("wb") as log:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)

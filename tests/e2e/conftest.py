@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from billing import config as settings
 from local.stack import Stack
 from tests.chromium import launched
+from tests.conftest import make_app
 from tests.e2e.person import Person
 from tests.pages.noise import Noise
 
@@ -23,6 +26,12 @@ def stack() -> Iterator[Stack]:
 def chromium() -> Iterator[Browser]:
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture(scope="package")
+def desk_of_the_stack(stack: Stack) -> Flask:
+    """The application with the settings of the running one, to write rows beside it."""
+    return make_app(settings.load(stack.env))
 
 
 @pytest.fixture(params=[True, False], ids=["with-javascript", "without-javascript"])
@@ -45,8 +54,8 @@ def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture
-def ana(stack: Stack, page: Page, request: pytest.FixtureRequest) -> Person:
+def ana(stack: Stack, desk_of_the_stack: Flask, page: Page, request: pytest.FixtureRequest) -> Person:
     """Somebody new in each test."""
     name = request.node.name.partition("[")[0].removeprefix("test_")[:40].replace("_", "-")
     mode = "js" if "with-javascript" in request.node.name else "plain"
-    return Person(stack, page, f"{name}.{mode}@example.com")
+    return Person(stack, page, f"{name}.{mode}@example.com", desk_of_the_stack)

@@ -7,21 +7,28 @@ import urllib.request
 from typing import Any
 
 import psycopg
+from flask import Flask
 from playwright.sync_api import Page, expect
 from psycopg.rows import dict_row
 
+from billing.extensions import db
 from local.stack import Stack
-from tests.support import PASSWORD, wait_until
+from tests.conftest import dispose
+from tests.pages.house import cookie_for
+from tests.support import PASSWORD, make_user, sign_in, wait_until
 
 GOOD, DECLINED, POOR, SECURE = "4242424242424242", "4000000000000002", "4000000000009995", "4000002500003155"
 FAILS_LATER = "4000000000000341"
 
 
 class Person:
-    """Her browser and her address; ``row`` is what our database says of her subscription."""
+    """Her browser and her address; ``row`` is what our database says of her subscription.
 
-    def __init__(self, stack: Stack, page: Page, email: str) -> None:
-        self.stack, self.page, self.email = stack, page, email
+    ``desk``: an application on the same rows, for ``is_signed_in``.
+    """
+
+    def __init__(self, stack: Stack, page: Page, email: str, desk: Flask | None = None) -> None:
+        self.stack, self.page, self.email, self.desk = stack, page, email, desk
         self.portal = stack.addresses.portal
 
     def goes(self, path: str) -> None:
@@ -59,6 +66,16 @@ class Person:
         self.page.get_by_label("Code").fill(self.code_from_the_inbox())
         self.presses("Confirm email")
         expect(self.page).to_have_url(f"{self.portal}/plans")
+
+    def is_signed_in(self) -> None:
+        """She signed up some time ago, and in today: by the rows and the cookie that the pages would leave."""
+        assert self.desk is not None
+        client = self.desk.test_client()
+        with self.desk.app_context():
+            sign_in(client, make_user(db.session(), self.email))
+            db.session.remove()
+            dispose()
+        self.page.context.add_cookies([cookie_for(client, self.portal)])
 
     def signs_in(self, password: str = PASSWORD) -> None:
         self.goes("/login")

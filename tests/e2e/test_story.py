@@ -26,7 +26,7 @@ def test_a_newcomer_signs_up_pays_and_sees_the_plan_date_and_card(ana: Person) -
 
 @with_script
 def test_declined_cards_stay_in_checkout_and_give_nothing(ana: Person) -> None:
-    ana.signs_up()
+    ana.is_signed_in()
     ana.goes_to_checkout()
     for number in (DECLINED, POOR):
         ana.pays(number)
@@ -38,7 +38,7 @@ def test_declined_cards_stay_in_checkout_and_give_nothing(ana: Person) -> None:
 
 @with_script
 def test_three_d_secure_failed_or_abandoned_gives_nothing_and_passed_gives_access(ana: Person) -> None:
-    ana.signs_up()
+    ana.is_signed_in()
     ana.goes_to_checkout()
     ana.pays(SECURE)
     ana.presses("Fail authentication")
@@ -58,7 +58,7 @@ def test_three_d_secure_failed_or_abandoned_gives_nothing_and_passed_gives_acces
 
 @with_script
 def test_canceling_keeps_access_and_can_be_taken_back(ana: Person) -> None:
-    ana.signs_up()
+    ana.is_signed_in()
     ana.subscribes("Basic")
     ana.goes("/billing")
     ana.follows("Cancel plan")
@@ -73,7 +73,7 @@ def test_canceling_keeps_access_and_can_be_taken_back(ana: Person) -> None:
 
 
 def test_the_card_is_updated_in_the_portal_and_the_new_one_is_shown(ana: Person) -> None:
-    ana.signs_up()
+    ana.is_signed_in()
     ana.subscribes()
     ana.goes("/billing")
     ana.presses("Update card")
@@ -86,7 +86,7 @@ def test_the_card_is_updated_in_the_portal_and_the_new_one_is_shown(ana: Person)
 
 
 def test_a_one_off_payment_is_bought_and_shown(ana: Person) -> None:
-    ana.signs_up()
+    ana.is_signed_in()
     ana.goes("/shop")
     ana.page.locator("main a[href='/buy/credits-100']").first.click()
     ana.presses("Continue to payment")
@@ -99,7 +99,7 @@ def test_a_one_off_payment_is_bought_and_shown(ana: Person) -> None:
 
 @with_script
 def test_a_failing_card_is_dunned_by_attempt_recovers_and_at_last_ends(ana: Person) -> None:
-    ana.signs_up()
+    ana.is_signed_in()
     ana.subscribes()
     ana.at_the_sandbox(f"customers/{ana.customer}/card", number=FAILS_LATER)
     end = ana.row["current_period_end"]
@@ -134,7 +134,7 @@ def test_a_failing_card_is_dunned_by_attempt_recovers_and_at_last_ends(ana: Pers
 
 @with_script
 def test_the_clock_page_moves_time_to_a_paid_renewal(ana: Person) -> None:
-    ana.signs_up()
+    ana.is_signed_in()
     ana.subscribes()
     before = ana.row["current_period_end"]
     ana.page.goto(ana.stack.addresses.clock)
@@ -153,7 +153,7 @@ def test_the_clock_page_moves_time_to_a_paid_renewal(ana: Person) -> None:
 def test_an_admin_finds_the_subscriber_and_why_and_runs_an_event_again(
     ana: Person, chromium: Browser
 ) -> None:
-    ana.signs_up()
+    ana.is_signed_in()
     ana.subscribes()
     ana.goes("/admin/")
     ana.sees("You can’t open this page")

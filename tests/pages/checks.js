@@ -166,14 +166,31 @@
       return [...moving, ...slow.map((each) => `${name(each)} takes its time`)];
     },
 
-    text_at(percent) {
-      document.documentElement.style.fontSize = percent ? `${percent}%` : "";
+    title() {
+      return document.title;
     },
 
-    spaced(on) {
+    /** Whether the page goes on asking for news of itself. */
+    polls() {
+      return Boolean(document.querySelector("[data-poll]"));
+    },
+
+    /** What overflows where the text is twice as large. */
+    enlarged() {
+      document.documentElement.style.fontSize = "200%";
+      const wrong = this.overflow();
+      document.documentElement.style.fontSize = "";
+      return wrong;
+    },
+
+    /** What overflows with the space between lines, words and letters that people may set for themselves. */
+    spaced() {
       const sheet = new CSSStyleSheet();
-      if (on) sheet.replaceSync("* { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important } p { margin-block-end: 2em !important }");
-      document.adoptedStyleSheets = on ? [sheet] : [];
+      sheet.replaceSync("* { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important } p { margin-block-end: 2em !important }");
+      document.adoptedStyleSheets = [sheet];
+      const wrong = this.overflow();
+      document.adoptedStyleSheets = [];
+      return wrong;
     },
 
     /** Every part with what it stands in: what is read of its meaning depends on these. */

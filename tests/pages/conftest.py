@@ -9,14 +9,17 @@ from playwright.sync_api import Browser
 
 from local.mailsink import MailSink
 from tests.chromium import launched
-from tests.pages.house import House, house
-from tests.pages.sitemap import OURS
+from tests.pages.house import AS_IS, House, house
 from tests.support import Databases, Sandbox
 
 
 @pytest.fixture(scope="module")
-def home(databases: Databases, mail_sink: MailSink, sandbox_process: Sandbox) -> Iterator[House]:
-    with house(databases, mail_sink, sandbox_process, {place.settings for place in OURS}) as found:
+def home(
+    request: pytest.FixtureRequest, databases: Databases, mail_sink: MailSink, sandbox_process: Sandbox
+) -> Iterator[House]:
+    """With the ``SETTINGS`` of the module, else with those that an operator has by default."""
+    wanted = getattr(request.module, "SETTINGS", {AS_IS})
+    with house(databases, mail_sink, sandbox_process, wanted) as found:
         yield found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Response
 
 from tests.doors import enter
 from tests.pages.house import AS_IS, NO_STRIPE, ORDERS, WITHDRAWAL, House, Settings
@@ -44,14 +44,17 @@ class Place:
         if self.before is not None:
             self.before(house, page)
         statuses: list[int] = []
-        page.on(
-            "response",
-            lambda one: statuses.append(one.status) if one.request.is_navigation_request() else None,
-        )
+
+        def answered(one: Response) -> None:
+            if one.request.is_navigation_request():
+                statuses.append(one.status)
+
+        page.on("response", answered)
         page.goto(self.url(house))
         if self.then is not None:
             self.then(house, page)
             page.wait_for_load_state("load")
+        page.remove_listener("response", answered)
         return statuses[-1]
 
 

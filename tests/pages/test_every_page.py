@@ -16,6 +16,7 @@ from tests.pages.survey import WIDE, Survey, Surveyor
 
 pytestmark = pytest.mark.browser
 Look = Callable[[Place], Survey]
+SETTINGS = {place.settings for place in OURS}
 # What axe can't decide by itself, looked at by a person: the rule, and why it is right.
 REVIEWED: dict[str, str] = {
     "frame-tested": "a mail in its frame runs no script, so axe can’t look in; tests/pages/test_mails.py does",
