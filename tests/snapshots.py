@@ -22,9 +22,9 @@ do $$ declare one text; said text; begin
   for one in select tablename from pg_tables where schemaname = 'public' and tablename <> 'alembic_version' loop
     execute format('create table {kept}.%I as table public.%I', one, one);
   end loop;
-  select string_agg(format('delete from public.%1$I;'
-                           ' insert into public.%1$I overriding system value select * from {kept}.%1$I;', tablename), ' ')
-    into said from pg_tables where schemaname = '{kept}';
+  select string_agg(format('delete from public.%1$I; insert into public.%1$I overriding system value'
+                           ' select * from {kept}.%1$I;', tablename), ' ') into said
+    from pg_tables where schemaname = '{kept}';
   said := 'begin ' || said || ' end';
   execute format('create function {kept}.bring_back() returns void language plpgsql as %L', said);
 end $$
