@@ -76,8 +76,8 @@ def test_nobody_who_paid_is_locked_out_because_old_news_came_last(as_before_basi
         next(one for one in news if one["type"] == f"customer.subscription.{kind}")
         for kind in ("created", "updated")
     )
-    said = [one["data"]["object"]["status"] for one in (made, paid)]
-    assert (said, made["created"] - paid["created"]) == (["incomplete", "active"], 0), "told apart by nothing"
+    paid["created"] = made["created"]  # of one second, as they mostly are: told apart by nothing
+    assert [one["data"]["object"]["status"] for one in (made, paid)] == ["incomplete", "active"]
     for order in (news, news[::-1], [paid, made], [made, paid, made]):
         forget()
         assert set(delivered(alice.desk, order)) == {200}
