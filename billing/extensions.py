@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
 from sqlalchemy import MetaData, event
 from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
+
+log = logging.getLogger(__name__)
 
 
 class Base(DeclarativeBase):
@@ -27,7 +32,21 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+class LettingGo(Session):
+    """A session whose connection was lost is closed all the same."""
+
+    def close(self) -> None:
+        """What was to be kept is committed by now. To roll back on a connection that is no longer there is no failure:
+        a page that is made would be answered 500, and the clock would end."""
+        try:
+            super().close()
+        except DBAPIError as problem:
+            if not problem.connection_invalidated:
+                raise
+            log.warning("connection lost at the end", extra={"reason": type(problem).__name__})
+
+
+db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"class_": LettingGo})
 if TYPE_CHECKING:
     Model = Base
 else:

@@ -80,6 +80,8 @@ class Store:
         self.moment: int | None = None
         self.on_commit: Callable[[], object] | None = None
         self._depth = 0
+        # Facts as they are read, for every request asks for some; nobody else writes into the file.
+        self._facts: dict[str, str | None] = {}
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -111,6 +113,8 @@ class Store:
                 self.cause, self.moment = saved
                 if outermost:
                     self._db.execute("COMMIT" if done else "ROLLBACK")
+                    if not done:
+                        self._facts.clear()
         if outermost and self.on_commit is not None:
             self.on_commit()
 
@@ -170,11 +174,17 @@ class Store:
     # small facts and one-time tokens
 
     def fact(self, name: str, default: Any = None) -> Any:
-        row = self.one("SELECT body FROM facts WHERE name=?", (name,))
-        return json.loads(row["body"]) if row else default
+        with self.lock:
+            if name not in self._facts:
+                row = self.one("SELECT body FROM facts WHERE name=?", (name,))
+                self._facts[name] = row["body"] if row else None
+            known = self._facts[name]
+        return default if known is None else json.loads(known)
 
     def set_fact(self, name: str, value: Any) -> None:
-        self.write("INSERT OR REPLACE INTO facts VALUES (?,?)", (name, json.dumps(value)))
+        with self.lock:
+            self._facts.pop(name, None)
+            self.write("INSERT OR REPLACE INTO facts VALUES (?,?)", (name, json.dumps(value)))
 
     def token(self, token: str) -> Json | None:
         row = self.one("SELECT body FROM tokens WHERE token=?", (token,))
@@ -202,6 +212,7 @@ class Store:
         with closing(sqlite3.connect(path)) as source, self.lock:
             source.backup(self._db)
             self._db.executescript(SCHEMA)
+            self._facts.clear()
         if self.on_commit is not None:
             self.on_commit()
 
@@ -211,6 +222,7 @@ class Store:
             for table in TABLES:
                 self.write(f"DELETE FROM {table}")  # noqa: S608 only our own words
             self.write("DELETE FROM sqlite_sequence")
+            self._facts.clear()
 
     # SQL
 

@@ -11,18 +11,10 @@ from flask import Flask
 from local.mailsink import MailSink
 from tests.commands import own_redis
 from tests.deaths import Way
-from tests.histories import sandbox_in
 from tests.mortal import Nursery, nursery
-from tests.support import Sandbox
 from tests.ways import WAYS
 
 TWICE = 1
-
-
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
-from flask import Flask
+from flask import Flask, request_finished
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
@@ -45,6 +45,24 @@ def test_connections_that_died_while_nobody_needed_them_cost_no_page(
         cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
         assert len(other.execute(f"{cut} and pid <> pg_backend_pid()").fetchall()) > 0
     assert browser.get("/app").status_code == 200
+
+
+def test_a_page_that_is_made_is_sent_though_its_connection_dies_before_it_is_given_back(
+    app: Flask, browser: FlaskClient, other: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    """What is left to do is to roll back, which needs no server. Nor does the next page suffer from it."""
+    cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+    cuts: list[int] = []
+
+    def die(*_: object, **__: object) -> None:
+        if not cuts:
+            open_ = f"{cut} and pid <> pg_backend_pid() and state = 'idle in transaction'"
+            cuts.append(len(other.execute(open_).fetchall()))
+
+    with other, request_finished.connected_to(die, app):
+        answers = [browser.get("/app").status_code for _ in range(2)]
+    assert cuts == [1]
+    assert answers == [200, 200]
 
 
 def test_access_that_can_not_be_read_is_neither_yes_nor_no(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -14,18 +14,10 @@ from flask import Flask
 from billing.extensions import db
 from billing.models import PlanPrice
 from tests.disorder import Explorer, Map
-from tests.histories import sandbox_in
 from tests.moments import Act, Moments
 from tests.story import DAY, DECLINED, FAILS_LATER, GOOD, Shopper, shopper
-from tests.support import Sandbox
 
 UPDATED = "customer.subscription.updated"
-
-
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
 
 
 @dataclass

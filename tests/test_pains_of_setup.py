@@ -28,10 +28,9 @@ from billing.signing import Secret
 from local.mailsink import MailSink
 from tests import admin_rows
 from tests.conftest import WEBHOOK_SECRET, make_config
-from tests.histories import sandbox_in
 from tests.intake import REFUSED, another_app, paid
 from tests.story import config_of
-from tests.support import Databases, Sandbox, sign_in, signed
+from tests.support import Databases, sign_in, signed
 from tests.test_cli import flask
 from tests.test_config import TEST
 from tests.watching import all_rows
@@ -111,12 +110,6 @@ def test_whoever_sees_every_delivery_refused_reads_which_of_seven_causes_it_is(
 
 
 # What Stripe says.
-
-
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
 
 
 @contextmanager

@@ -57,7 +57,7 @@ from tests.conftest import dispose, make_app, make_config
 from tests.counter import quoted
 from tests.doors import COOKIE, code_in, cookie_of, subjects
 from tests.draining import drain
-from tests.histories import about, sandbox_in
+from tests.histories import about
 from tests.scene import AtDesk
 from tests.served import Answer, Served, served
 from tests.story import FAILS_LATER, Shopper, config_of, count, shopper
@@ -125,13 +125,6 @@ class House:
 def opened(client: FlaskClient, page: str = "/plans") -> Browser:
     token = csrf_of(client, page)
     return Browser(cookie_of(client), token)
-
-
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Of these tests alone: at their end the reconciler takes up whatever is in Stripe's list."""
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -23,23 +23,17 @@ from billing.jobs import HANDLERS
 from billing.models import StripeEvent
 from billing.payloads import Object, about
 from sandbox.house import API_VERSIONS
-from tests.histories import History, at_stripe, later, sandbox_in, with_us
+from tests.histories import History, at_stripe, later, with_us
 from tests.sandbox.engine.shapes import samples
 from tests.seen import charges, endpoint_of, mailed_to, may_enter, reads
 from tests.story import FAILS_LATER, GOOD, Shopper, apply_all, catch_up, config_of, count, events, shopper
-from tests.support import Sandbox, deliver
+from tests.support import deliver
 from tests.watching import all_rows
 from tests.wire import Reply, Wire
 
 # The oldest version of each shape that there was, and the one that we ask with.
 SHAPES = ["2024-06-20", "2025-03-31.basil", "2025-09-30.clover", "2026-03-25.dahlia", "2026-10-28.endive"]
 MARKS = ("fetch_no", "fetched_at", "cause_event_id")
-
-
-@pytest.fixture(scope="module")
-def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox_in(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture
