@@ -304,6 +304,7 @@ def test_the_doctor_ends_with_0_where_nothing_is_wrong_and_prints_no_secret(
         desk.extensions["sandbox"].stripe.billing_portal.configurations.update(
             one["id"], {"features": features}
         )
+    desk.extensions["sandbox"].flush()  # so that no event of that comes meanwhile
     healthy(db.session())
     config, before = config_of(desk), all_rows(db.session())
     result = flask(desk, "doctor")

@@ -17,7 +17,7 @@ from billing import claims, jobs, leases
 from billing.extensions import db
 from billing.models import AuditEntry, Notice, StripeEvent, Subscription
 from tests.histories import about, later
-from tests.processes import command, running
+from tests.processes import running
 from tests.registry import over_a_wire
 from tests.story import Shopper, apply_all, config_of, count, events, shopper
 from tests.support import deliver, wait_until
@@ -26,6 +26,16 @@ from tests.wire import Held, Reply, Sent, Wire
 LOCK = 11
 Place = Callable[[Flask, Wire], AbstractContextManager[Callable[[], bool]]]
 ANSWER = "from app import create_app; from billing import jobs\nwith create_app().app_context(): jobs.answer_bell()"
+# The clock's sweep without its other lanes: what the reconciler is at would be taken for it.
+SWEEP = """import time
+from app import create_app
+from billing import jobs
+from billing.extensions import db
+with create_app().app_context():
+    while True:
+        jobs.apply_due(db.session())
+        time.sleep(0.1)
+"""
 # Until a claim and a lease of somebody who died are over.
 CLAIM_OVER = claims.CLAIM.total_seconds() + 1
 
@@ -89,7 +99,7 @@ def test_a_worker_that_is_killed_leaves_everything_to_the_next_one(
 ) -> None:
     [plan] = {event.subject for event in events(type="customer.subscription.created")}
     before = pending(subject=plan)
-    sweeper = running(command("clock"), config_of(desk), STRIPE_API_BASE=wire.url)
+    sweeper = running(["-c", SWEEP], config_of(desk), STRIPE_API_BASE=wire.url)
     with place(desk, wire) as there, sweeper as worker:
         wait_until(lambda: there() or worker.poll() is not None, "the worker to be there")
         assert worker.poll() is None
@@ -151,7 +161,7 @@ def test_a_process_that_was_stopped_and_goes_on_later_writes_nothing_over_what_c
     [plan] = {event.subject for event in events(type="customer.subscription.created")}
     held = Held(wire)
     db.session.rollback()  # a transaction that stays open while a process starts would be ended
-    with running(command("clock"), config_of(desk), STRIPE_API_BASE=wire.url) as worker:
+    with running(["-c", SWEEP], config_of(desk), STRIPE_API_BASE=wire.url) as worker:
         wait_until(lambda: held.arrived.is_set() or worker.poll() is not None, "the worker to ask Stripe")
         worker.send_signal(signal.SIGSTOP)
         held.go.set()
@@ -161,7 +171,7 @@ def test_a_process_that_was_stopped_and_goes_on_later_writes_nothing_over_what_c
         newer = alice.row.fetch_no
         worker.send_signal(signal.SIGCONT)
         deliver(desk, about(alice, plan))
-        # the clock sweeps again: it goes on with a lease of its own, and asks Stripe anew
+        # it sweeps again, and goes on with a lease of its own, and asks Stripe anew
         wait_until(lambda: pending(subject=plan) == 0, "the worker to go on")
     assert (alice.standing.code, alice.row.fetch_no > newer) == ("canceling", True)
     assert count(AuditEntry, kind="subscription.status") == 1
