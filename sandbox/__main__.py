@@ -14,13 +14,9 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from werkzeug.serving import make_server
-
-from sandbox import record, running
+from sandbox import record, running, serving
 from sandbox.app import create_app
 from sandbox.house import open_house
-
-LOOPBACK = "127.0.0.1"
 
 
 def main() -> int:
@@ -29,7 +25,7 @@ def main() -> int:
     logging.getLogger("werkzeug").setLevel(logging.INFO if options.verbose else logging.WARNING)
     try:
         # before the data are opened: they may be those of the sandbox that has this port
-        listening = socket.create_server((LOOPBACK, options.port))
+        listening = socket.create_server((serving.LOOPBACK, options.port))
     except OSError as problem:
         sys.stderr.write(_no_port(options.port, problem))
         return 1
@@ -39,7 +35,7 @@ def main() -> int:
     if options.record:
         record.open_file(options.record)
     with listening:  # the server has a copy of its own
-        server = make_server(LOOPBACK, options.port, create_app(), threaded=True, fd=listening.fileno())
+        server = serving.server(create_app(), options.port, listening)
     running.start()
     _stop_on_signal(server.shutdown)
     logging.getLogger("sandbox").info(

@@ -119,13 +119,14 @@ class House:
 
     def meet_trouble(self, method: str, path: str) -> str:
         """What the API trouble is for this request; one of the `times` is used up."""
-        with self.store.transaction():
+        with self.store.lock:
             trouble = self.trouble()
             met = path.startswith(trouble["api_path"]) and trouble["api_method"] in ("", method)
             if not met or trouble["api"] == "normal" or trouble["times"] == 0:
                 return "normal"
             if trouble["times"] is not None:
-                self.store.set_fact("trouble", trouble | {"times": trouble["times"] - 1})
+                with self.store.transaction():
+                    self.store.set_fact("trouble", trouble | {"times": trouble["times"] - 1})
             return str(trouble["api"])
 
     def saved(self) -> list[str]:

@@ -78,7 +78,9 @@ class Store:
         self.lock = threading.RLock()
         self.cause = Cause()
         self.moment: int | None = None
+        # Called after a commit that wrote a delivery or a fact: of those, some are settings of the deliveries.
         self.on_commit: Callable[[], object] | None = None
+        self._news = False
         self._depth = 0
         # Facts as they are read, for every request asks for some; nobody else writes into the file.
         self._facts: dict[str, str | None] = {}
@@ -104,7 +106,7 @@ class Store:
             self.cause = cause if cause is not None else self.cause
             self.moment = moment if moment is not None else self.moment
             self._depth += 1
-            done = False
+            done = news = False
             try:
                 yield
                 done = True
@@ -115,7 +117,8 @@ class Store:
                     self._db.execute("COMMIT" if done else "ROLLBACK")
                     if not done:
                         self._facts.clear()
-        if outermost and self.on_commit is not None:
+                    news, self._news = self._news, False
+        if outermost and news and self.on_commit is not None:
             self.on_commit()
 
     # objects
@@ -238,6 +241,7 @@ class Store:
     def write(self, sql: str, args: tuple[Any, ...] = ()) -> int:
         """Run one statement; the last inserted row id."""
         with self.lock:
+            self._news = self._news or "deliveries" in sql or "facts" in sql
             return self._db.execute(sql, args).lastrowid or 0
 
 

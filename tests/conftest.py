@@ -22,7 +22,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
 import app as dunlin
 from billing import config as settings
@@ -32,6 +31,7 @@ from billing.extensions import db
 from billing.models import User
 from local.mailsink import MailSink
 from local.ports import free_port
+from sandbox import serving
 from tests import kept, scratch, watching
 from tests.histories import sandbox_in
 from tests.sandbox import traffic as left_the_sandbox
@@ -239,7 +239,7 @@ def desk_of(databases: Databases, mails: MailSink, sandbox_process: Sandbox) -> 
             database, smtp_port=mails.port, public_url=url, api_base=sandbox_process.url, secret=secret
         )
         application = make_app(config)
-        underway, server = Underway(application), make_server("127.0.0.1", port, application, threaded=True)
+        underway, server = Underway(application), serving.server(application, port)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         with application.app_context():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.parse
-import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -19,6 +17,7 @@ from billing.config import Config
 from billing.extensions import db
 from billing.models import Invoice, Notice, StripeEvent, Subscription, User
 from billing.standing import Standing
+from tests import plain_http
 from tests.snapshots import Moments
 from tests.support import Sandbox, form_token, make_user, sign_in
 
@@ -29,14 +28,6 @@ ASKS_3DS = "4000002500003155"
 FAILS_LATER = "4000000000000341"
 HOUR = 3600
 DAY = 24 * HOUR
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_Stay)
 
 
 @dataclass(frozen=True)
@@ -50,12 +41,10 @@ class Answer:
 
 def post_page(url: str, **form: str) -> Answer:
     """Send a form of one of Stripe's pages."""
-    request = urllib.request.Request(url, urllib.parse.urlencode(form).encode())
-    try:
-        with _opener.open(request, timeout=60) as answer:
-            return Answer(answer.status, "", answer.read().decode())
-    except urllib.error.HTTPError as answer:
-        return Answer(answer.code, answer.headers.get("Location", ""), answer.read().decode())
+    answer = plain_http.ask(
+        "POST", url, urlencode(form), {"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    return Answer(answer.status, answer.headers.get("Location", ""), answer.body.decode())
 
 
 def card_form(number: str = GOOD) -> dict[str, str]:
@@ -186,7 +175,7 @@ def shopper(desk: Flask, email: str = "alice@example.com", **more: Any) -> Shopp
 def session_of(answer: TestResponse) -> str:
     """The id of the Checkout Session whose page the browser is sent to."""
     assert answer.status_code == 303, answer.text
-    return urllib.parse.urlsplit(answer.location).path.rpartition("/")[2]
+    return urlsplit(answer.location).path.rpartition("/")[2]
 
 
 def fresh(model: Any, key: Any) -> Any:

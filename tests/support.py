@@ -7,9 +7,6 @@ import json
 import os
 import secrets
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -31,6 +28,7 @@ from billing import accounts, passwords
 from billing.clock import now
 from billing.models import User
 from local.postgres import EphemeralPostgres
+from tests import plain_http
 
 PASSWORD = "three warm words"
 _numbers = itertools.count(1)
@@ -86,7 +84,7 @@ def _own(name: str) -> str:
 
 @cache
 def _client(url: str) -> stripe.StripeClient:
-    return stripe.StripeClient("sk_test_0123456789abcdefghij", base_addresses={"api": url})
+    return plain_http.client("sk_test_0123456789abcdefghij", url)
 
 
 @dataclass(frozen=True)
@@ -136,11 +134,9 @@ class Sandbox:
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = json.dumps(body or {}).encode() if method == "POST" else None
-        request = urllib.request.Request(
-            self.url + path, data, {"Content-Type": "application/json"}, method=method
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        answer = plain_http.ask(method, self.url + path, data, {"Content-Type": "application/json"})
+        assert answer.status < 400, f"{method} {path}: {answer.status} {answer.body.decode()}"
+        return json.loads(answer.body)
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:

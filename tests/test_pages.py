@@ -15,7 +15,6 @@ WANTED = [f"{letter}{number}" for letter, most in COUNTS.items() for number in r
 ROWS = [
     (found[1], found[2]) for found in re.finditer(r"^\| ([A-G]\d+) \|[^|]*\| ([^|]*) \|$", PAGE, re.MULTILINE)
 ]
-THERE = names_of_tests()
 REASON = re.compile(r"(?:measured|not yet|by hand): \S.{15,}")
 
 
@@ -24,7 +23,7 @@ def problem(cell: str) -> str | None:
     names = NAME.findall(cell)
     if not names:
         return None if REASON.fullmatch(cell) else "names no test and no reason why there is none"
-    gone = [name for name in names if name not in THERE]
+    gone = [name for name in names if name not in names_of_tests()]
     return f"names tests that are not there: {gone}" if gone else None
 
 

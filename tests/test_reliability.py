@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ NAME = re.compile(r"`(test_\w+)`")
 NOT_HERE = re.compile(r"not testable here: \S.{20,}")
 
 
+@cache
 def names_of_tests() -> set[str]:
-    """The names of all test functions."""
+    """The names of all test functions. Asked for when it is needed: to parse all of them takes a second."""
     found = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -25,7 +27,6 @@ def names_of_tests() -> set[str]:
     return {name for name in found if name.startswith("test_")}
 
 
-THERE = names_of_tests()
 ROWS = [(found[1], found[3]) for found in ROW.finditer(PAGE)]
 
 
@@ -34,7 +35,7 @@ def problem(cell: str) -> str | None:
     names = NAME.findall(cell)
     if not names:
         return None if NOT_HERE.fullmatch(cell) else "names no test and no reason why there is none"
-    gone = [name for name in names if name not in THERE]
+    gone = [name for name in names if name not in names_of_tests()]
     return f"names tests that are not there: {gone}" if gone else None
 
 
@@ -59,4 +60,4 @@ def test_a_row_that_names_nothing_that_is_there_is_noticed(cell: str) -> None:
 def test_each_test_that_stands_for_a_defect_is_there() -> None:
     named = NAME.findall((ROOT / "docs" / "defects.md").read_text(encoding="utf-8"))
     assert named
-    assert set(named) <= THERE
+    assert set(named) <= names_of_tests()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ AVOIDED = {
     "de": r"\b(bitte|leider|entschuldig\w*|verzeih\w*|hoppla|ups|ungültig\w*|verboten\w*|einfach|gültig\w*)\b"
     r"|\.\.\.|[\"'!]|\b(du|dein\w*|dich|dir|euch|ihr seid)\b",
 }
-said = translations.said()
+said = cache(translations.said)
 each_language = pytest.mark.parametrize("language", translations.languages())
 
 
@@ -50,7 +51,7 @@ def texts(sentence: translations.Sentence) -> tuple[str, ...]:
 
 def test_there_is_a_second_language() -> None:
     assert "de" in translations.languages()
-    assert len(said) > 200
+    assert len(said()) > 200
 
 
 @each_language
@@ -58,7 +59,7 @@ def test_no_sentence_is_left_untranslated(language: str) -> None:
     used, _ = translations.read(language)
     known = {entry.sentence for entry in used if entry.complete}
     missing: dict[str, list[str]] = {}
-    for sentence, places in said.items():
+    for sentence, places in said().items():
         if sentence not in known:
             missing.setdefault(places[0], []).append(texts(sentence)[0])
     assert missing == {}, "run python -m local.translations, and translate what it added"
@@ -73,11 +74,11 @@ def test_a_translation_fills_in_what_its_sentence_fills_in(language: str) -> Non
 @each_language
 def test_no_translation_is_of_a_sentence_that_nobody_says(language: str) -> None:
     used, _ = translations.read(language)
-    assert [texts(entry.sentence)[0] for entry in used if entry.sentence not in said] == []
+    assert [texts(entry.sentence)[0] for entry in used if entry.sentence not in said()] == []
 
 
 def english() -> dict[str, str]:
-    return {text: places[0] for sentence, places in said.items() for text in texts(sentence)}
+    return {text: places[0] for sentence, places in said().items() for text in texts(sentence)}
 
 
 def test_english_keeps_the_voice_of_the_house() -> None:

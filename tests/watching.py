@@ -11,10 +11,10 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
 from billing import logs
 from billing.hands import Hands
+from sandbox.serving import server as server_of
 
 
 class Bell:
@@ -91,7 +91,7 @@ class Lines(logging.Handler):
 @contextmanager
 def serving(app: Flask, port: int = 0) -> Iterator[int]:
     """The application on a real port, one thread for each request. Gives the port."""
-    underway, server = Underway(app), make_server("127.0.0.1", port, app, threaded=True)
+    underway, server = Underway(app), server_of(app, port)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import signal
 import socket
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import stripe
+from tests import plain_http
 
 Json = dict[str, Any]
 
@@ -81,7 +80,7 @@ class Sandbox:
         self.begun: str | None = None  # the newest event as the test began, where one sandbox serves many
         self.base = f"http://127.0.0.1:{self.port}"
         self.start()
-        self.client = stripe.StripeClient(KEY, base_addresses={"api": self.base})
+        self.client = plain_http.client(KEY, self.base)
         self.api = self.client.v1
 
     def start(self) -> None:
@@ -106,13 +105,8 @@ class Sandbox:
         return code
 
     def http(self, method: str, path: str, body: str = "", headers: Json | None = None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, body or None, headers or {})
-            answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
-        finally:
-            connection.close()
+        answer = plain_http.ask(method, self.base + path, body or None, headers)
+        return Answer(answer.status, dict(answer.headers), answer.body)
 
     def raw(self, method: str, path: str, params: str = "", key: str | None = None, **headers: str) -> Answer:
         """One API request without the SDK."""

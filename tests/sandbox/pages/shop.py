@@ -8,6 +8,7 @@ from typing import Any
 
 import stripe
 
+from tests import plain_http
 from tests.sandbox.pages.visitor import GOOD, SHOP, Answer, Visitor, card
 
 RETURN = f"{SHOP}/checkout/return?session_id={{CHECKOUT_SESSION_ID}}"
@@ -25,9 +26,7 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.visitor = Visitor(self.base)
-        self.client = stripe.StripeClient(
-            "sk_test_pages_of_the_sandbox", base_addresses={"api": self.base}, max_network_retries=0
-        )
+        self.client = plain_http.client("sk_test_pages_of_the_sandbox", self.base, max_network_retries=0)
 
     def price(self, amount: int = 2900, interval: str | None = "month") -> str:
         """A price of a product called Pro, in euros."""
