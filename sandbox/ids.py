@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import string
 
 ALPHABET = string.ascii_letters + string.digits
@@ -12,7 +12,7 @@ STEM = 16  # a payment's intent, charges, refunds and events share these charact
 
 
 def random_text(length: int) -> str:
-    return os.urandom(length).translate(CHARACTERS).decode()
+    return secrets.token_bytes(length).translate(CHARACTERS).decode()
 
 
 def new(prefix: str, length: int = 24) -> str:
