@@ -138,15 +138,55 @@ def sandbox_process(
 
 
 @pytest.fixture
-def config(databases: Databases, mail_sink: MailSink) -> Iterator[Config]:
-    """Settings with a database of this test alone. No Redis unless a test asks: nothing may need it."""
+def config(request: pytest.FixtureRequest, databases: Databases, mail_sink: MailSink) -> Iterator[Config]:
+    """The settings of ``app``; without it, with a database of this test alone. No Redis unless a test asks: nothing
+    may need it."""
+    if "app" in request.fixturenames:
+        yield request.getfixturevalue("app").extensions["config"]
+    else:
+        with databases.copy_of("dunlin_template") as url:
+            yield make_config(url, smtp_port=mail_sink.port)
+
+
+@pytest.fixture(scope="session")
+def bare(databases: Databases, mail_sink: MailSink) -> Iterator[Moments]:
+    """The application with an installation recorded, and no Stripe behind it."""
     with databases.copy_of("dunlin_template") as url:
-        yield make_config(url, smtp_port=mail_sink.port)
+        with alone(make_config(url, smtp_port=mail_sink.port)) as application:
+            moments = Moments(application)
+        yield moments  # in no context: it would lie between those of others
+        with application.app_context():
+            dispose()
 
 
 @pytest.fixture
-def app(config: Config) -> Iterator[Flask]:
-    """The application with an installation recorded, and no Stripe behind it."""
+def app(
+    request: pytest.FixtureRequest, bare: Moments, databases: Databases, mail_sink: MailSink
+) -> Iterator[Flask]:
+    """``bare`` as it was made, for each test anew: to make an application and a database takes ten times as long.
+
+    Some tests change what is not brought back, such as the schema: they are marked ``alone``. With a sandbox behind it
+    each is an installation of its own, as what others have left there must not be taken for its own.
+    """
+    shared = (
+        request.node.get_closest_marker("alone") is None and "sandbox_process" not in request.fixturenames
+    )
+    if shared:
+        with bare.app.app_context(), bare.beginning() as application:
+            yield application
+            watching.rested(webhooks._hands)
+            db.session.remove()
+        return
+    with (
+        databases.copy_of("dunlin_template") as url,
+        alone(make_config(url, smtp_port=mail_sink.port)) as application,
+    ):
+        yield application
+
+
+@contextmanager
+def alone(config: Config) -> Iterator[Flask]:
+    """An application with an installation recorded."""
     application = make_app(config)
     with application.app_context():
         installation.record(db.session(), config, "acct_tests")

@@ -44,20 +44,22 @@ NUMBER_AGAIN = "select setval(name::regclass, value, used) from {kept}_numbers.l
 
 
 class Snapshot:
-    """Taken when it is made. The desk's database and its sandbox must be nobody else's meanwhile."""
+    """Taken when it is made. The desk's database, and its sandbox where it has one, must be nobody else's meanwhile."""
 
     def __init__(self, app: Flask) -> None:
-        self._sandbox: Sandbox = app.extensions["sandbox"]
+        self._sandbox: Sandbox | None = app.extensions.get("sandbox")
         number = next(_numbers)
         self._name, self._schema = f"snapshot-{number}", f"kept_{number}"
         self._run(KEEP)
         self._run(KEEP_NUMBERS)
-        self._sandbox.control("state/save", name=self._name)
+        if self._sandbox:
+            self._sandbox.control("state/save", name=self._name)
 
     def bring_back(self) -> None:
-        self._sandbox.control("trouble", delivery="drop")
-        self._sandbox.flush()  # no event of what comes to nothing is on its way any more
-        self._sandbox.control("state/load", name=self._name)
+        if self._sandbox:
+            self._sandbox.control("trouble", delivery="drop")
+            self._sandbox.flush()  # no event of what comes to nothing is on its way any more
+            self._sandbox.control("state/load", name=self._name)
         self._run(AS_REPLICA, BRING_BACK)
 
     def number_again(self) -> None:
@@ -80,6 +82,7 @@ class Moments:
         self.app = app
         app.extensions["moments"] = self
         self._parts, self._settings = dict(app.extensions), dict(app.config)
+        self._config = dict(vars(app.extensions["config"]))
         self._beginning = Snapshot(app)
         self._kept: dict[str, tuple[Snapshot, Any]] = {}
 
@@ -106,6 +109,7 @@ class Moments:
                 now.update(before)  # never empty: a late event may just be answered
                 for added in now.keys() - before.keys():
                     del now[added]
+            vars(self.app.extensions["config"]).update(self._config)
 
 
 def _again(snapshot: Snapshot) -> None:

@@ -443,6 +443,7 @@ def resting_and_withdrawn(session: Session, user: User, cause: Cause) -> None:
     notices.owe(session, "withdraw_link", "withdraw_link:1", user.email, {}, user_id=user.id, secret="x")
 
 
+@pytest.mark.alone
 def test_every_mail_is_written_with_the_facts_that_it_is_really_given(
     app: Flask, db_session: Session, config: Config, alice: User
 ) -> None:

@@ -229,6 +229,7 @@ def reports(app: Flask) -> Flask:
     return app
 
 
+@pytest.mark.alone
 def test_a_feature_is_open_by_a_plan_or_for_life_and_never_by_what_was_refunded(
     reports: Flask, db_session: Session, alice: User
 ) -> None:

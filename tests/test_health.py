@@ -178,6 +178,7 @@ def test_without_a_database_both_answer_503_at_once_and_tell_nothing_of_where_it
         assert "password" not in said
 
 
+@pytest.mark.alone
 def test_a_schema_that_is_older_than_the_code_is_not_healthy_and_one_that_is_newer_is(
     db_session: Session, client: FlaskClient, databases: Databases
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from flask import Flask
 from sqlalchemy import text
 
@@ -45,6 +46,7 @@ def test_nothing_is_prepared_on_the_server_however_often_it_is_asked(app: Flask)
             assert connection.execute(text("select count(*) from pg_prepared_statements")).scalar_one() == 0
 
 
+@pytest.mark.alone
 def test_each_connection_has_the_settings_that_promises_rest_on_whatever_the_database_says(
     app: Flask,
 ) -> None:
