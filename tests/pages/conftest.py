@@ -24,6 +24,7 @@ def home(
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with launched() as browser:
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """With the ``BROWSER`` arguments of the module."""
+    with launched(*getattr(request.module, "BROWSER", ())) as browser:
         yield browser

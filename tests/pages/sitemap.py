@@ -70,12 +70,13 @@ def sends(**fields: str) -> Step:
 
 
 def presses(field: str) -> Step:
-    """Press the button of the form that has this field."""
+    """Press the button of the form that has this field. No mouse does: where nothing is painted, it would wait for the
+    button to stand still."""
 
     def step(_house: House, page: Page) -> None:
-        page.locator(f"main form:has([name={field}])").first.locator(
-            "button:not([type=button])"
-        ).first.click()
+        form = page.locator(f"main form:has([name={field}])").first
+        with page.expect_navigation():
+            form.locator("button:not([type=button])").first.dispatch_event("click")
 
     return step
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from tests.chromium import UNPAINTED
 from tests.pages.house import WITHDRAWAL, House
 from tests.pages.noise import Noise
 from tests.pages.reading import KEY_PAGES, agreed, masked
@@ -15,6 +16,8 @@ from tests.pages.sitemap import OURS, STANDINGS, Place, named
 from tests.pages.survey import WIDE, Survey, Surveyor
 
 pytestmark = pytest.mark.browser
+# To paint each page in every light took a third of all the time of the looks, and nobody sees it.
+BROWSER = UNPAINTED
 Look = Callable[[Place], Survey]
 SETTINGS = {place.settings for place in OURS}
 # What axe can't decide by itself, looked at by a person: the rule, and why it is right.

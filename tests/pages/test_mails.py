@@ -7,10 +7,12 @@ from flask import Flask
 from playwright.sync_api import Browser
 
 from billing import mail_pages, samples, specimens
+from tests.chromium import UNPAINTED
 from tests.conftest import make_app, make_config
 from tests.pages.survey import AXE, CHECKS, COLOURS, EVERYTHING
 
 pytestmark = pytest.mark.browser
+BROWSER = UNPAINTED
 NOWHERE = "postgresql://dunlin@127.0.0.1:1/dunlin"
 
 
