@@ -33,7 +33,7 @@ lint: venv ## check style and types only
 
 simulation: venv ## live SEEDS histories with faults (200), in JOBS processes (2), and ask every oracle
 	@exec $(VENV) -m tests.simulation --seeds $(or $(SEEDS),200) --jobs $(or $(JOBS),2) \
-	  --first $(or $(FIRST),1) $(if $(REPORT),--report $(REPORT))
+	  --first $(or $(FIRST),1) $(if $(KEEP),--keep $(KEEP)) $(if $(REPORT),--report $(REPORT))
 
 chaos: venv ## kill everything, KILLS times (200), under DELIVERIES deliveries (20000), and ask every oracle
 	@exec $(VENV) -m tests.chaos --kills $(or $(KILLS),200) --deliveries $(or $(DELIVERIES),20000) \

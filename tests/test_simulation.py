@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.simulation import __main__ as simulation
+from tests.simulation.report import Run
 from tests.simulation.told import Told
 
 if TYPE_CHECKING:  # the processes that these tests start read this file too, and need none of the house
@@ -64,3 +65,25 @@ def test_a_process_that_falls_ends_the_others(capfd: pytest.CaptureFixture[str])
         simulation.main(["--seeds=4", "--jobs=2"], one_falls)
     assert multiprocessing.active_children() == []
     assert "MemoryError" in capfd.readouterr().err
+
+
+def each_is_fine(seeds: Iterable[int]) -> Iterator[Told]:
+    yield from (Told(seed, [], [], {"a mail was lost": 2}) for seed in seeds)
+
+
+def test_what_came_of_it_is_kept_and_no_seed_is_lived_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five thousand take hours: whoever is stopped goes on another day."""
+    kept, asked = tmp_path / "kept.json", []
+
+    def fine(seeds: Iterable[int]) -> Iterator[Told]:
+        asked.append(list(seeds))
+        return each_is_fine(asked[-1])
+
+    simulation.main(["--seeds=25", f"--keep={kept}"], fine)
+    simulation.main(["--seeds=60", f"--keep={kept}"], fine)
+    assert asked == [list(range(1, 26)), list(range(26, 61))]
+    run = Run.begun(kept, 1)
+    assert (run.lived, run.hits["a mail was lost"], run.wrong) == (list(range(1, 61)), 120, {})
+    assert "60 seeds, " in capsys.readouterr().out

@@ -23,33 +23,39 @@ def main(words: list[str] | None = None, how: Work = work) -> int:
     asked = _asked(words)
     if asked.seed:
         return _replay(asked.seed, asked.steps)
-    run, began, pace = Run(), time.perf_counter(), 0.0
-    histories = lived(asked.first, asked.seeds, asked.jobs, how)
+    run, left = Run.begun(asked.keep, asked.jobs), 60 * asked.minutes if asked.minutes else float("inf")
+    known, last = set(run.lived), time.perf_counter()
+    wanted = [seed for seed in range(asked.first, asked.first + asked.seeds) if seed not in known]
+    histories = lived(wanted, asked.jobs, how)
     for told in _until_stopped(histories):
-        run.seeds += 1
-        run.hits.update(told.hits)
-        if run.seeds == 1:
-            began = time.perf_counter()  # what comes before it is done once, however many there are
-        else:
-            pace = 60 * (run.seeds - 1) / (time.perf_counter() - began)
-        if told.wrong:
-            run.wrong[told.seed] = told.wrong
-            sys.stdout.write(
-                f"{COMMAND.format(told.seed)}\n" + "".join(f"  {one}\n" for one in told.wrong[:SHOWN])
-            )
+        last, took = time.perf_counter(), time.perf_counter() - last
+        _add(run, told, took)
+        left -= took
         if run.seeds % EVERY == 0 or told.wrong:
-            sys.stdout.write(f"{run.seeds} seeds, {pace:.0f} a minute, {len(run.wrong)} went wrong\n")
+            sys.stdout.write(f"{run.seeds} seeds, {run.pace:.0f} a minute, {len(run.wrong)} went wrong\n")
             sys.stdout.flush()
-        if told.wrong and not asked.go_on:
-            break
-        if asked.minutes and time.perf_counter() - began > 60 * asked.minutes:
+            if asked.keep:
+                run.keep(asked.keep)
+        if left < 0 or (told.wrong and not asked.go_on):
             break
     histories.close()  # every process ends before what they found is said
-    run.pace, run.jobs = pace, asked.jobs
+    if asked.keep:
+        run.keep(asked.keep)
     sys.stdout.write(report.text(run))
     if asked.report:
         report.write(asked.report, run)
     return int(bool(run.wrong or run.missed))
+
+
+def _add(run: Run, told: Told, took: float) -> None:
+    run.lived.append(told.seed)
+    run.seconds += took
+    run.hits.update(told.hits)
+    if told.wrong:
+        run.wrong[told.seed] = told.wrong
+        sys.stdout.write(
+            f"{COMMAND.format(told.seed)}\n" + "".join(f"  {one}\n" for one in told.wrong[:SHOWN])
+        )
 
 
 def _until_stopped(histories: Iterator[Told]) -> Iterator[Told]:
@@ -81,6 +87,7 @@ def _asked(words: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--minutes", type=float, help="end after so many, whatever is left")
     parser.add_argument("--go-on", action="store_true", help="do not end with the first that goes wrong")
+    parser.add_argument("--keep", type=Path, help="write what came of it here, and go on with what is there")
     parser.add_argument("--report", type=Path, help="write the run into the table of this page")
     return parser.parse_args(words)
 

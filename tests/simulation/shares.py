@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,20 @@ def work(seeds: Iterable[int], steps: int | None = None) -> Iterator[Told]:
             yield history.live(found, seed, ear, steps)
 
 
-def lived(first: int, seeds: int, jobs: int, how: Work = work) -> Generator[Told, None, None]:
+def lived(seeds: Sequence[int], jobs: int, how: Work = work) -> Generator[Told, None, None]:
     """As they come. Where the caller stops asking, every process is ended; where one ends before its time, so are the
     others, and SystemExit is raised."""
     if jobs == 1:
-        yield from how(range(first, first + seeds))
+        yield from how(seeds)
         return
     context = multiprocessing.get_context("spawn")
     answers: Any = context.Queue()
-    shares = [range(first + number, first + seeds, jobs) for number in range(jobs)]
+    shares = [seeds[number::jobs] for number in range(jobs)]
     processes = [context.Process(target=_share, args=(how, share, answers)) for share in shares]
     for process in processes:
         process.start()
     try:
-        for _ in range(seeds):
+        for _ in seeds:
             told = answers.get()
             if told is None:
                 raise SystemExit("a process of the simulation ended before its time")
