@@ -28,6 +28,7 @@ from billing import (
     practice,
     queues,
     running,
+    stripe_client,
     timetable,
     voice,
 )
@@ -71,6 +72,7 @@ def same_database() -> None:
 
 
 def _disconnect() -> None:
+    stripe_client.disconnect()  # which was asked whose a new key is
     db.session.remove()
     for engine in db.engines.values():
         engine.dispose()

@@ -93,7 +93,14 @@ OPERATIONS: dict[str, Callable[[Any, str, Object, Object], Any]] = {
 
 def init_app(app: Flask, config: Config) -> None:
     """One client for the process, kept on the application; no global of the SDK is touched."""
-    app.extensions["stripe"] = connect(config)
+    transport = _Transport(timeout=CONNECT_READ_TIMEOUT)
+    app.extensions["stripe"], app.extensions["stripe_transport"] = connect(config, transport), transport
+
+
+def disconnect() -> None:
+    """Close this thread's connections to Stripe, which stay open after an answer: a process that is forked with one
+    would talk over it together with its parent."""
+    current_app.extensions["stripe_transport"].close()
 
 
 def connect(config: Config, transport: stripe.HTTPClient | None = None) -> stripe.StripeClient:
