@@ -1,12 +1,14 @@
 """How a write ends: what is kept of Stripe's answer, and what is told of a refusal or of no answer.
 
-What an answer says about state is not used: state comes by events. Only ids are taken from it.
+What an answer says about state is not used: state comes by events. Only ids are taken from it. ``until`` is the turn of
+whoever tells it (``registry.Turn``). That a write was done is true whoever says so; all else is for whose turn it is.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -23,7 +25,7 @@ COMPLETIONS: dict[str, Callable[[Session, StripeWrite, Object], None]] = {
 }
 
 
-def answered(session: Session, row: StripeWrite, answer: Object) -> None:
+def answered(session: Session, row: StripeWrite, answer: Object, until: datetime) -> None:
     """Stripe did it: keep the id, and close."""
     if row.state != "done":
         row.stripe_object_id = answer.get("id")
@@ -33,7 +35,7 @@ def answered(session: Session, row: StripeWrite, answer: Object) -> None:
     if row.state == "unknown":
         _tell(session, row, "write.found")
     row.state = "done"
-    registry.release(session, row)
+    registry.release(session, row.id, until)
 
 
 def _bound(session: Session, write: StripeWrite, answer: Object) -> None:
@@ -52,7 +54,7 @@ def _opened(session: Session, write: StripeWrite, answer: Object) -> None:
         registry.record(session, unwanted)
 
 
-def refused(session: Session, row: StripeWrite, problem: StripeError) -> None:
+def refused(session: Session, row: StripeWrite, problem: StripeError, until: datetime) -> None:
     """A definitive no ends the write; anything else leaves it open for the completer. What is done stays done."""
     seen_before, row.last_status = row.last_status, problem.status
     row.error = problem.code or str(problem)
@@ -69,18 +71,20 @@ def refused(session: Session, row: StripeWrite, problem: StripeError) -> None:
             # A key that was used with other parameters is a bug of ours: an admin is told.
             _tell(session, row, f"write.{state}", alert=problem.code == KEY_MISUSED)
             row.state = state
-    registry.release(session, row)
+    registry.release(session, row.id, until)
 
 
-def gave_up(session: Session, row: StripeWrite, *, alert: bool) -> None:
+def gave_up(session: Session, row: StripeWrite, until: datetime, *, alert: bool) -> None:
     """Stripe didn't do it, and it is not wanted any more."""
     opening.refused(session, row.name)
     _tell(session, row, "write.failed", alert=alert)
     row.state, row.error = "failed", "not done, and not wanted any more"
-    registry.release(session, row)
+    registry.release(session, row.id, until)
 
 
-def not_found_out(session: Session, row: StripeWrite, problem: StripeError, *, overdue: bool) -> None:
+def not_found_out(
+    session: Session, row: StripeWrite, problem: StripeError, until: datetime, *, overdue: bool
+) -> None:
     """Stripe can't be asked what became of it. ``overdue``: its key may not be sent any more, so it is unknown."""
     registry.nothing_was_sent(row)
     row.error = problem.code or str(problem)
@@ -88,7 +92,7 @@ def not_found_out(session: Session, row: StripeWrite, problem: StripeError, *, o
         opening.refused(session, row.name)
         _tell(session, row, "write.unknown", alert=True)
         row.state = "unknown"
-    registry.release(session, row)
+    registry.release(session, row.id, until)
 
 
 def _tell(session: Session, row: StripeWrite, kind: str, *, alert: bool = False) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -23,6 +23,13 @@ FIRST = {
     "subscription.update": "subscription_schedule.release",
     "customer.update": "customer.update",
 }
+
+
+class Turn(NamedTuple):
+    """Somebody's turn to send a write. ``until``: its end, and its proof, since nobody else's ends at that instant."""
+
+    row: StripeWrite
+    until: datetime
 
 
 def record(session: Session, request: WriteRequest) -> None:
@@ -114,26 +121,34 @@ def as_kept(session: Session, request: WriteRequest) -> WriteRequest:
     return request if params is None else replace(request, params=json.loads(params))
 
 
-def lease(session: Session, which: Any) -> StripeWrite | None:
+def lease(session: Session, which: Any) -> Turn | None:
     """Mark the row as being sent, and commit; None where somebody is sending it. Closed rows come as they are."""
     row = session.execute(select(StripeWrite).where(which).with_for_update()).scalar_one()
     moment = session.execute(select(func.clock_timestamp())).scalar_one()
     if row.lease_until is not None and row.lease_until > moment:
         session.rollback()
         return None
-    row.lease_until = moment + LEASE
+    row.lease_until = until = moment + LEASE
     if row.state in StripeWrite.OPEN:
         row.state = "in_flight"
     if row.state not in ("declined", "failed"):
         row.first_sent_at = row.first_sent_at or moment
         row.last_sent_at, row.attempts = moment, row.attempts + 1
     session.commit()
-    return row
+    return Turn(row, until)
 
 
-def release(session: Session, row: StripeWrite) -> None:
-    """Give the row's lease back, and commit whatever was written to it."""
-    session.execute(update(StripeWrite).where(StripeWrite.id == row.id).values(lease_until=None))
+def still_ours(session: Session, write_id: int, until: datetime) -> StripeWrite | None:
+    """The row, locked, unless our turn ended and somebody else's has begun: whoever slept through theirs must not
+    decide about the write by what they saw before that."""
+    ours = select(StripeWrite).where(StripeWrite.id == write_id, StripeWrite.lease_until == until)
+    return session.execute(ours.with_for_update()).scalar_one_or_none()
+
+
+def release(session: Session, write_id: int, until: datetime) -> None:
+    """Give the lease back, where it is still ours, and commit whatever was written to the row."""
+    ours = (StripeWrite.id == write_id, StripeWrite.lease_until == until)
+    session.execute(update(StripeWrite).where(*ours).values(lease_until=None))
     session.commit()
 
 

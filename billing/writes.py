@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import JSON, cast, or_, select
 from sqlalchemy.orm import Session
 
 from billing import audit, closing, deadline, registry, stripe_client
 from billing.errors import StripeError, StripeRefused, StripeUnavailable, WriteConflict, WriteUnknown
-from billing.models import AuditEntry, StripeWrite
+from billing.models import AuditEntry, StripeEvent, StripeWrite
 from billing.registry import record
 from billing.resolutions import HEEDS_NO_KEY, RESOLUTIONS, Wish, worth
 from billing.stripe_client import Object
@@ -43,8 +43,7 @@ def perform(session: Session, request: WriteRequest) -> Object:
     goes on with it), WriteUnknown (it may have happened), WriteConflict (a bug: same name, other parameters).
     Commits; call it outside of any work that must not be committed.
     """
-    row = _claim(session, request)
-    return _send(session, row)
+    return _send(session, _claim(session, request))
 
 
 def finish_open(session: Session, *, older_than: timedelta = registry.LEASE) -> int:
@@ -94,11 +93,11 @@ def finish_of(session: Session, user_id: int) -> bool:
 def _finish(session: Session, write_id: int) -> None:
     if registry.must_wait(session, write_id):
         return
-    row = registry.lease(session, StripeWrite.id == write_id)
-    if row is None:
+    turn = registry.lease(session, StripeWrite.id == write_id)
+    if turn is None:
         return
     try:
-        _send(session, row)
+        _send(session, turn)
     except Exception as problem:  # one write's trouble must not keep the others open
         session.rollback()
         known = isinstance(problem, StripeError | WriteUnknown)
@@ -110,51 +109,55 @@ def _finish(session: Session, write_id: int) -> None:
         )
 
 
-def _claim(session: Session, request: WriteRequest) -> StripeWrite:
+def _claim(session: Session, request: WriteRequest) -> registry.Turn:
     """Commit the row, then take its lease, waiting for a process that is sending it now."""
     record(session, request)
     session.commit()
-    row = _leased(session, StripeWrite.name == request.name)
+    row, until = turn = _leased(session, StripeWrite.name == request.name)
     if row.params_sha256 != request.sha256:
         audit.record(
             session, "write.conflict", actor="dunlin", user_id=row.user_id, subject=row.name, alert=True
         )
-        registry.release(session, row)
+        registry.release(session, row.id, until)
         raise WriteConflict(f"{request.operation}: {request.name} was used with other parameters")
-    return row
+    return turn
 
 
-def _leased(session: Session, which: Any) -> StripeWrite:
+def _leased(session: Session, which: Any) -> registry.Turn:
     stop = time.monotonic() + min(PATIENCE_SECONDS, deadline.left())
-    while (row := registry.lease(session, which)) is None:
+    while (turn := registry.lease(session, which)) is None:
         if time.monotonic() > stop:
             raise WriteUnknown("the write is still being sent by another process")
         time.sleep(0.05)
-    return row
+    return turn
 
 
-def _send(session: Session, row: StripeWrite) -> Object:
+def _send(session: Session, turn: registry.Turn) -> Object:
     """Call Stripe with no transaction open, then close the row. A done write is replayed by its key."""
+    row, until = turn
     if row.state in ("declined", "failed"):
-        registry.release(session, row)
+        registry.release(session, row.id, until)
         raise StripeRefused(row.error or "Stripe refused this write before", code=row.error)
     if row.state == "done" and _is_overdue(row):
-        registry.release(session, row)
+        registry.release(session, row.id, until)
         raise WriteUnknown(f"{row.operation}: the key is older than 23 hours")
     with deadline.within(SEND_SECONDS):
-        found = _look(session, row) if _key_is_spent(row) else None
-        return found or _call(session, row)
+        found = _look(session, row, until) if _key_is_spent(row) else None
+        return found or _call(session, row, until)
 
 
-def _call(session: Session, row: StripeWrite) -> Object:
+def _call(session: Session, row: StripeWrite, until: datetime) -> Object:
     write_id, key, wish = row.id, row.idempotency_key, _wish(row)
     session.rollback()
     try:
         answer = _ask(wish, key)
     except StripeError as problem:
-        closing.refused(session, session.get_one(StripeWrite, write_id), problem)
+        ours = registry.still_ours(session, write_id, until)
+        if ours is not None:
+            closing.refused(session, ours, problem, until)
+        session.rollback()
         raise
-    closing.answered(session, session.get_one(StripeWrite, write_id), answer)
+    closing.answered(session, session.get_one(StripeWrite, write_id), answer, until)
     return answer
 
 
@@ -196,7 +199,7 @@ def _key_is_spent(row: StripeWrite) -> bool:
     return row.state == "unknown" or (row.last_status or 0) >= 500 or _is_overdue(row) or _is_stale(row)
 
 
-def _look(session: Session, row: StripeWrite) -> Object | None:
+def _look(session: Session, row: StripeWrite, until: datetime) -> Object | None:
     """What the write made, if it did, and closes it. None where it is to be sent, by a new key, committed.
 
     Raises StripeRefused where it was not done and is not wanted any more; StripeUnavailable, StripeKeyRefused or
@@ -208,30 +211,45 @@ def _look(session: Session, row: StripeWrite) -> Object | None:
     try:
         found = resolution.made(wish)
     except StripeError as problem:
-        row = session.get_one(StripeWrite, write_id)
+        row = _ours(session, write_id, until)
         if isinstance(problem, StripeRefused):
-            closing.refused(session, row, problem)
+            closing.refused(session, row, problem, until)
             raise
-        closing.not_found_out(session, row, problem, overdue=overdue)
+        closing.not_found_out(session, row, problem, until, overdue=overdue)
         if overdue:
             raise WriteUnknown(f"{operation}: the key is older than 23 hours") from problem
         raise
-    row = session.get_one(StripeWrite, write_id)
+    row = _ours(session, write_id, until)
     if found is None and _was_seen(session, row):
         found = {"id": row.target}
     if found is not None:
-        closing.answered(session, row, found)
+        closing.answered(session, row, found, until)
     elif resolution.again and not stale:
         registry.take_another_key(session, row)
     else:
-        closing.gave_up(session, row, alert=resolution.alert)
+        closing.gave_up(session, row, until, alert=resolution.alert)
         raise StripeRefused(row.error or "", code=row.error)
     return found
 
 
+def _ours(session: Session, write_id: int, until: datetime) -> StripeWrite:
+    """The row, if nobody else has taken the write over while Stripe was asked: they may have sent it since, and what we
+    were told is older."""
+    row = registry.still_ours(session, write_id, until)
+    if row is None:
+        session.rollback()
+        raise WriteUnknown("another process has taken the write over")
+    return row
+
+
 def _was_seen(session: Session, row: StripeWrite) -> bool:
-    """Whether our rows have come to show what was asked for since it was sent. Then it was done, and if it isn't so any
-    more, somebody wanted it otherwise: a plan that was kept at the dashboard is not ended a day later after all."""
+    """Whether our rows have come to show what was asked for since it was sent, or Stripe's event of it names its key.
+    Then it was done, and if it isn't so any more, somebody wanted it otherwise: a plan that was kept at the dashboard
+    is not ended a day later after all.
+
+    The event says no more than that it was this request which changed the subscription (Stripe:
+    docs.stripe.com/api/events/object, ``request.idempotency_key``).
+    """
     wanted = json.loads(row.params).get("cancel_at_period_end")
     if row.operation != "subscription.update" or wanted is None or row.first_sent_at is None:
         return False
@@ -242,7 +260,13 @@ def _was_seen(session: Session, row: StripeWrite) -> bool:
         AuditEntry.before["cancel_at_period_end"].as_boolean() != wanted,
         AuditEntry.after["cancel_at_period_end"].as_boolean() == wanted,
     )
-    return session.execute(seen.limit(1)).first() is not None
+    key = cast(StripeEvent.payload, JSON)["request"]["idempotency_key"].as_string()
+    told = select(StripeEvent.event_id).where(
+        StripeEvent.subject == row.target,
+        StripeEvent.type == "customer.subscription.updated",
+        key == row.idempotency_key,
+    )
+    return session.execute(select(or_(seen.exists(), told.exists()))).scalar_one()
 
 
 __all__ = ["HORIZON", "StripeUnavailable", "finish_open", "perform", "record", "settle"]

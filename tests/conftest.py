@@ -166,12 +166,11 @@ def app(
     """``bare`` as it was made, for each test anew: to make an application and a database takes ten times as long.
 
     Some tests change what is not brought back, such as the schema: they are marked ``alone``. With a sandbox behind it
-    each is an installation of its own, as what others have left there must not be taken for its own.
+    each is an installation of its own, as what others have left there must not be taken for its own. And a mutant may
+    be in what makes an application.
     """
-    shared = (
-        request.node.get_closest_marker("alone") is None and "sandbox_process" not in request.fixturenames
-    )
-    if shared:
+    mutants = request.config.getoption("without_bugs", None) is not None
+    if not (mutants or request.node.get_closest_marker("alone") or "sandbox_process" in request.fixturenames):
         with bare.app.app_context(), bare.beginning() as application:
             yield application
             watching.rested(webhooks._hands)

@@ -75,7 +75,9 @@ def _is_of(invoice: dict[str, Any], plan: str) -> bool:
 
 
 def no_write_is_open_and_none_was_done_twice(scene: Scene) -> None:
-    """Nor was one sent that is no row's. A DELETE heeds no key: the path says what was done."""
+    """Nor was one sent that is no row's. A DELETE heeds no key: the path says what was done. A customer that was
+    deleted at Stripe before we heard of it is made once more."""
+    gone = {one["id"] for one in scene.at_stripe("customer") if one.get("_deleted")}
     for name, state, error in scene.rows(
         "select name, state, error from stripe_writes where state not in ('done', 'declined', 'failed')"
     ):
@@ -86,6 +88,8 @@ def no_write_is_open_and_none_was_done_twice(scene: Scene) -> None:
         key = one["idempotency_key"].partition("#")[0]
         if key not in names:
             scene.fails(f"{one['method']} {one['path']} was sent with the key {key}, which is no row's")
+        elif one["path"] == "/v1/customers" and one["object"] in gone:
+            continue
         elif not one["replayed"] and one["status"] < 300:
             done[names[key] if one["method"] == "POST" else one["path"]] += 1
     for name, times in done.items():

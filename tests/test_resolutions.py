@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -11,10 +13,10 @@ import pytest
 from flask import Flask
 
 from billing import opening, registry, writes
-from billing.errors import StripeUnavailable
+from billing.errors import StripeUnavailable, WriteUnknown
 from billing.extensions import db
 from billing.installation import public_id
-from billing.models import CheckoutSession, StripeWrite
+from billing.models import AuditEntry, CheckoutSession, StripeWrite
 from billing.resolutions import RESOLUTIONS
 from billing.stripe_client import OPERATIONS
 from billing.write_request import WriteRequest
@@ -22,7 +24,7 @@ from tests.registry import LEASE_OVER, audited, customer_of, over_a_wire, perfor
 from tests.story import Shopper, catch_up, config_of, count, shopper
 from tests.support import Sandbox
 from tests.test_leaving import hidden
-from tests.wire import Sent, Wire, cut, error
+from tests.wire import Reply, Sent, Wire, cut, error
 
 
 @pytest.fixture
@@ -124,6 +126,25 @@ def test_an_end_that_was_seen_and_taken_back_at_the_dashboard_is_not_made_again_
     assert count(StripeWrite, state="done", target=plan) == 1
 
 
+def test_an_end_of_which_only_stripes_event_tells_is_not_made_again_either(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    """It was taken back before we could ask Stripe, so our rows have never shown it; its event names our key."""
+    alice.subscribe()
+    api, plan = alice.sandbox.stripe.subscriptions, alice.row.stripe_id
+    asked = hidden(alice.get("/billing/cancel").text)
+    wire.answer = lambda sent: wire.lose_answer(sent) if sent.method == "POST" else wire.pass_on(sent)
+    assert alice.post("/billing/cancel", **asked).status_code == 503
+    wire.answer = wire.pass_on
+    alice.sandbox.flush()
+    api.update(plan, {"cancel_at_period_end": False})
+    catch_up(desk)
+    assert count(AuditEntry, kind="subscription.changed") == 0, "it was never seen"
+    assert sweep(timedelta(days=31)) == 1
+    assert api.retrieve(plan)["cancel_at_period_end"] is False
+    assert count(StripeWrite, state="done", target=plan) == 1
+
+
 def test_a_price_whose_lookup_key_another_price_took_meanwhile_does_not_take_it_back(
     desk: Flask, sandbox_process: Sandbox, wire: Wire
 ) -> None:
@@ -180,3 +201,40 @@ def test_a_process_whose_clock_is_wrong_neither_takes_over_a_lease_nor_gives_up_
     assert writes.finish_open(db.session()) == 1
     assert [sent.key for sent in wire.writes] == [first]
     assert row_of(request).state == "done"
+
+
+@pytest.mark.parametrize("lost", ["its answer", "the call itself"])
+def test_whoever_slept_while_they_asked_what_became_of_a_write_does_not_send_it_once_more(
+    desk: Flask, wire: Wire, alice: Shopper, lost: str
+) -> None:
+    """Another process has taken it over, asked too, and sent it by another key. What the sleeper was told is older."""
+    request, looked, go = customer_of(alice), threading.Event(), threading.Event()
+    wire.answer = lambda sent: error(500)
+    with pytest.raises(StripeUnavailable):
+        perform(request)
+
+    def slowly(sent: Sent) -> Reply | None:
+        first, reply = not looked.is_set(), wire.pass_on(sent)
+        if first:
+            looked.set()
+            go.wait(60)
+        return error(500) if first and lost == "its answer" else reply
+
+    wire.answer = slowly
+    with ThreadPoolExecutor(1) as pool:
+        sleeper = pool.submit(perform_elsewhere, desk, request)
+        assert looked.wait(30)
+        time_passes(LEASE_OVER)
+        assert sweep() == 1
+        done = row_of(request).idempotency_key
+        go.set()
+        assert isinstance(sleeper.exception(timeout=60), WriteUnknown)
+    row = row_of(request)
+    assert (row.state, row.idempotency_key, row.lease_until) == ("done", done, None)
+    assert len([sent for sent in wire.writes if sent.key == done]) == 1
+    assert alice.customer == row.stripe_object_id
+
+
+def perform_elsewhere(desk: Flask, request: WriteRequest) -> Any:
+    with desk.app_context():
+        return perform(request)

@@ -134,7 +134,8 @@ class Person:
 
     def pauses(self) -> None:
         way = self.world.chance.choice(("pause", "unpause"))
-        self._twice(f"{way}s", f"/billing/{way}", f"/billing/{way}")
+        chosen = {"months": str(self.world.chance.randint(1, 3))} if way == "pause" else {}
+        self._twice(f"{way}s", f"/billing/{way}", f"/billing/{way}", **chosen)
 
     def takes_a_card(self) -> None:
         """Of their own, at Stripe: another one, which renewals are charged to."""
