@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +9,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
-from werkzeug.serving import BaseWSGIServer
 
 from billing import practice, queues
 from billing.extensions import db
 from billing.models import Installation
-from sandbox import serving
 from tests.conftest import make_app, make_config
 from tests.story import config_of
 from tests.test_cli import flask
-from tests.watching import Lines, all_rows
+from tests.watching import Lines, all_rows, serving
 
 
 def test_practice_writes_all_that_an_event_does_and_leaves_nothing(app: Flask, db_session: Session) -> None:
@@ -66,12 +61,12 @@ def test_nor_with_one_to_stripe_which_was_asked_whose_a_new_key_is(
 
     @at_stripe.get("/v1/account")
     def account() -> dict[str, str]:
-        asked.append(established(server.server_port))
+        asked.append(established(port))
         return {"id": "acct_tests", "object": "account"}
 
-    monkeypatch.setattr(queues, "work", lambda _url: open_.append(established(server.server_port)))
-    with listening(at_stripe) as server:
-        address = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(queues, "work", lambda _url: open_.append(established(port)))
+    with serving(at_stripe) as port:
+        address = f"http://127.0.0.1:{port}"
         app.extensions["config"] = replace(config_of(app), stripe_api_base=address)
         db.session.get_one(Installation, 1).key_fingerprint = "of the key before"
         db.session.commit()
@@ -83,16 +78,3 @@ def established(port: int) -> int:
     """How many connections to this port are open."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
-
-
-@contextmanager
-def listening(app: Flask) -> Iterator[BaseWSGIServer]:
-    found = serving.server(app, 0)
-    thread = threading.Thread(target=found.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield found
-    finally:
-        found.shutdown()
-        thread.join()
-        found.server_close()

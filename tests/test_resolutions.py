@@ -103,17 +103,22 @@ def test_what_a_person_wished_an_hour_ago_is_not_done_to_them_now(
     assert api.retrieve(alice.row.stripe_id)["cancel_at_period_end"] is False, "asked for anew, it is done"
 
 
+def an_end_without_an_answer(person: Shopper, wire: Wire) -> tuple[Any, str]:
+    """They ask for the end of their plan; Stripe does it, and nobody hears. Stripe’s subscriptions, and the plan’s."""
+    person.subscribe()
+    asked = hidden(person.get("/billing/cancel").text)
+    wire.answer = lambda sent: wire.lose_answer(sent) if sent.method == "POST" else wire.pass_on(sent)
+    assert person.post("/billing/cancel", **asked).status_code == 503
+    wire.answer = wire.pass_on
+    return person.sandbox.stripe.subscriptions, person.row.stripe_id
+
+
 def test_an_end_that_was_seen_and_taken_back_at_the_dashboard_is_not_made_again_a_day_later(
     desk: Flask, alice: Shopper, wire: Wire
 ) -> None:
     """Whoever asked to leave must not be charged since Stripe was away, so an end is made however late; but this one
     was made, only its answer was lost, and somebody has decided otherwise since."""
-    alice.subscribe()
-    api, plan = alice.sandbox.stripe.subscriptions, alice.row.stripe_id
-    asked = hidden(alice.get("/billing/cancel").text)
-    wire.answer = lambda sent: wire.lose_answer(sent) if sent.method == "POST" else wire.pass_on(sent)
-    assert alice.post("/billing/cancel", **asked).status_code == 503
-    wire.answer = wire.pass_on
+    api, plan = an_end_without_an_answer(alice, wire)
     catch_up(desk)
     assert alice.row.cancel_at_period_end is True
     api.update(plan, {"cancel_at_period_end": False})
@@ -130,12 +135,7 @@ def test_an_end_of_which_only_stripes_event_tells_is_not_made_again_either(
     desk: Flask, alice: Shopper, wire: Wire
 ) -> None:
     """It was taken back before we could ask Stripe, so our rows have never shown it; its event names our key."""
-    alice.subscribe()
-    api, plan = alice.sandbox.stripe.subscriptions, alice.row.stripe_id
-    asked = hidden(alice.get("/billing/cancel").text)
-    wire.answer = lambda sent: wire.lose_answer(sent) if sent.method == "POST" else wire.pass_on(sent)
-    assert alice.post("/billing/cancel", **asked).status_code == 503
-    wire.answer = wire.pass_on
+    api, plan = an_end_without_an_answer(alice, wire)
     alice.sandbox.flush()
     api.update(plan, {"cancel_at_period_end": False})
     catch_up(desk)
