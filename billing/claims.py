@@ -72,12 +72,17 @@ class Due(NamedTuple):
 
 
 def claim(session: Session, which: Select[str]) -> list[Due]:
-    """Take those of the rows that are pending and that nobody has; commits. Ordered by lease, then by arrival."""
+    """Take those of the rows that are pending and that nobody has; commits. Ordered by lease, then by arrival.
+
+    They are chosen once, before the first is taken: a plan may ask a mere subquery anew for each row, which each time
+    skips what is taken already, so that its limit would bound nothing.
+    """
     free = or_(StripeEvent.lease_until.is_(None), StripeEvent.lease_until < func.clock_timestamp())
     mine = which.where(StripeEvent.state == StripeEvent.PENDING, free).with_for_update(skip_locked=True)
+    chosen = mine.cte("chosen").prefix_with("materialized")
     taken = (
         update(StripeEvent)
-        .where(StripeEvent.event_id.in_(mine))
+        .where(StripeEvent.event_id.in_(select(chosen.c.event_id)))
         .values(lease_until=func.statement_timestamp() + CLAIM)
         .returning(*(getattr(StripeEvent, name) for name in Due._fields))
         .execution_options(synchronize_session=False)

@@ -224,3 +224,16 @@ def test_with_a_full_batch_comes_what_waits_about_the_same_things(
     assert not {event.subject for event in first} & {event.subject for event in second}
     assert first == sorted(first, key=lambda event: (event.lease_name, event.received_at))
     assert claims.claim_due(db_session, jobs.HANDLERS) == []
+
+
+def test_a_batch_keeps_its_bound_however_the_database_plans_to_take_it(
+    db_session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With little known of the table, PostgreSQL chooses to ask for the due ones again for each row it looks at."""
+    monkeypatch.setattr(claims, "BATCH", 3)
+    for number in range(20):
+        stripe_event(db_session, state=StripeEvent.PENDING, subject=f"sub_{number}")
+    for shape in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"):
+        db_session.execute(text(f"set local enable_{shape} = off"))
+    first = claims.claim_due(db_session, jobs.HANDLERS)
+    assert (len(first), count(StripeEvent, state=StripeEvent.PENDING, lease_until=None)) == (3, 17)
