@@ -7,7 +7,7 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Row, delete, func, select
+from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,12 @@ LINK_LIFE = timedelta(minutes=60)
 MOST_MISSES = 5
 SESSION_LIFE = timedelta(days=30)
 SESSION_IDLE = timedelta(hours=24)
+
+SIGNED_IN = LoginSession.expires_at >= func.now(), LoginSession.last_seen_at >= func.now() - SESSION_IDLE
+# Made once (``people.OF_CUSTOMER``): each page asks it.
+OF_TOKEN = select(LoginSession, func.clock_timestamp()).where(
+    LoginSession.token_hash == bindparam("token"), *SIGNED_IN
+)
 
 
 def by_email(session: Session, email: str) -> User | None:
@@ -137,20 +143,13 @@ def open_session(session: Session, user: User, user_agent: str) -> str:
 def find_session(session: Session, token: str) -> Row[LoginSession, datetime] | None:
     """The signed-in browser of a cookie's token, unless it ended, expired or was idle for a day; and the database's
     clock as it was found, so that a page need not ask for that."""
-    found = select(LoginSession, func.clock_timestamp()).where(
-        LoginSession.token_hash == _sha(token), *_signed_in()
-    )
-    return session.execute(found).first()
+    return session.execute(OF_TOKEN, {"token": _sha(token)}).first()
 
 
 def open_sessions(session: Session, user_id: int) -> list[LoginSession]:
     """The browsers that are signed in now, the one seen last first."""
-    found = select(LoginSession).where(LoginSession.user_id == user_id, *_signed_in())
+    found = select(LoginSession).where(LoginSession.user_id == user_id, *SIGNED_IN)
     return list(session.execute(found.order_by(LoginSession.last_seen_at.desc())).scalars())
-
-
-def _signed_in() -> tuple[ColumnElement[bool], ...]:
-    return LoginSession.expires_at >= func.now(), LoginSession.last_seen_at >= func.now() - SESSION_IDLE
 
 
 def forget_old(session: Session) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, TextClause, and_, func, select, text, tuple_, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -38,6 +38,22 @@ AWAY = timedelta(seconds=30)
 DISTURBED = timedelta(seconds=2)
 READ_ONLY_OR_TOO_IDLE = "25"  # a class of SQLSTATEs: a demoted server, a transaction that idled too long
 # Written down, since each applied event sends them: to put them together anew takes five times as long.
+# They are chosen once, before the first is taken: a plan may ask a mere subquery anew for each row, which each time
+# skips what is taken already, so that its limit would bound nothing.
+TAKE = (
+    "with chosen as materialized (select event_id from stripe_events where state = 'pending'"
+    " and (lease_until is null or lease_until < clock_timestamp()) and WHICH for update skip locked)"
+    " update stripe_events set lease_until = statement_timestamp() + make_interval(secs => :seconds)"
+    " where event_id in (select event_id from chosen)"
+    " returning event_id, type, subject, object_id, customer_id, source, received_at, lease_until"
+)
+# A type that this version doesn't know waits for one that does.
+IS_DUE = "next_attempt_at <= clock_timestamp() and type = any(cast(:types as text[]))"
+THE_FIRST = " order by next_attempt_at limit :most"
+OF_THESE = " and subject = any(cast(:subjects as text[]))"
+TAKE_DUE = text(TAKE.replace("WHICH", IS_DUE + THE_FIRST))
+TAKE_COMPANIONS = text(TAKE.replace("WHICH", IS_DUE + OF_THESE + THE_FIRST))
+TAKE_ONE = text(TAKE.replace("WHICH", "event_id = :of"))
 RENEW = text(
     "update stripe_events set lease_until = statement_timestamp() + make_interval(secs => :seconds)"
     " where state = 'pending' and (event_id, lease_until) in"
@@ -71,23 +87,14 @@ class Due(NamedTuple):
         return self.customer_id or self.subject or self.event_id
 
 
-def claim(session: Session, which: Select[str]) -> list[Due]:
-    """Take those of the rows that are pending and that nobody has; commits. Ordered by lease, then by arrival.
+def claim_one(session: Session, event_id: str) -> list[Due]:
+    """Take this event where it is pending and nobody has it; commits."""
+    return _claim(session, TAKE_ONE, of=event_id)
 
-    They are chosen once, before the first is taken: a plan may ask a mere subquery anew for each row, which each time
-    skips what is taken already, so that its limit would bound nothing.
-    """
-    free = or_(StripeEvent.lease_until.is_(None), StripeEvent.lease_until < func.clock_timestamp())
-    mine = which.where(StripeEvent.state == StripeEvent.PENDING, free).with_for_update(skip_locked=True)
-    chosen = mine.cte("chosen").prefix_with("materialized")
-    taken = (
-        update(StripeEvent)
-        .where(StripeEvent.event_id.in_(select(chosen.c.event_id)))
-        .values(lease_until=func.statement_timestamp() + CLAIM)
-        .returning(*(getattr(StripeEvent, name) for name in Due._fields))
-        .execution_options(synchronize_session=False)
-    )
-    events = [Due(*row) for row in session.execute(taken)]
+
+def _claim(session: Session, taking: TextClause, **which: object) -> list[Due]:
+    """Commits. Ordered by lease, then by arrival."""
+    events = [Due(*row) for row in session.execute(taking, {"seconds": CLAIM.total_seconds(), **which})]
     session.commit()
     return sorted(events, key=_place)
 
@@ -104,24 +111,12 @@ def renew(session: Session, events: list[Due]) -> list[Due]:
 def claim_due(session: Session, types: Iterable[str]) -> list[Due]:
     """Take a batch of what is due, and where that is not all, the rest of what waits about the same things; commits."""
     known = list(types)
-    batch = claim(session, due(known).limit(BATCH))
+    batch = _claim(session, TAKE_DUE, types=known, most=BATCH)
     if len(batch) < BATCH:
         return batch
-    about = {event.subject for event in batch}
-    more = claim(session, due(known).where(StripeEvent.subject.in_(about)).limit(COMPANIONS))
+    about = list({event.subject for event in batch})
+    more = _claim(session, TAKE_COMPANIONS, types=known, subjects=about, most=COMPANIONS)
     return sorted([*batch, *more], key=_place)
-
-
-def due(types: Iterable[str]) -> Select[str]:
-    """Rows of these types whose time has come; a type that this version doesn't know waits for one that does."""
-    return (
-        select(StripeEvent.event_id)
-        .where(
-            StripeEvent.next_attempt_at <= func.clock_timestamp(),
-            StripeEvent.type.in_(types),
-        )
-        .order_by(StripeEvent.next_attempt_at)
-    )
 
 
 def _place(event: Due) -> tuple[str, datetime, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from billing import audit
@@ -15,12 +15,13 @@ from billing.models import Comp, User
 
 # That a row gives access now.
 HOLDS = Comp.ended_at.is_(None), Comp.until > func.clock_timestamp()
+HELD = select(Comp).where(Comp.user_id.in_(bindparam("user_ids", expanding=True)), *HOLDS)
 
 
 def holding(session: Session, user_ids: Sequence[int]) -> dict[int, Comp]:
     """What each of these people has by an admin at this moment of the database's clock, by user id."""
-    found = select(Comp).where(Comp.user_id.in_(user_ids), *HOLDS)
-    return {one.user_id: one for one in session.execute(found).scalars()}
+    found = session.execute(HELD, {"user_ids": list(user_ids)})
+    return {one.user_id: one for one in found.scalars()}
 
 
 def open_one(session: Session, user_id: int) -> Comp | None:

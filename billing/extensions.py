@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from select import POLLIN, poll
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
 
+import psycopg
 from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
-from sqlalchemy import MetaData, event
+from sqlalchemy import MetaData, Table, event
 from sqlalchemy.engine import Engine, ExceptionContext
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,13 @@ if TYPE_CHECKING:
     Model = Base
 else:
     Model = db.Model
+
+
+def table_of(model: type[Base]) -> Table:
+    """What a model is written to, for statements that no session need keep its objects in step with."""
+    return cast(Table, model.__table__)
+
+
 migrate = Migrate(compare_type=True, compare_server_default=False)
 login_manager = LoginManager()
 csrf = CSRFProtect()
@@ -61,6 +72,7 @@ LOST_SERVER = {"25006", "57P01", "57P02", "57P03"}
 
 
 INTAKE_CONNECTIONS = 2
+ASK_AFTER = 5.0  # seconds
 
 
 def engine_options(
@@ -78,7 +90,6 @@ def engine_options(
         " -c default_transaction_isolation=read\\ committed"
     )
     return {
-        "pool_pre_ping": True,
         "pool_size": pool_size,
         "max_overflow": max_overflow,
         "pool_timeout": 3,
@@ -104,6 +115,40 @@ def intake_options() -> dict[str, Any]:
     options = engine_options(statement_timeout="4s", pool_size=INTAKE_CONNECTIONS, max_overflow=0)
     options["connect_args"]["options"] += " -c synchronous_commit=on"
     return {**options, "isolation_level": "AUTOCOMMIT"}
+
+
+@event.listens_for(Pool, "checkin")
+def note_the_time(connection: object, record: ConnectionPoolEntry) -> None:
+    """Since when this connection is idle."""
+    record.info["idle_since"] = monotonic()
+
+
+@event.listens_for(Pool, "checkout")
+def see_that_it_lives(
+    connection: psycopg.Connection[Any], record: ConnectionPoolEntry, proxy: PoolProxiedConnection
+) -> None:
+    """Ask a pooled connection whether it still leads anywhere, where there is doubt; else the pool makes new ones.
+
+    A server that ends a connection says so on its socket, which costs no question: whatever came while nobody asked
+    is reason to ask. One that vanished says nothing: it is asked after ``ASK_AFTER`` seconds without a word.
+    """
+    since = record.info.pop("idle_since", None)
+    if since is None or (monotonic() - since < ASK_AFTER and not _speaks(connection)):
+        return
+    try:
+        connection.execute("select 1")
+        connection.rollback()
+    except psycopg.Error as problem:
+        raise InvalidatePoolError("the connection is gone") from problem
+
+
+def _speaks(connection: psycopg.Connection[Any]) -> bool:
+    """Whether something came from the server, or its end."""
+    if connection.closed:
+        return True
+    waiting = poll()
+    waiting.register(connection.fileno(), POLLIN)
+    return bool(waiting.poll(0))
 
 
 @event.listens_for(Engine, "handle_error")

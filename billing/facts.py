@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from billing import comps, declines, labels, plan_change
@@ -18,12 +18,39 @@ from billing.models.subscriptions import speaking_rank
 from billing.money import format_money
 from billing.standing import OPEN_DISPUTES, Facts, Policy, Standing, standing
 
+# Made once (``people.OF_CUSTOMER``): every page asks them, and to put them together takes longer than to ask.
+SPEAKING = (
+    select(Subscription)
+    .where(Subscription.user_id == bindparam("user_id"))
+    .order_by(speaking_rank(Subscription), Subscription.created.desc(), Subscription.id.desc())
+    .limit(1)
+)
+MINE = Invoice.subscription == bindparam("plan")
+LAST_PAID = (
+    select(Invoice.id)
+    .where(MINE, Invoice.status == "paid", Invoice.amount_paid > 0)
+    .order_by(Invoice.created.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+BILLS = (
+    select(Invoice)
+    .where(MINE, or_(Invoice.status == "open", Invoice.id == LAST_PAID))
+    .order_by(Invoice.created, Invoice.id)
+)
+BILLED = select(Invoice.paid_at).where(Invoice.payment_intent == Dispute.payment_intent).limit(1)
+BOUGHT = select(Payment.created).where(Payment.payment_intent == Dispute.payment_intent)
+OPEN_DISPUTE = (
+    select(Dispute, func.coalesce(BILLED.scalar_subquery(), BOUGHT.scalar_subquery()))
+    .where(Dispute.user_id == bindparam("user_id"), Dispute.status.in_(OPEN_DISPUTES))
+    .order_by(Dispute.created.desc())
+    .limit(1)
+)
+
 
 def subscription_of(session: Session, user_id: int) -> Subscription | None:
     """The row that speaks for the person (``speaking_rank``)."""
-    found = select(Subscription).where(Subscription.user_id == user_id)
-    first = found.order_by(speaking_rank(Subscription), Subscription.created.desc(), Subscription.id.desc())
-    return session.execute(first.limit(1)).scalar()
+    return session.execute(SPEAKING, {"user_id": user_id}).scalar()
 
 
 def standing_of(
@@ -189,11 +216,7 @@ def open_bills(session: Session, subscriptions: Sequence[str]) -> Sequence[Invoi
 
 def _bills(session: Session, row: Subscription) -> tuple[list[Invoice], Invoice | None]:
     """The open invoices, the oldest first, and the last one that was paid and cost something; one query."""
-    mine = Invoice.subscription == row.stripe_id
-    paid = select(Invoice.id).where(mine, Invoice.status == "paid", Invoice.amount_paid > 0)
-    last = paid.order_by(Invoice.created.desc()).limit(1).scalar_subquery()
-    found = select(Invoice).where(mine, or_(Invoice.status == "open", Invoice.id == last))
-    rows = session.execute(found.order_by(Invoice.created, Invoice.id)).scalars().all()
+    rows = session.execute(BILLS, {"plan": row.stripe_id}).scalars().all()
     return [one for one in rows if one.status == "open"], next(
         (one for one in rows if one.status == "paid"), None
     )
@@ -201,11 +224,5 @@ def _bills(session: Session, row: Subscription) -> tuple[list[Invoice], Invoice 
 
 def _open_dispute(session: Session, user_id: int) -> tuple[Dispute | None, datetime | None]:
     """The newest open one, and when what is disputed was paid, be it an invoice or a one-off purchase; one query."""
-    same = Dispute.payment_intent
-    bill = select(Invoice.paid_at).where(Invoice.payment_intent == same).limit(1).scalar_subquery()
-    once = select(Payment.created).where(Payment.payment_intent == same).scalar_subquery()
-    found = select(Dispute, func.coalesce(bill, once)).where(
-        Dispute.user_id == user_id, Dispute.status.in_(OPEN_DISPUTES)
-    )
-    first = session.execute(found.order_by(Dispute.created.desc()).limit(1)).first()
+    first = session.execute(OPEN_DISPUTE, {"user_id": user_id}).first()
     return (first[0], first[1]) if first else (None, None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from billing import (
@@ -195,7 +195,7 @@ def apply_due(session: Session) -> int:
 
 def apply_one(session: Session, event_id: str) -> None:
     """Apply one event now, in this process, if nobody else has it."""
-    for event in claims.claim(session, select(StripeEvent.event_id).where(StripeEvent.event_id == event_id)):
+    for event in claims.claim_one(session, event_id):
         _apply_group(session, event.lease_name, [event], time.monotonic() + WORK_SECONDS)
 
 

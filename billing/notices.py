@@ -10,9 +10,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from billing import language, running, senders
+from billing.extensions import table_of
 from billing.models import Notice, User
 from billing.readers import speaking_to_admins
 
+# Made once (``people.OF_CUSTOMER``).
+OWE = insert(table_of(Notice)).on_conflict_do_nothing(index_elements=["dedupe_key"])
 # What may not stand in a Message-ID (RFC 5322, 3.6.4): a space would end it there.
 NOT_IN_AN_ATOM = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -40,20 +43,21 @@ def owe(
     """
     domain = running.config().mail_from.rpartition("@")[2].strip("> ") or "localhost"
     withheld = senders.withheld(kind, running.config().billing_emails)
-    row = insert(Notice).values(
-        dedupe_key=key,
-        kind=kind,
-        user_id=user_id,
-        to=to,
-        facts={**(words or {}), **facts},  # the release before reads them in one place
-        locale=language.locale(),
-        secret=secret,
-        state="obsolete" if withheld else "queued",
-        reason=withheld,
-        message_id=f"<{NOT_IN_AN_ATOM.sub('.', key)}@{domain}>",
-        cause_event_id=cause,
-    )
-    session.execute(row.on_conflict_do_nothing(index_elements=["dedupe_key"]))
+    row = {
+        "dedupe_key": key,
+        "kind": kind,
+        "user_id": user_id,
+        "to": to,
+        "facts": {**(words or {}), **facts},  # the release before reads them in one place
+        "locale": language.locale(),
+        "secret": secret,
+        "state": "obsolete" if withheld else "queued",
+        "reason": withheld,
+        "message_id": f"<{NOT_IN_AN_ATOM.sub('.', key)}@{domain}>",
+        "cause_event_id": cause,
+    }
+    session.flush()  # as before a statement about the model: who it is owed to may be new
+    session.execute(OWE, row)
 
 
 def admin_alert(session: Session, key: str, what: str, subject: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from jinja2 import TemplateError
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from billing import audit, bounces, dunning, erasing, facts, mailer, readers, running, senders, still, voice
@@ -46,6 +46,22 @@ OF_A_PLAN = dunning.DUNNING | {
 }  # fmt: skip
 
 
+# Made once (``people.OF_CUSTOMER``): every job asks for them.
+DUE = (
+    select(Notice)
+    .where(Notice.state == "queued", Notice.next_attempt_at <= func.clock_timestamp())
+    .order_by(Notice.next_attempt_at, Notice.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+# The sender died: it may or may not have left, and is not sent again.
+GIVE_UP = text(
+    "update notices set state = 'unknown', reason = 'the sender stopped while sending', lease_until = null,"
+    ' secret = null, "to" = case when kind = :last then :nowhere else "to" end'
+    " where state = 'sending' and lease_until < clock_timestamp() returning dedupe_key, user_id"
+)
+
+
 def send_due(session: Session, config: Config, *, limit: int = 50) -> int:
     """Send what is due, one at a time, for a while. Returns how many rows were handled."""
     _give_up_on_lost(session)
@@ -58,14 +74,7 @@ def send_due(session: Session, config: Config, *, limit: int = 50) -> int:
 
 def _start_one(session: Session) -> Notice | None:
     notice: Notice | None
-    due = (
-        select(Notice)
-        .where(Notice.state == "queued", Notice.next_attempt_at <= func.clock_timestamp())
-        .order_by(Notice.next_attempt_at, Notice.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    while (notice := session.execute(due).scalar()) is not None:
+    while (notice := session.execute(DUE).scalar()) is not None:
         withheld = senders.withheld(notice.kind, running.config().billing_emails)
         if withheld:  # chosen since it was owed
             _end(session, notice, "obsolete", withheld)
@@ -156,19 +165,6 @@ def _end(session: Session, notice: Notice, state: str, reason: str | None) -> No
 
 
 def _give_up_on_lost(session: Session) -> None:
-    """A row whose sender died may or may not have left: it becomes unknown, it is not sent again."""
-    lost = (
-        update(Notice)
-        .where(Notice.state == "sending", Notice.lease_until < func.clock_timestamp())
-        .values(
-            state="unknown",
-            reason="the sender stopped while sending",
-            lease_until=None,
-            secret=None,
-            to=case((Notice.kind == still.LAST, erasing.NOWHERE), else_=Notice.to),
-        )
-        .returning(Notice.dedupe_key, Notice.user_id)
-    )
-    for key, user_id in session.execute(lost).all():
+    for key, user_id in session.execute(GIVE_UP, {"last": still.LAST, "nowhere": erasing.NOWHERE}).all():
         audit.record(session, "mail.unknown", actor="dunlin", user_id=user_id, subject=key, alert=True)
     session.commit()

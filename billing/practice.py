@@ -20,7 +20,6 @@ from billing import (
     claims,
     inbox,
     invoices,
-    jobs,
     language,
     outbox,
     registry,
@@ -44,7 +43,7 @@ def prepare(session: Session) -> None:
     stripe_client.load_parts()
     language.load()
     try:
-        claims.claim(session, claims.due(jobs.HANDLERS).limit(0))  # the same statement, for no event
+        claims.claim_due(session, ())  # the same statement, for no event
         registry.never_sent(session, None)
         outbox.send_due(session, running.config(), limit=0)
         _write(session, secrets.token_hex(8))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Select, bindparam, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from billing.extensions import table_of
 from billing.installation import public_id
 from billing.models import StripeWrite
 from billing.write_request import WriteRequest
@@ -24,6 +25,18 @@ FIRST = {
     "customer.update": "customer.update",
 }
 
+# Made once (``people.OF_CUSTOMER``): each write asks them.
+BY_ID = select(StripeWrite).where(StripeWrite.id == bindparam("of")).with_for_update()
+BY_NAME = select(StripeWrite).where(StripeWrite.name == bindparam("of")).with_for_update()
+CLOCK = select(func.clock_timestamp())
+RECORD = insert(table_of(StripeWrite)).on_conflict_do_nothing(index_elements=["name"])
+STILL_OURS = (
+    select(StripeWrite)
+    .where(StripeWrite.id == bindparam("of"), StripeWrite.lease_until == bindparam("until"))
+    .with_for_update()
+)
+RELEASE = text("update stripe_writes set lease_until = null where id = :of and lease_until = :until")
+
 
 class Turn(NamedTuple):
     """Somebody's turn to send a write. ``until``: its end, and its proof, since nobody else's ends at that instant."""
@@ -35,17 +48,18 @@ class Turn(NamedTuple):
 def record(session: Session, request: WriteRequest) -> None:
     """Keep what is to be written, in the caller's transaction; once it is committed, the completer sends it."""
     key = f"dunlin:{public_id(session)}:{request.name}"
-    row = insert(StripeWrite).values(
-        name=request.name,
-        operation=request.operation,
-        target=request.target,
-        user_id=request.user_id,
-        params=request.canonical,
-        params_sha256=request.sha256,
-        idempotency_key=key,
-        state="pending",
-    )
-    session.execute(row.on_conflict_do_nothing(index_elements=["name"]))
+    row = {
+        "name": request.name,
+        "operation": request.operation,
+        "target": request.target,
+        "user_id": request.user_id,
+        "params": request.canonical,
+        "params_sha256": request.sha256,
+        "idempotency_key": key,
+        "state": "pending",
+    }
+    session.flush()  # as before a statement about the model
+    session.execute(RECORD, row)
 
 
 def unfinished(session: Session, older_than: timedelta) -> list[int]:
@@ -121,10 +135,13 @@ def as_kept(session: Session, request: WriteRequest) -> WriteRequest:
     return request if params is None else replace(request, params=json.loads(params))
 
 
-def lease(session: Session, which: Any) -> Turn | None:
-    """Mark the row as being sent, and commit; None where somebody is sending it. Closed rows come as they are."""
-    row = session.execute(select(StripeWrite).where(which).with_for_update()).scalar_one()
-    moment = session.execute(select(func.clock_timestamp())).scalar_one()
+def lease(session: Session, which: Select[StripeWrite], of: int | str) -> Turn | None:
+    """Mark the row as being sent, and commit; None where somebody is sending it. Closed rows come as they are.
+
+    ``which``: BY_ID or BY_NAME, and ``of``: that.
+    """
+    row = session.execute(which, {"of": of}).scalar_one()
+    moment = session.execute(CLOCK).scalar_one()
     if row.lease_until is not None and row.lease_until > moment:
         session.rollback()
         return None
@@ -141,14 +158,12 @@ def lease(session: Session, which: Any) -> Turn | None:
 def still_ours(session: Session, write_id: int, until: datetime) -> StripeWrite | None:
     """The row, locked, unless our turn ended and somebody else's has begun: whoever slept through theirs must not
     decide about the write by what they saw before that."""
-    ours = select(StripeWrite).where(StripeWrite.id == write_id, StripeWrite.lease_until == until)
-    return session.execute(ours.with_for_update()).scalar_one_or_none()
+    return session.execute(STILL_OURS, {"of": write_id, "until": until}).scalar_one_or_none()
 
 
 def release(session: Session, write_id: int, until: datetime) -> None:
     """Give the lease back, where it is still ours, and commit whatever was written to the row."""
-    ours = (StripeWrite.id == write_id, StripeWrite.lease_until == until)
-    session.execute(update(StripeWrite).where(*ours).values(lease_until=None))
+    session.execute(RELEASE, {"of": write_id, "until": until})
     session.commit()
 
 

@@ -11,9 +11,8 @@ import json
 import logging
 import time
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import JSON, cast, or_, select
+from sqlalchemy import JSON, Select, cast, or_, select
 from sqlalchemy.orm import Session
 
 from billing import audit, closing, deadline, registry, stripe_client
@@ -64,7 +63,7 @@ def settle(session: Session, operations: tuple[str, ...]) -> None:
     """
     for write_id in registry.open_ones(session, operations):
         try:
-            _send(session, _leased(session, StripeWrite.id == write_id))
+            _send(session, _leased(session, registry.BY_ID, write_id))
         except StripeRefused as problem:
             log.warning("write refused", extra={"write": write_id, "reason": str(problem)})
 
@@ -93,7 +92,7 @@ def finish_of(session: Session, user_id: int) -> bool:
 def _finish(session: Session, write_id: int) -> None:
     if registry.must_wait(session, write_id):
         return
-    turn = registry.lease(session, StripeWrite.id == write_id)
+    turn = registry.lease(session, registry.BY_ID, write_id)
     if turn is None:
         return
     try:
@@ -113,7 +112,7 @@ def _claim(session: Session, request: WriteRequest) -> registry.Turn:
     """Commit the row, then take its lease, waiting for a process that is sending it now."""
     record(session, request)
     session.commit()
-    row, until = turn = _leased(session, StripeWrite.name == request.name)
+    row, until = turn = _leased(session, registry.BY_NAME, request.name)
     if row.params_sha256 != request.sha256:
         audit.record(
             session, "write.conflict", actor="dunlin", user_id=row.user_id, subject=row.name, alert=True
@@ -123,9 +122,9 @@ def _claim(session: Session, request: WriteRequest) -> registry.Turn:
     return turn
 
 
-def _leased(session: Session, which: Any) -> registry.Turn:
+def _leased(session: Session, which: Select[StripeWrite], of: int | str) -> registry.Turn:
     stop = time.monotonic() + min(PATIENCE_SECONDS, deadline.left())
-    while (turn := registry.lease(session, which)) is None:
+    while (turn := registry.lease(session, which, of)) is None:
         if time.monotonic() > stop:
             raise WriteUnknown("the write is still being sent by another process")
         time.sleep(0.05)

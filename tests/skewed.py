@@ -17,19 +17,17 @@ from billing import clock
 def main(seconds: float, people: list[str]) -> None:
     right = clock.now
     clock.now = lambda: right() + timedelta(seconds=seconds)
-    from sqlalchemy import select
 
     from app import create_app
     from billing import accounts, claims, jobs
     from billing.extensions import db
-    from billing.models import StripeEvent
     from tests.conftest import Client
     from tests.support import sign_in
 
     app = create_app()
     app.test_client_class = Client
     with app.app_context():
-        claims.claim(db.session(), select(StripeEvent.event_id).where(StripeEvent.event_id == "evt_left"))
+        claims.claim_one(db.session(), "evt_left")
         jobs.answer_bell()
         pages = {}
         for email in people:

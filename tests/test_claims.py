@@ -23,11 +23,9 @@ from tests.histories import later
 from tests.story import Shopper, apply_all, count, events, shopper
 from tests.watching import Lines
 
-WAITING = select(StripeEvent.event_id)
-
 
 def claimed(session: Session) -> list[Due]:
-    return claims.claim(session, WAITING)
+    return claims.claim_due(session, jobs.HANDLERS)
 
 
 def seconds_left(session: Session) -> float:
@@ -85,10 +83,10 @@ def test_what_another_worker_took_over_is_left_out_of_the_batch(desk: Flask) -> 
     alice = shopper(desk)
     assert alice.pay(alice.order()).status == 303
     alice.sandbox.flush()
-    waiting = claims.claim(db.session(), claims.due(jobs.HANDLERS))
+    waiting = claims.claim_due(db.session(), jobs.HANDLERS)
     assert waiting
     runs_out(db.session())
-    heirs = claims.claim(db.session(), claims.due(jobs.HANDLERS))
+    heirs = claims.claim_due(db.session(), jobs.HANDLERS)
     for event in waiting:
         jobs._apply_group(db.session(), event.lease_name, [event], float("inf"))
     assert (alice.subscription, {event.attempts for event in events(state=StripeEvent.PENDING)}) == (

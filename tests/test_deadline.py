@@ -123,7 +123,7 @@ def test_a_page_that_waits_for_another_process_gives_up_at_its_deadline(
 ) -> None:
     request, tries = customer_of(alice), []
     registry.record(db.session(), request)
-    assert registry.lease(db.session(), StripeWrite.name == request.name) is not None
+    assert registry.lease(db.session(), registry.BY_NAME, request.name) is not None
     real = registry.lease
 
     def counted(*args: Any) -> Any:

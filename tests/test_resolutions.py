@@ -190,10 +190,10 @@ def test_a_process_whose_clock_is_wrong_neither_takes_over_a_lease_nor_gives_up_
 
     request = customer_of(alice)
     registry.record(db.session(), request)
-    row = registry.lease(db.session(), StripeWrite.name == request.name)
+    row = registry.lease(db.session(), registry.BY_NAME, request.name)
     assert row is not None
     monkeypatch.setattr("billing.clock.datetime", Wrong)
-    assert registry.lease(db.session(), StripeWrite.name == request.name) is None
+    assert registry.lease(db.session(), registry.BY_NAME, request.name) is None
     monkeypatch.undo()
     time_passes(LEASE_OVER)
     monkeypatch.setattr("billing.clock.datetime", Wrong)

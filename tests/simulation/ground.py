@@ -151,8 +151,7 @@ def _fresh(engine: Engine) -> None:
     """Nobody has a connection. Those that nobody lost are kept, since a new one knows no table and no plan yet."""
     if engine.pool.checkedout():  # type: ignore[attr-defined]
         engine.dispose()
-    # What is lost is known to be lost, which saves a quarter of the talk; and who waits would wait in vain.
-    engine.pool._pre_ping, engine.pool._timeout = False, 0  # type: ignore[attr-defined]
+    engine.pool._timeout = 0  # type: ignore[attr-defined]  # who waits would wait in vain
     engine.connect().close()  # the first connection is made under a lock, and nobody may go on meanwhile
 
 
