@@ -14,8 +14,8 @@ run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=810
 	@exec $(VENV) -m local.run
 
 # Three processes: on two cores one of them always waits, for a browser or for a server that it has killed; a fourth
-# would only make the others late. A file's tests stay together, and share its servers. In the order of their names,
-# since the browser's are the longest and must not come last.
+# would only make the others late. A file's tests stay together, and share its servers; tests/conftest.py says in what
+# order the files come.
 test: venv ## check style and types, run every test, in a real browser too
 	@$(VENV) -m local.browser
 	@$(VENV) -m local.stripe_cli

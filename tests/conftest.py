@@ -49,6 +49,15 @@ ROOT = Path(__file__).parent.parent
 WEBHOOK_SECRET = "whsec_tests_0123456789abcdef"
 # The sandbox does not mind how often it is asked in a second; tests/test_pace.py has the pace that is shipped.
 SHIPPED_PACE, pace.A_SECOND = pace.A_SECOND, 10_000
+LONGEST = {
+    "test_crash_points",
+    "test_random_orders",
+    "test_forged",
+    "test_presses",
+    "test_quotes",
+    "test_doors",
+}
+WAITING = {"e2e", "local", "pages"}
 _people = itertools.count(1)
 _stocks: dict[Databases, Stock] = {}
 
@@ -70,6 +79,19 @@ class Sandboxes:
         return self.running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that none of them is what all wait for at the end. Those that mostly wait (for a
+    browser, for a house that starts) come between the others, so that a processor has work meanwhile."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    waiting = [path for path in files if path.parent.name in WAITING]
+    rest = sorted(files.keys() - set(waiting), key=lambda path: (path.stem not in LONGEST, path))
+    # the place of each among all, as if they were spread evenly
+    places = [(number / len(kind), path) for kind in (waiting, rest) for number, path in enumerate(kind)]
+    items[:] = [item for _, path in sorted(places) for item in files[path]]
+
+
 def pytest_collection_finish() -> None:
     """Thousands of tests are in memory, and stay: to look through them for garbage took a fifth of the time of all."""
     gc.collect()
@@ -80,9 +102,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Some tests log what is no text, half a letter for one; such a report could not travel between processes."""
+    """Nobody reads what was logged where nothing failed, and it travels between processes. Some tests log what is no
+    text, half a letter for one, which could not."""
     report = yield
-    report.sections = [(name, said.encode(errors="replace").decode()) for name, said in report.sections]
+    said = [] if report.passed else report.sections
+    report.sections = [(name, text.encode(errors="replace").decode()) for name, text in said]
     return report
 
 

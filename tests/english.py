@@ -18,7 +18,13 @@ def words_of(page: str) -> list[str]:
 
 def left_in(words: list[str], language: str = "de") -> list[str]:
     """The English sentences of our catalogue that are said in these words."""
-    return sorted({sentence for text in words for sentence, said in _sentences(language) if said(text)})
+    return sorted(set().union(*(_said_in(text, language) for text in words)))
+
+
+@cache
+def _said_in(text: str, language: str) -> frozenset[str]:
+    """Kept, since many pages and mails say the same."""
+    return frozenset(sentence for sentence, said in _sentences(language) if said(text))
 
 
 @cache
