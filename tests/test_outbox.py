@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import smtplib
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -287,3 +290,20 @@ def test_a_mail_that_can_not_be_written_or_addressed_holds_up_no_other(
     assert row(unwritable).reason == "not written: TemplateNotFound"
     assert [row(one).state for one in (unwritable, unreachable, good)] == ["queued", "suppressed", "sent"]
     assert len(mails.messages) == 1
+
+
+def test_the_dot_that_ends_a_mail_waits_for_no_word_from_the_server(
+    config: Config, mails: MailSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a second small piece, which a socket keeps back until the first was acknowledged, unless told otherwise."""
+    message, hurried, send = EmailMessage(), set(), smtplib.SMTP.send
+    message["From"], message["To"] = "billing@example.com", "alice@example.com"
+
+    def watched(smtp: smtplib.SMTP, said: Any) -> None:
+        assert smtp.sock is not None
+        hurried.add(smtp.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0)
+        send(smtp, said)
+
+    monkeypatch.setattr(smtplib.SMTP, "send", watched)
+    mailer.send(message, config)
+    assert (len(mails.messages), hurried) == (1, {True})
