@@ -206,7 +206,7 @@ class Smtp(smtplib.SMTP):
         self._data: bytes | None = None
         if self._passed("smtp: refused"):
             raise ConnectionRefusedError
-        self.sock = SimpleNamespace(close=lambda: None)
+        self.sock = SimpleNamespace(close=lambda: None, setsockopt=lambda *_: None)
 
     def _passed(self, site: str) -> bool:
         world = doors.world

@@ -23,13 +23,14 @@ import psycopg
 from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
 from werkzeug.test import Client
 
 import billing
 import sandbox
 from billing import catalogue, inbox, installation, jobs, passwords
 from billing.extensions import db
-from billing.models import User
+from billing.models import PlanPrice, User
 from sandbox.api import server
 from sandbox.app import create_app as sandbox_app
 from sandbox.house import House, open_house
@@ -233,6 +234,24 @@ def _listen(ear: logging.Handler) -> None:
     logging.getLogger("sqlalchemy").setLevel(logging.CRITICAL)
 
 
+def _plans_in_the_portal(stripe: Client, session: Session) -> None:
+    """Somebody allowed at the dashboard that Stripe's portal changes plans."""
+    key = {"Authorization": "Bearer sk_test_0123456789abcdefghij"}
+    [usual] = stripe.get("/v1/billing_portal/configurations?is_default=true", headers=key).get_json()["data"]
+    update = "features[subscription_update]"
+    form = {f"{update}[enabled]": "true", f"{update}[proration_behavior]": "always_invoice"}
+    form[f"{update}[default_allowed_updates][0]"] = "price"
+    sold = session.query(PlanPrice).filter(PlanPrice.interval.is_not(None)).order_by(PlanPrice.lookup_key)
+    products: dict[str, list[str]] = {}
+    for price in sold:
+        products.setdefault(price.product_id, []).append(price.price_id)
+    for number, (product, prices) in enumerate(products.items()):
+        form[f"{update}[products][{number}][product]"] = product
+        form |= {f"{update}[products][{number}][prices][{n}]": price for n, price in enumerate(prices)}
+    said = stripe.post(f"/v1/billing_portal/configurations/{usual['id']}", data=form, headers=key)
+    assert said.status_code == 200, said.text
+
+
 def _settled(app: Flask, house: House, stripe: Client, raw: psycopg.Connection[Any], folder: Path) -> Ground:
     """An installation with its catalogue at Stripe, and people who have not bought anything yet."""
     with app.app_context():
@@ -240,6 +259,7 @@ def _settled(app: Flask, house: House, stripe: Client, raw: psycopg.Connection[A
         installation.record(session, config, house.account_id())
         session.commit()
         catalogue.push(session, app.extensions["catalogue"])
+        _plans_in_the_portal(stripe, session)
         hashed = passwords.make_hash(PASSWORD)
         for email in (*PEOPLE, ADMIN):
             before = hours.Today.now(UTC) - timedelta(days=1)  # every history begins after it
