@@ -11,7 +11,7 @@ from datetime import datetime
 
 from flask import Flask
 from flask_login import current_user
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from billing import actions, dunning, ladder, reminders
 from billing.access import person
@@ -22,6 +22,12 @@ from billing.language import _
 from billing.models import Invoice, Subscription
 from billing.money import format_money
 from billing.standing import LIVE
+
+# Made once (``people.OF_CUSTOMER``): every page of theirs asks it.
+OWED = reminders.of_plans(
+    select(Invoice, Subscription, reminders.PRESENT).where(Invoice.user_id == bindparam("user_id")),
+    (*LIVE, "past_due", "unpaid", "paused"),
+).order_by(Invoice.created, Invoice.id)
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,7 @@ def owed() -> Line | None:
     """The line for whoever is signed in; None where nothing is owed, or nobody is there."""
     if not current_user.is_authenticated:
         return None
-    statuses = (*LIVE, "past_due", "unpaid", "paused")
-    found = select(Invoice, Subscription, reminders.PRESENT).where(Invoice.user_id == person().id)
-    oldest = reminders.of_plans(found, statuses).order_by(Invoice.created, Invoice.id)
-    for invoice, plan, present in db.session.execute(oldest).all():
+    for invoice, plan, present in db.session.execute(OWED, {"user_id": person().id}).all():
         if invoice.needs_action or not dunning.of_a_change(invoice, plan):
             return _line(invoice, plan, present)
     return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Select, bindparam, func, or_, select, text
+from sqlalchemy import Interval, Select, bindparam, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,29 @@ FIRST = {
 # Made once (``people.OF_CUSTOMER``): each write asks them.
 BY_ID = select(StripeWrite).where(StripeWrite.id == bindparam("of")).with_for_update()
 BY_NAME = select(StripeWrite).where(StripeWrite.name == bindparam("of")).with_for_update()
+IS_OPEN = StripeWrite.state.in_((*StripeWrite.OPEN, "unknown"))
+NEW = (
+    select(StripeWrite.id)
+    .where(StripeWrite.state == "pending", StripeWrite.attempts == 0)
+    .order_by(StripeWrite.id)
+    .limit(MOST)
+)
+NEW_OF = NEW.where(StripeWrite.user_id == bindparam("user_id"))
+OPEN_OF = (
+    select(StripeWrite.id)
+    .where(StripeWrite.user_id == bindparam("user_id"), IS_OPEN)
+    .order_by(StripeWrite.id)
+)
+UNFINISHED = (
+    select(StripeWrite.id)
+    .where(
+        IS_OPEN,
+        StripeWrite.created_at < func.clock_timestamp() - bindparam("older_than", type_=Interval),
+        or_(StripeWrite.lease_until.is_(None), StripeWrite.lease_until < func.clock_timestamp()),
+    )
+    .order_by(StripeWrite.last_sent_at.nulls_first(), StripeWrite.id)
+    .limit(MOST)
+)
 CLOCK = select(func.clock_timestamp())
 RECORD = insert(table_of(StripeWrite)).on_conflict_do_nothing(index_elements=["name"])
 STILL_OURS = (
@@ -64,23 +87,15 @@ def record(session: Session, request: WriteRequest) -> None:
 
 def unfinished(session: Session, older_than: timedelta) -> list[int]:
     """The writes that were left without an end and that nobody is sending, the longest untried first; commits."""
-    moment = func.clock_timestamp()
-    left = select(StripeWrite.id).where(
-        StripeWrite.state.in_((*StripeWrite.OPEN, "unknown")),
-        StripeWrite.created_at < moment - older_than,
-        or_(StripeWrite.lease_until.is_(None), StripeWrite.lease_until < moment),
-    )
-    longest_waiting = left.order_by(StripeWrite.last_sent_at.nulls_first(), StripeWrite.id)
-    ids = session.execute(longest_waiting.limit(MOST)).scalars().all()
+    ids = session.execute(UNFINISHED, {"older_than": older_than}).scalars().all()
     session.commit()
     return list(ids)
 
 
 def open_ones(session: Session, operations: tuple[str, ...]) -> list[int]:
     """The writes of these operations that have no end yet, the oldest first; commits."""
-    open_ = StripeWrite.state.in_((*StripeWrite.OPEN, "unknown"))
     found = (
-        select(StripeWrite.id).where(StripeWrite.operation.in_(operations), open_).order_by(StripeWrite.id)
+        select(StripeWrite.id).where(StripeWrite.operation.in_(operations), IS_OPEN).order_by(StripeWrite.id)
     )
     ids = session.execute(found).scalars().all()
     session.commit()
@@ -89,20 +104,15 @@ def open_ones(session: Session, operations: tuple[str, ...]) -> list[int]:
 
 def never_sent(session: Session, user_id: int | None) -> list[int]:
     """The writes that nobody has tried yet, in the order that they were asked for; commits."""
-    new = select(StripeWrite.id).where(StripeWrite.state == "pending", StripeWrite.attempts == 0)
-    if user_id is not None:
-        new = new.where(StripeWrite.user_id == user_id)
-    ids = session.execute(new.order_by(StripeWrite.id).limit(MOST)).scalars().all()
+    found = session.execute(NEW) if user_id is None else session.execute(NEW_OF, {"user_id": user_id})
+    ids = found.scalars().all()
     session.commit()
     return list(ids)
 
 
 def open_of(session: Session, user_id: int) -> list[int]:
     """The person's writes that have no end yet, the oldest first; commits."""
-    left = select(StripeWrite.id).where(
-        StripeWrite.user_id == user_id, StripeWrite.state.in_((*StripeWrite.OPEN, "unknown"))
-    )
-    ids = session.execute(left.order_by(StripeWrite.id)).scalars().all()
+    ids = session.execute(OPEN_OF, {"user_id": user_id}).scalars().all()
     session.commit()
     return list(ids)
 
@@ -121,7 +131,7 @@ def must_wait(session: Session, write_id: int) -> bool:
             StripeWrite.operation == FIRST.get(row.operation),
             StripeWrite.name.like("cancel:%") & (StripeWrite.target == row.target),
         ),
-        StripeWrite.state.in_((*StripeWrite.OPEN, "unknown")),
+        IS_OPEN,
     )
     waits = row.operation in FIRST and session.execute(first.limit(1)).first() is not None
     session.commit()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from alembic.script import ScriptDirectory
 from flask import current_app
 from sqlalchemy import func, select, text
@@ -17,7 +19,7 @@ def found(session: Session) -> str | None:
 
 def wanted() -> str | None:
     """The newest migration of this code."""
-    return _scripts().get_current_head()
+    return _revisions(_folder())[0]
 
 
 def is_too_old(session: Session) -> bool:
@@ -25,14 +27,16 @@ def is_too_old(session: Session) -> bool:
 
     The release before goes on serving after a migration, so a newer schema, which this code doesn't know, is as good.
     """
-    version = found(session)
-    return version != wanted() and (version is None or version in _known())
+    version, (newest, known) = found(session), _revisions(_folder())
+    return version != newest and (version is None or version in known)
 
 
-def _known() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
+@cache
+def _revisions(folder: str) -> tuple[str | None, frozenset[str]]:
+    """The newest of the migrations in this folder, and all of them. Read once: who asks for deep health asks often."""
+    scripts = ScriptDirectory(folder)
+    return scripts.get_current_head(), frozenset(one.revision for one in scripts.walk_revisions())
 
 
-def _scripts() -> ScriptDirectory:
-    folder = current_app.extensions["migrate"].directory
-    return ScriptDirectory(f"{current_app.root_path}/{folder}")
+def _folder() -> str:
+    return f"{current_app.root_path}/{current_app.extensions['migrate'].directory}"

@@ -6,7 +6,7 @@ policy says so, the newer one is ended and what was paid for it goes back.
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from billing import audit, notices, refunding, running, stripe_reads
@@ -19,13 +19,21 @@ from billing.write_request import WriteRequest
 RUNNING = ("active", "trialing")
 WORDS = "The person had another running subscription already."
 
+# Made once (``people.OF_CUSTOMER``).
+OTHERS = (
+    select(Subscription)
+    .where(
+        Subscription.user_id == bindparam("user_id"),
+        Subscription.id != bindparam("but"),
+        Subscription.status.not_in(FINAL),
+    )
+    .order_by(Subscription.created, Subscription.stripe_id)
+)
+
 
 def resolve(session: Session, user: User, row: Subscription, cause: Cause) -> list[WriteRequest]:
     """Tell of a second live subscription as a status changes, and say what Stripe is to be told about it."""
-    others = select(Subscription).where(
-        Subscription.user_id == user.id, Subscription.id != row.id, Subscription.status.not_in(FINAL)
-    )
-    found = list(session.execute(others.order_by(Subscription.created, Subscription.stripe_id)).scalars())
+    found = list(session.execute(OTHERS, {"user_id": user.id, "but": row.id}).scalars())
     if not found:
         return []
     audit.record(
