@@ -17,10 +17,10 @@ run: venv ## start everything here: portal, sandbox Stripe, mail inbox; PORT=810
 # would only make the others late. A file's tests stay together, and share its servers; tests/conftest.py says in what
 # order the files come.
 test: venv ## check style and types, run every test, in a real browser too
-	@$(VENV) -m local.browser
-	@$(VENV) -m local.stripe_cli
-	@$(VENV) -m ruff check .
-	@$(VENV) -m mypy & types=$$!; \
+	@$(VENV) -m local.browser & browser=$$!; \
+	  $(VENV) -m local.stripe_cli & cli=$$!; \
+	  $(VENV) -m mypy & types=$$!; \
+	  $(VENV) -m ruff check . && wait $$browser && wait $$cli && \
 	  $(VENV) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0; tests=$$?; \
 	  wait $$types && exit $$tests
 

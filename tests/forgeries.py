@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 
 from tests.conftest import WEBHOOK_SECRET
 
@@ -47,7 +46,7 @@ class Delivery:
 
 def signature(body: bytes, secret: str, stamp: str) -> str:
     """Stripe's scheme in one line, written from its documentation and not from the SDK."""
-    return hmac.new(secret.encode(), stamp.encode() + b"." + body, sha256).hexdigest()
+    return hmac.digest(secret.encode(), stamp.encode() + b"." + body, "sha256").hex()
 
 
 def signed_with(body: bytes, secret: str, offset: int = 0, scheme: str = "v1") -> str:
