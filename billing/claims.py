@@ -38,22 +38,6 @@ AWAY = timedelta(seconds=30)
 DISTURBED = timedelta(seconds=2)
 READ_ONLY_OR_TOO_IDLE = "25"  # a class of SQLSTATEs: a demoted server, a transaction that idled too long
 # Written down, since each applied event sends them: to put them together anew takes five times as long.
-# They are chosen once, before the first is taken: a plan may ask a mere subquery anew for each row, which each time
-# skips what is taken already, so that its limit would bound nothing.
-TAKE = (
-    "with chosen as materialized (select event_id from stripe_events where state = 'pending'"
-    " and (lease_until is null or lease_until < clock_timestamp()) and WHICH for update skip locked)"
-    " update stripe_events set lease_until = statement_timestamp() + make_interval(secs => :seconds)"
-    " where event_id in (select event_id from chosen)"
-    " returning event_id, type, subject, object_id, customer_id, source, received_at, lease_until"
-)
-# A type that this version doesn't know waits for one that does.
-IS_DUE = "next_attempt_at <= clock_timestamp() and type = any(cast(:types as text[]))"
-THE_FIRST = " order by next_attempt_at limit :most"
-OF_THESE = " and subject = any(cast(:subjects as text[]))"
-TAKE_DUE = text(TAKE.replace("WHICH", IS_DUE + THE_FIRST))
-TAKE_COMPANIONS = text(TAKE.replace("WHICH", IS_DUE + OF_THESE + THE_FIRST))
-TAKE_ONE = text(TAKE.replace("WHICH", "event_id = :of"))
 RENEW = text(
     "update stripe_events set lease_until = statement_timestamp() + make_interval(secs => :seconds)"
     " where state = 'pending' and (event_id, lease_until) in"
@@ -85,6 +69,23 @@ class Due(NamedTuple):
     def lease_name(self) -> str:
         """One writer for each customer, hence for each subscription; by object where no customer is named."""
         return self.customer_id or self.subject or self.event_id
+
+
+# The rows are chosen once, before the first is taken: a plan may ask a mere subquery anew for each row, which each time
+# skips what is taken already, so that its limit would bound nothing.
+TAKE = (
+    "with chosen as materialized (select event_id from stripe_events where state = 'pending'"
+    " and (lease_until is null or lease_until < clock_timestamp()) and WHICH for update skip locked)"
+    " update stripe_events set lease_until = statement_timestamp() + make_interval(secs => :seconds)"
+    " where event_id in (select event_id from chosen) returning COLUMNS"
+).replace("COLUMNS", ", ".join(Due._fields))
+# A type that this version doesn't know waits for one that does.
+IS_DUE = "next_attempt_at <= clock_timestamp() and type = any(cast(:types as text[]))"
+OF_THESE = " and subject = any(cast(:subjects as text[]))"
+THE_FIRST = " order by next_attempt_at limit :most"
+TAKE_DUE = text(TAKE.replace("WHICH", IS_DUE + THE_FIRST))
+TAKE_COMPANIONS = text(TAKE.replace("WHICH", IS_DUE + OF_THESE + THE_FIRST))
+TAKE_ONE = text(TAKE.replace("WHICH", "event_id = :of"))
 
 
 def claim_one(session: Session, event_id: str) -> list[Due]:

@@ -13,14 +13,14 @@ import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
 from billing import models
 from billing.errors import ExportTooLarge
-from billing.extensions import Base
+from billing.extensions import Base, table_of
 from billing.language import _, later
 from billing.money import format_money
 
@@ -47,7 +47,7 @@ class Part:
 
     @property
     def table(self) -> Table:
-        return cast(Table, self.model.__table__)
+        return table_of(self.model)
 
 
 PARTS = (

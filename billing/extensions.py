@@ -66,8 +66,8 @@ migrate = Migrate(compare_type=True, compare_server_default=False)
 login_manager = LoginManager()
 csrf = CSRFProtect()
 
-# A demoted primary keeps its connections open and refuses every write (25006), and a pre-ping does not
-# notice; 57P01..57P03 say that the server is going away. Both need new connections, not these.
+# A demoted primary keeps its connections open and refuses every write (25006), and a question whether it
+# lives does not notice; 57P01..57P03 say that the server is going away. Both need new connections, not these.
 LOST_SERVER = {"25006", "57P01", "57P02", "57P03"}
 
 

@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 
 from billing.clock import from_stripe, now
 from billing.errors import BadEvent, ForeignEvent
+from billing.extensions import table_of
 from billing.models import StripeEvent, User
 from billing.payloads import Object, about, ref
 
@@ -163,7 +164,7 @@ def _store(count: int, *, of_customers: bool) -> tuple[str, Object]:
     )
     chosen = [kept if of_customers and name == "payload" else given.c[name] for name in _TYPES]
     found = select(*chosen, bindparam("source", type_=Text())).order_by(given.c.event_id)
-    into = insert(StripeEvent.__table__).from_select([*_TYPES, "source"], found, include_defaults=False)  # type: ignore[arg-type]
+    into = insert(table_of(StripeEvent)).from_select([*_TYPES, "source"], found, include_defaults=False)
     wanted = into.on_conflict_do_nothing(index_elements=["event_id"]).returning(StripeEvent.event_id)
     made = wanted.compile(dialect=psycopg.dialect())  # type: ignore[no-untyped-call]
     return str(made), {name: value for name, value in made.params.items() if value is not None}

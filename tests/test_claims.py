@@ -209,13 +209,18 @@ def test_a_commit_whose_answer_is_lost_is_no_failure_and_nothing_is_done_twice(
     assert (count(Notice), count(AuditEntry, kind="subscription.status")) == (1, 1)
 
 
+def twenty_wait(session: Session, *, about: int) -> None:
+    """Events about so many subscriptions in turn."""
+    for number in range(20):
+        stripe_event(session, state=StripeEvent.PENDING, subject=f"sub_{number % about}")
+
+
 def test_with_a_full_batch_comes_what_waits_about_the_same_things(
     db_session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backlog in which each of five subscriptions changed four times: each is asked for once, not four times."""
     monkeypatch.setattr(claims, "BATCH", 3)
-    for number in range(20):
-        stripe_event(db_session, state=StripeEvent.PENDING, subject=f"sub_{number % 5}")
+    twenty_wait(db_session, about=5)
     first = claims.claim_due(db_session, jobs.HANDLERS)
     second = claims.claim_due(db_session, jobs.HANDLERS)
     assert [len(first), len(second)] == [12, 8]
@@ -229,8 +234,7 @@ def test_a_batch_keeps_its_bound_however_the_database_plans_to_take_it(
 ) -> None:
     """With little known of the table, PostgreSQL chooses to ask for the due ones again for each row it looks at."""
     monkeypatch.setattr(claims, "BATCH", 3)
-    for number in range(20):
-        stripe_event(db_session, state=StripeEvent.PENDING, subject=f"sub_{number}")
+    twenty_wait(db_session, about=20)
     for shape in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "memoize"):
         db_session.execute(text(f"set local enable_{shape} = off"))
     first = claims.claim_due(db_session, jobs.HANDLERS)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from billing import extensions
 from billing.extensions import db
@@ -33,7 +33,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def backend(engine: Engine) -> int:
     """The process that answers the pool's next connection."""
     with engine.connect() as connection:
-        return int(connection.execute(text("select pg_backend_pid()")).scalar_one())
+        return pid_of(connection)
+
+
+def pid_of(connection: Connection) -> int:
+    return int(connection.execute(text("select pg_backend_pid()")).scalar_one())
 
 
 def end(pid: int) -> None:
@@ -58,11 +62,11 @@ def test_a_connection_that_was_ended_while_nobody_used_it_is_replaced_without_a_
 def test_with_one_that_was_lost_all_that_waited_beside_it_are_replaced(app: Flask) -> None:
     """Whoever restarted the server ended them all."""
     with db.engine.connect() as one, db.engine.connect() as other:
-        pids = {int(each.execute(text("select pg_backend_pid()")).scalar_one()) for each in (one, other)}
+        pids = {pid_of(one), pid_of(other)}
     end(max(pids))
     end(min(pids))
     with db.engine.connect() as one, db.engine.connect() as other:
-        now = {int(each.execute(text("select pg_backend_pid()")).scalar_one()) for each in (one, other)}
+        now = {pid_of(one), pid_of(other)}
     assert not pids & now
 
 
@@ -86,7 +90,7 @@ def test_what_the_server_said_meanwhile_is_reason_to_ask_and_none_to_give_up(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with db.engine.connect() as connection:
-        first = int(connection.execute(text("select pg_backend_pid()")).scalar_one())
+        first = pid_of(connection)
         connection.connection.driver_connection.execute("listen something")  # type: ignore[union-attr]
         connection.commit()
     with psycopg.connect(psycopg_url(), autocommit=True) as other:

@@ -44,6 +44,7 @@ STRANGERS = ("carol@example.com",)
 ADMIN = "admin@example.com"
 PORTAL = "http://127.0.0.1:8"
 WEBHOOKS = f"{PORTAL}/webhooks/stripe"
+KEY = {"Authorization": "Bearer sk_test_0123456789abcdefghij"}
 
 # Names that are found before PostgreSQL's own. A transaction has one ``now()``, as it should.
 CLOCK = """
@@ -187,7 +188,7 @@ def _desk(url: str, stripe_app: Flask) -> Flask:
     made = Client(stripe_app).post(
         "/v1/webhook_endpoints",
         data={"url": WEBHOOKS, "enabled_events[]": _types(), "api_version": "2026-10-28.endive"},
-        headers={"Authorization": "Bearer sk_test_0123456789abcdefghij"},
+        headers=KEY,
     )
     config = make_config(
         url,
@@ -236,8 +237,7 @@ def _listen(ear: logging.Handler) -> None:
 
 def _plans_in_the_portal(stripe: Client, session: Session) -> None:
     """Somebody allowed at the dashboard that Stripe's portal changes plans."""
-    key = {"Authorization": "Bearer sk_test_0123456789abcdefghij"}
-    [usual] = stripe.get("/v1/billing_portal/configurations?is_default=true", headers=key).get_json()["data"]
+    [usual] = stripe.get("/v1/billing_portal/configurations?is_default=true", headers=KEY).get_json()["data"]
     update = "features[subscription_update]"
     form = {f"{update}[enabled]": "true", f"{update}[proration_behavior]": "always_invoice"}
     form[f"{update}[default_allowed_updates][0]"] = "price"
@@ -248,7 +248,7 @@ def _plans_in_the_portal(stripe: Client, session: Session) -> None:
     for number, (product, prices) in enumerate(products.items()):
         form[f"{update}[products][{number}][product]"] = product
         form |= {f"{update}[products][{number}][prices][{n}]": price for n, price in enumerate(prices)}
-    said = stripe.post(f"/v1/billing_portal/configurations/{usual['id']}", data=form, headers=key)
+    said = stripe.post(f"/v1/billing_portal/configurations/{usual['id']}", data=form, headers=KEY)
     assert said.status_code == 200, said.text
 
 
