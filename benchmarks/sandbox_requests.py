@@ -23,6 +23,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from local.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 KEY = {"Authorization": "Bearer sk_test_0123456789abcdefghij"}
 FORM = {**KEY, "Content-Type": "application/x-www-form-urlencoded"}
@@ -150,12 +152,6 @@ class Running:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(timeout=20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def write(line: str) -> None:

@@ -11,6 +11,7 @@ from local.errors import CannotStart
 LOOPBACK = "127.0.0.1"
 # Below the range from which the system picks ports for outgoing connections: none of them takes ours.
 LOWEST, HIGHEST = 20_000, 32_000
+_held: list[socket.socket] = []
 
 
 def is_free(port: int) -> bool:
@@ -24,14 +25,29 @@ def is_free(port: int) -> bool:
 
 
 def free_port(preferred: str = "") -> int:
-    """``preferred`` where it is a free port, else another one. Raises CannotStart where none is left."""
+    """``preferred`` where it is a free port, else another one, which nobody else is given while this process lives.
+    Raises CannotStart where none is left."""
     if preferred.isdecimal() and 1024 <= int(preferred) <= 65535 and is_free(int(preferred)):
         return int(preferred)
     for _ in range(200):
         port = random.SystemRandom().randrange(LOWEST, HIGHEST)
-        if is_free(port):
+        if _hold(port):
             return port
     raise CannotStart("No free port was found on 127.0.0.1; end some programs and run again.")
+
+
+def _hold(port: int) -> bool:
+    """Until who is to listen there does, some seconds pass, in which another process would pick it too. Bound without
+    SO_REUSEADDR it is this process's alone; with it from then on, servers, which all set it, may listen there."""
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        held.bind((LOOPBACK, port))
+    except OSError:
+        held.close()
+        return False
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.append(held)
+    return True
 
 
 def answers(port: int) -> bool:
@@ -53,13 +69,8 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Three free ones, all different."""
-        chosen: list[int] = []
-        while len(chosen) < 3:
-            port = free_port()
-            if port not in chosen:
-                chosen.append(port)
-        return cls(*chosen)
+        """Three free ones."""
+        return cls(free_port(), free_port(), free_port())
 
     @classmethod
     def wanted(cls, web: str, sandbox: str, inbox: str) -> Ports:

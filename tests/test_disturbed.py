@@ -42,7 +42,9 @@ def test_connections_that_died_while_nobody_needed_them_cost_no_page(
 ) -> None:
     """As after a restart of the server."""
     with other:
-        cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+        cut = (
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database()"
+        )
         assert len(other.execute(f"{cut} and pid <> pg_backend_pid()").fetchall()) > 0
     assert browser.get("/app").status_code == 200
 
@@ -51,7 +53,7 @@ def test_a_page_that_is_made_is_sent_though_its_connection_dies_before_it_is_giv
     app: Flask, browser: FlaskClient, other: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     """What is left to do is to roll back, which needs no server. Nor does the next page suffer from it."""
-    cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+    cut = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database()"
     cuts: list[int] = []
 
     def die(*_: object, **__: object) -> None:

@@ -115,7 +115,9 @@ def role(desk: Flask) -> Iterator[str]:
         admin.execute(sql.SQL("create role {} login superuser").format(sql.Identifier(name)))
     yield name
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [name])
+        admin.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = %s", [name]
+        )
         admin.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 

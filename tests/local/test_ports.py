@@ -27,6 +27,15 @@ def test_a_preferred_port_is_kept_while_it_is_free(taken: int) -> None:
     assert free_port(str(taken)) != taken
 
 
+def test_nobody_else_is_given_a_port_that_was_chosen_and_who_is_to_listen_there_can() -> None:
+    chosen, other = free_port(), socket.socket()
+    with other, pytest.raises(OSError, match="in use"):
+        other.bind((LOOPBACK, chosen))
+    assert is_free(chosen)
+    with socket.create_server((LOOPBACK, chosen)), socket.create_connection((LOOPBACK, chosen), timeout=5):
+        assert not is_free(chosen)
+
+
 def test_the_other_two_follow_the_first() -> None:
     assert Ports.wanted("8100", "", "") == Ports(8100, 8101, 8102)
     assert Ports.wanted("", "", "") == Ports(8000, 8001, 8002)

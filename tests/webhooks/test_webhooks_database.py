@@ -177,7 +177,7 @@ def test_connections_that_died_while_nobody_needed_them_cost_no_delivery(app: Fl
     assert_stored(app, config, paid())
     idle = "datname = current_database() and pid <> pg_backend_pid()"
     with connect(config) as other:
-        ended = other.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {idle}")
+        ended = other.execute(f"select pg_terminate_backend(pid, 5000) from pg_stat_activity where {idle}")
         assert ended.rowcount > 0
     assert_stored(app, config, paid())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from local.ports import free_port
 from tests import plain_http
 
 Json = dict[str, Any]
@@ -76,7 +76,7 @@ class Sandbox:
     """The process, and what a test does with it."""
 
     def __init__(self, data: Path, port: int | None = None) -> None:
-        self.data, self.port = data, port or _free_port()
+        self.data, self.port = data, port or free_port()
         self.begun: str | None = None  # the newest event as the test began, where one sandbox serves many
         self.base = f"http://127.0.0.1:{self.port}"
         self.start()
@@ -229,9 +229,3 @@ class Answer:
 def _customer(event: Json) -> str | None:
     about = event["data"]["object"]
     return about.get("id") if about["object"] == "customer" else about.get("customer")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
