@@ -14,8 +14,8 @@ Layers, top to bottom (``tests/test_layers.py`` keeps the law):
           forms, cli, cli_sync, web, server, locales, trouble, cli_plans, leaving, guards, canceling, pausing,
           new_card, receipts, looking, agreements, outcomes, seats, seat_form, withdrawing, withdraw_forms,
           packing, cli_doctor, shop, purchases, paying, banner, email_change, deleting, mail_pages, cli_mails
-* work:   boot, jobs, claims, writes, registry, resolutions, closing, outbox, lights, timetable, refresh, sweep,
-          healing, rehearsal, catalogue, catalogue_writes, comparison, turns, checks, exports, removing, ahead,
+* work:   boot, jobs, claims, writes, sightings, registry, resolutions, closing, outbox, lights, timetable, refresh,
+          sweep, healing, rehearsal, catalogue, catalogue_writes, comparison, turns, checks, exports, removing, ahead,
           specimens, practice
 * domain: subscriptions, plan_change, second, invoices, payments, checkout, clocks, standing, voice, tags,
           facts, dunning, notices, labels, still, plan_news, payment_news, declines, mailer, bounces, people,

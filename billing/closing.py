@@ -82,12 +82,10 @@ def gave_up(session: Session, row: StripeWrite, until: datetime, *, alert: bool)
     registry.release(session, row.id, until)
 
 
-def not_found_out(
-    session: Session, row: StripeWrite, problem: StripeError, until: datetime, *, overdue: bool
-) -> None:
-    """Stripe can't be asked what became of it. ``overdue``: its key may not be sent any more, so it is unknown."""
+def not_found_out(session: Session, row: StripeWrite, why: str, until: datetime, *, overdue: bool) -> None:
+    """What became of it can't be said yet. ``overdue``: its key may not be sent any more, so it is unknown."""
     registry.nothing_was_sent(row)
-    row.error = problem.code or str(problem)
+    row.error = why
     if overdue and row.state != "unknown":
         opening.refused(session, row.name)
         _tell(session, row, "write.unknown", alert=True)

@@ -17,6 +17,8 @@ from billing.models import StripeWrite
 from billing.write_request import WriteRequest
 
 LEASE = timedelta(seconds=60)
+# Stripe keeps a key for at least 24 hours; after 23 it is not sent again.
+HORIZON = timedelta(hours=23)
 MOST = 100
 # What waits for which earlier write of the same person. Stripe refuses to end a subscription that is still on a
 # schedule, and a refusal would be the end of that wish; of two addresses the later one must be Stripe's last word.

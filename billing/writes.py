@@ -12,21 +12,19 @@ import logging
 import time
 from datetime import datetime, timedelta
 
-from sqlalchemy import JSON, Select, cast, or_, select
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from billing import audit, closing, deadline, registry, stripe_client
+from billing import audit, closing, deadline, registry, sightings, stripe_client
 from billing.errors import StripeError, StripeRefused, StripeUnavailable, WriteConflict, WriteUnknown
-from billing.models import AuditEntry, StripeEvent, StripeWrite
-from billing.registry import record
+from billing.models import StripeWrite
+from billing.registry import HORIZON, record
 from billing.resolutions import HEEDS_NO_KEY, RESOLUTIONS, Wish, worth
 from billing.stripe_client import Object
 from billing.write_request import WriteRequest
 
 log = logging.getLogger(__name__)
 
-# Stripe keeps a key for at least 24 hours; after 23 it is not sent again.
-HORIZON = timedelta(hours=23)
 # A request gives up waiting for another process that is sending the same write after this long.
 PATIENCE_SECONDS = 12.0
 # All talk with Stripe for one write: shorter than its lease.
@@ -202,7 +200,7 @@ def _look(session: Session, row: StripeWrite, until: datetime) -> Object | None:
     """What the write made, if it did, and closes it. None where it is to be sent, by a new key, committed.
 
     Raises StripeRefused where it was not done and is not wanted any more; StripeUnavailable, StripeKeyRefused or
-    WriteUnknown where Stripe can't be asked.
+    WriteUnknown where that can't be said yet.
     """
     write_id, operation, overdue = row.id, row.operation, row.state == "unknown" or _is_overdue(row)
     resolution, stale, wish = RESOLUTIONS[operation], _is_stale(row), _wish(row)
@@ -214,20 +212,23 @@ def _look(session: Session, row: StripeWrite, until: datetime) -> Object | None:
         if isinstance(problem, StripeRefused):
             closing.refused(session, row, problem, until)
             raise
-        closing.not_found_out(session, row, problem, until, overdue=overdue)
+        closing.not_found_out(session, row, problem.code or str(problem), until, overdue=overdue)
         if overdue:
             raise WriteUnknown(f"{operation}: the key is older than 23 hours") from problem
         raise
     row = _ours(session, write_id, until)
-    if found is None and _was_seen(session, row):
+    if found is None and sightings.was_seen(session, row):
         found = {"id": row.target}
     if found is not None:
         closing.answered(session, row, found, until)
-    elif resolution.again and not stale:
-        registry.take_another_key(session, row)
-    else:
+    elif stale or not resolution.again:
         closing.gave_up(session, row, until, alert=resolution.alert)
         raise StripeRefused(row.error or "", code=row.error)
+    elif overdue and sightings.may_yet_be_seen(session, row):
+        closing.not_found_out(session, row, "its event may yet come", until, overdue=True)
+        raise WriteUnknown(f"{operation}: Stripe's list of events is yet to be read")
+    else:
+        registry.take_another_key(session, row)
     return found
 
 
@@ -239,33 +240,6 @@ def _ours(session: Session, write_id: int, until: datetime) -> StripeWrite:
         session.rollback()
         raise WriteUnknown("another process has taken the write over")
     return row
-
-
-def _was_seen(session: Session, row: StripeWrite) -> bool:
-    """Whether our rows have come to show what was asked for since it was sent, or Stripe's event of it names its key.
-    Then it was done, and if it isn't so any more, somebody wanted it otherwise: a plan that was kept at the dashboard
-    is not ended a day later after all.
-
-    The event says no more than that it was this request which changed the subscription (Stripe:
-    docs.stripe.com/api/events/object, ``request.idempotency_key``).
-    """
-    wanted = json.loads(row.params).get("cancel_at_period_end")
-    if row.operation != "subscription.update" or wanted is None or row.first_sent_at is None:
-        return False
-    seen = select(AuditEntry.id).where(
-        AuditEntry.user_id == row.user_id,
-        AuditEntry.subject == row.target,
-        AuditEntry.at >= row.first_sent_at,
-        AuditEntry.before["cancel_at_period_end"].as_boolean() != wanted,
-        AuditEntry.after["cancel_at_period_end"].as_boolean() == wanted,
-    )
-    key = cast(StripeEvent.payload, JSON)["request"]["idempotency_key"].as_string()
-    told = select(StripeEvent.event_id).where(
-        StripeEvent.subject == row.target,
-        StripeEvent.type == "customer.subscription.updated",
-        key == row.idempotency_key,
-    )
-    return session.execute(select(or_(seen.exists(), told.exists()))).scalar_one()
 
 
 __all__ = ["HORIZON", "StripeUnavailable", "finish_open", "perform", "record", "settle"]

@@ -21,8 +21,8 @@ edge: auth pricing portal ledger orders switching arrival access account webhook
   web server locales trouble cli_plans leaving guards canceling pausing new_card receipts looking agreements outcomes
   seats seat_form withdrawing withdraw_forms packing cli_doctor shop purchases paying banner email_change deleting
   mail_pages cli_mails
-work: boot jobs claims writes registry resolutions closing outbox lights timetable refresh sweep healing rehearsal
-  catalogue catalogue_writes comparison turns checks exports removing ahead specimens practice
+work: boot jobs claims writes sightings registry resolutions closing outbox lights timetable refresh sweep healing
+  rehearsal catalogue catalogue_writes comparison turns checks exports removing ahead specimens practice
 domain: subscriptions plan_change second invoices payments checkout clocks standing voice tags facts dunning notices
   labels still plan_news payment_news declines mailer bounces people accounts reconcile comparing mirrors syncing
   write_request readers premises reasons sentences actions line particulars comps means novelties currencies offers

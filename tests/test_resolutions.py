@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from billing import opening, registry, writes
+from billing import ending, healing, opening, registry, stripe_reads, writes
 from billing.errors import StripeUnavailable, WriteUnknown
 from billing.extensions import db
 from billing.installation import public_id
@@ -105,7 +105,6 @@ def test_what_a_person_wished_an_hour_ago_is_not_done_to_them_now(
 
 def an_end_without_an_answer(person: Shopper, wire: Wire) -> tuple[Any, str]:
     """They ask for the end of their plan; Stripe does it, and nobody hears. Stripe’s subscriptions, and the plan’s."""
-    person.subscribe()
     asked = hidden(person.get("/billing/cancel").text)
     wire.answer = lambda sent: wire.lose_answer(sent) if sent.method == "POST" else wire.pass_on(sent)
     assert person.post("/billing/cancel", **asked).status_code == 503
@@ -118,6 +117,7 @@ def test_an_end_that_was_seen_and_taken_back_at_the_dashboard_is_not_made_again_
 ) -> None:
     """Whoever asked to leave must not be charged since Stripe was away, so an end is made however late; but this one
     was made, only its answer was lost, and somebody has decided otherwise since."""
+    alice.subscribe()
     api, plan = an_end_without_an_answer(alice, wire)
     catch_up(desk)
     assert alice.row.cancel_at_period_end is True
@@ -135,6 +135,7 @@ def test_an_end_of_which_only_stripes_event_tells_is_not_made_again_either(
     desk: Flask, alice: Shopper, wire: Wire
 ) -> None:
     """It was taken back before we could ask Stripe, so our rows have never shown it; its event names our key."""
+    alice.subscribe()
     api, plan = an_end_without_an_answer(alice, wire)
     alice.sandbox.flush()
     api.update(plan, {"cancel_at_period_end": False})
@@ -142,6 +143,69 @@ def test_an_end_of_which_only_stripes_event_tells_is_not_made_again_either(
     assert count(AuditEntry, kind="subscription.changed") == 0, "it was never seen"
     assert sweep(timedelta(days=31)) == 1
     assert api.retrieve(plan)["cancel_at_period_end"] is False
+    assert count(StripeWrite, state="done", target=plan) == 1
+
+
+def test_an_end_of_which_only_the_event_of_another_tab_tells_is_not_made_again_either(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    """The second tab found all as it wanted it, so Stripe made no event of its write."""
+    alice.subscribe()
+    api, plan = alice.sandbox.stripe.subscriptions, alice.row.stripe_id
+    first, second = (end_request(alice, plan, token) for token in ("one", "two"))
+    perform(first)
+    wire.answer = lambda sent: wire.lose_answer(sent) if sent.method == "POST" else wire.pass_on(sent)
+    with pytest.raises(StripeUnavailable):
+        perform(second)
+    wire.answer = wire.pass_on
+    api.update(plan, {"cancel_at_period_end": False})
+    catch_up(desk)
+    assert count(AuditEntry, kind="subscription.changed") == 0, "it was never seen"
+    wire.seen.clear()
+    assert sweep(timedelta(hours=30)) == 1
+    assert (wire.writes, row_of(second).state) == ([], "done")
+    assert api.retrieve(plan)["cancel_at_period_end"] is False
+
+
+def end_request(person: Shopper, plan: str, token: str) -> WriteRequest:
+    """As of a page with this token."""
+    [request] = ending.requests(stripe_reads.get_subscription(plan), token, {}, person.id)
+    return request
+
+
+def test_an_end_whose_event_is_only_in_stripes_list_waits_until_that_was_read(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    """It was taken back, and no event of either was delivered: only the reconciler can hear of it."""
+    alice.subscribe()
+    alice.sandbox.control("trouble", delivery="drop")
+    api, plan = an_end_without_an_answer(alice, wire)
+    alice.sandbox.flush()
+    api.update(plan, {"cancel_at_period_end": False})
+    alice.sandbox.flush()
+    wire.seen.clear()
+    assert sweep(timedelta(hours=30)) == 1
+    assert (wire.writes, count(StripeWrite, state="unknown", target=plan)) == ([], 1)
+    healing.make(db.session(), config_of(desk), "clock")
+    assert sweep() == 1
+    assert (wire.writes, count(StripeWrite, state="done", target=plan)) == ([], 1)
+    assert api.retrieve(plan)["cancel_at_period_end"] is False
+
+
+def test_an_end_that_stripes_list_does_not_tell_of_is_made_however_late(
+    desk: Flask, alice: Shopper, wire: Wire
+) -> None:
+    alice.subscribe()
+    api, plan = alice.sandbox.stripe.subscriptions, alice.row.stripe_id
+    asked = hidden(alice.get("/billing/cancel").text)
+    wire.answer = lambda sent: cut(sent) if sent.method == "POST" else wire.pass_on(sent)
+    assert alice.post("/billing/cancel", **asked).status_code == 503
+    wire.answer = wire.pass_on
+    assert sweep(timedelta(hours=30)) == 1
+    assert api.retrieve(plan)["cancel_at_period_end"] is False
+    healing.make(db.session(), config_of(desk), "clock")
+    assert sweep() == 1
+    assert api.retrieve(plan)["cancel_at_period_end"] is True
     assert count(StripeWrite, state="done", target=plan) == 1
 
 

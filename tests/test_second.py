@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from billing import rehearsal, writes
+from billing import registry, rehearsal
 from billing.extensions import db
 from billing.models import AuditEntry, Dispute, Notice, StripeWrite, Subscription
 from tests.registry import LEASE_OVER, over_a_wire, sweep, time_passes
@@ -193,7 +193,7 @@ def test_a_refund_that_nobody_answered_for_a_day_is_looked_for_before_another_is
 
     wire.answer = lose_the_refund
     sweep()
-    time_passes(writes.HORIZON + LEASE_OVER)
+    time_passes(registry.HORIZON + LEASE_OVER)
     refunding.sandbox.control("idempotency/age", seconds=90_000)
     wire.answer = wire.pass_on
     sweep()

@@ -13,6 +13,7 @@ from sandbox.outcomes import Bank, Card, Outcome, Typed
 Json = dict[str, Any]
 
 CLOSED = "This page is no longer open."
+CUSTOMER_GONE = "The customer of this page was deleted. Nothing was charged."
 NOT_CONFIRMED = "The bank did not confirm this payment. Nothing was charged: try again or use another card."
 
 
@@ -26,14 +27,19 @@ def submit(session_id: str, means: Card | Bank | None, said: Typed) -> Outcome:
         return Outcome("bad_input", errors=wrong)
     if means is None and sums.needs_method(session):
         return Outcome("bad_input", "Enter a card number", "number")
-    if means is None:
-        typed.keep(session, said)
-        return finish.complete(session, None)
     typed.keep(session, said)
+    if means is None:
+        return _refusal(session) or finish.complete(session, None)
     method = typed_methods.make(means, _billing(session), clock.now(session["customer"]))
     if isinstance(method, Outcome):
         return method
     return _attempt(session, method, authenticated=False)
+
+
+def _refusal(session: Json) -> Outcome | None:
+    """Of a deleted customer nothing new is made: no payment, no payment method, no subscription."""
+    customer = db().get("customer", session["customer"]) if session["customer"] else {}
+    return Outcome("declined", CUSTOMER_GONE) if customer.get("_deleted") else None
 
 
 def _billing(session: Json) -> Json:
@@ -88,6 +94,8 @@ def _intent(session: Json) -> Json:
 
 
 def _attempt(session: Json, method: Json, authenticated: bool) -> Outcome:
+    if refused := _refusal(session):
+        return refused
     token = ids.random_text(32)
     url = f"/3ds/{token}"
     attempt = (_pay if session["amount_total"] else _save)(session, method, authenticated, url)

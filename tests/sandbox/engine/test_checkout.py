@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -179,6 +180,21 @@ def test_another_attempt_ends_the_challenge_of_the_first(sandbox: Sandbox, answe
     late = sandbox.form(first.location, answer=answer)
     assert late.location.endswith(f"/c/pay/{session.id}")
     assert sandbox.types(mark) == []
+    assert sandbox.api.checkout.sessions.retrieve(session.id).status == "open"
+
+
+@pytest.mark.parametrize("trial", [{}, {"trial_period_days": 14}])
+def test_nothing_is_paid_or_begun_for_a_customer_who_was_deleted_meanwhile(
+    sandbox: Sandbox, trial: Any
+) -> None:
+    session = sandbox.session(subscription_data=trial)
+    asked = sandbox.card(session.url, ASKS)
+    sandbox.api.customers.delete(session.customer)
+    mark = sandbox.mark()
+    assert sandbox.form(asked.location, answer="pass").location.endswith(f"/c/pay/{session.id}")
+    assert b"The customer of this page was deleted" in sandbox.http("GET", urlsplit(session.url).path).body
+    assert sandbox.card(session.url, GOOD).status == 422
+    assert (sandbox.types(mark), sandbox.charges(session.customer)) == ([], [])
     assert sandbox.api.checkout.sessions.retrieve(session.id).status == "open"
 
 
