@@ -2,10 +2,10 @@
 
 Run it as `python -m benchmarks.intake`; `--quick` for a look. Side by side, behind the server of the Procfile with two
 processes, on one PostgreSQL that syncs every commit to the disk: our receiver, the naive one (`naive.py`), the bare
-check of a signature (`floor.py`), and dj-stripe where it can be installed (`peer.py`). Each delivery is a distinct
-event of 5 KB, signed beforehand. Nobody answers our bell meanwhile, so that all rings but the first find one waiting;
-“answered” is ours with somebody who takes every ring at once, so that each event rings anew. “twice” is ours with
-twice as many events stored before.
+check of a signature (`floor.py`), and dj-stripe and stripe/sync-engine where they can be installed (`peer.py`,
+`sync_engine.py`). Each delivery is a distinct event of 5 KB, signed beforehand. Nobody answers our bell meanwhile, so
+that all rings but the first find one waiting; “answered” is ours with somebody who takes every ring at once, so that
+each event rings anew. “twice” is ours with twice as many events stored before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import naive, peer
+from benchmarks import naive, peer, sync_engine
 from benchmarks.crew import cpu_of
 from benchmarks.ground import SECRET, Ground, ground, sandbox, served, template
 from benchmarks.harness import Results, Turn, interleaved, machine, options, say, table
@@ -62,7 +62,7 @@ class Receiver:
 
 
 def main() -> int:
-    asked = options("Webhook intake beside a naive receiver, the floor and dj-stripe.")
+    asked = options("Webhook intake beside a naive receiver, the floor, dj-stripe and stripe/sync-engine.")
     size = QUICK if asked.quick else WHOLE
     with ExitStack() as stack:
         base = stack.enter_context(ground())
@@ -73,6 +73,7 @@ def main() -> int:
         receivers = start(stack, base, size)
         stripe = stack.enter_context(standing_in(found.url, plan.originals, 0.0))
         peers = stack.enter_context(peer.receivers(base, stripe, SECRET))
+        peers |= stack.enter_context(sync_engine.receivers(base, SECRET))
         receivers |= {name: Receiver(*where) for name, where in peers.items()}
         say(f"{machine()}; {sample.stat().st_size:,} bytes, turns of {size.seconds} s, {asked.rounds} rounds")
         for connections in size.connections:

@@ -21,6 +21,7 @@ from typing import Any
 from flask import Flask
 
 from local import browser as browsers
+from local import npm
 from tests.doors import COOKIE, cookie_of
 from tests.pages.house import AS_IS, House
 from tests.pages.pictures import house_alone
@@ -61,18 +62,7 @@ def ensure() -> bool:
     """Whether the pinned version is there, installed first where that is possible."""
     if not PROGRAM.exists() and shutil.which("npm"):
         write(f"Installing {PACKAGE} {VERSION} with npm…")
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        words = [
-            "npm",
-            "install",
-            "--prefix",
-            str(FOLDER),
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--no-save",
-        ]
-        subprocess.run([*words, f"{PACKAGE}@{VERSION}"], stdout=subprocess.DEVNULL, timeout=600, check=False)
+        npm.install(FOLDER, f"{PACKAGE}@{VERSION}")
     return PROGRAM.exists()
 
 

@@ -9,5 +9,6 @@ Development and tests only; nothing in `billing` knows that this package exists.
 * ``processes``    children that always end: own groups, a leash, records for the next run
 * ``postgres``, ``redis``, ``inbox``, ``stripe_sandbox``   one part each
 * ``browser``      finds the browser of the end-to-end tests
+* ``npm``          installs what is npm’s, each thing into a folder of its own
 * ``stripe_cli``   finds the official Stripe CLI that is let loose on the sandbox, or says why it is not here
 """

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from local import npm
+
 PACKAGE = "@stripe/cli"
 VERSION = "1.52.0"
 FOLDER = Path(sys.prefix) / "stripe-cli"
@@ -32,20 +34,8 @@ def ensure() -> Path | None:
     """The program, installed first where that is possible."""
     if find() is None and shutil.which("npm"):
         print(f"Installing the Stripe CLI {VERSION} with npm…", flush=True)
-        FOLDER.mkdir(parents=True, exist_ok=True)
         # its install script only fetches what the package for this platform carries already
-        words = ["npm", "install", "--prefix", str(FOLDER), "--ignore-scripts", "--no-audit", "--no-fund"]
-        try:
-            subprocess.run(
-                [*words, "--no-save", f"{PACKAGE}@{VERSION}"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=300,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            print("npm did not answer in time.", file=sys.stderr)
+        npm.install(FOLDER, f"{PACKAGE}@{VERSION}")
     return find()
 
 

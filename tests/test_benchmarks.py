@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,20 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import admin, boot, crew, filling, floor, ground, load, naive, peer, per_event, stand_in
+from benchmarks import (
+    admin,
+    boot,
+    crew,
+    filling,
+    floor,
+    ground,
+    load,
+    naive,
+    peer,
+    per_event,
+    stand_in,
+    sync_engine,
+)
 from benchmarks.harness import Results, Spread, interleaved, short, table
 from billing import stripe_client
 from billing.config import Config
@@ -176,6 +191,15 @@ def test_memory_and_processor_of_a_process_are_read() -> None:
 def test_what_is_run_in_another_environment_is_python() -> None:
     for source in (peer.PROJECT, boot.SERVED, boot.BARE):
         compile(source, "source", "exec")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js, which would run them")
+def test_what_node_is_to_run_is_javascript(tmp_path: Path) -> None:
+    for number, source in enumerate((sync_engine.PREPARE, sync_engine.SERVE)):
+        path = tmp_path / f"{number}.cjs"
+        path.write_text(source)
+        said = subprocess.run(["node", "--check", path], capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stderr
 
 
 def test_each_benchmark_can_be_run_alone() -> None:
