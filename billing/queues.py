@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import threading
 import time
 from contextlib import closing, suppress
 from time import monotonic
@@ -31,9 +32,13 @@ RETRY_SECONDS = 2
 RING_WITHIN, QUIET = 1.0, 5.0  # seconds
 # Ringing is several questions and answers, so a slow Redis may take longer than each one's timeout.
 _hand = Hands(1, "bell")
+# To ring costs as much processor as to store three events. What comes so soon after a bell shares the next one.
+GAP = 0.02  # seconds
+_later = Hands(1, "next bell")
+_pause = time.sleep
 JOB = "billing.jobs.answer_bell"
 
-__all__ = ["JobTimeout", "connect", "init_app", "ring", "work"]
+__all__ = ["JobTimeout", "connect", "init_app", "ring", "ring_soon", "work"]
 
 
 class BellJob(Job):
@@ -50,7 +55,8 @@ def init_app(app: Flask, redis_url: str) -> None:
     """Keep one short-tempered connection for ringing."""
     with app.app_context():
         connection = connect(redis_url, timeout=1)
-    app.extensions["bell_quiet_until"] = float("-inf")
+    app.extensions["bell_quiet_until"] = app.extensions["bell_rung"] = float("-inf")
+    app.extensions["bell_owed"], app.extensions["bell_lock"] = False, threading.Lock()
     app.extensions["bell"] = Queue(QUEUE, connection=connection, serializer=JSONSerializer, job_class=BellJob)
 
 
@@ -98,6 +104,36 @@ def ring() -> bool:
         log.warning("bell not rung", extra={"reason": type(problem).__name__})
         return False
     return True
+
+
+def ring_soon() -> None:
+    """Wake a worker for what was just committed: now, or where a bell was rung less than ``GAP`` ago, when that time
+    has passed. That one is for all that was committed until then, and nobody waits for it."""
+    kept = current_app.extensions
+    with kept["bell_lock"]:
+        if kept["bell_owed"]:
+            return
+        moment = monotonic()
+        left = kept["bell_rung"] + GAP - moment
+        kept["bell_owed"] = left > 0
+        if left <= 0:
+            kept["bell_rung"] = moment
+    if left <= 0:
+        ring()
+    else:
+        _later.begin(_ring_later, current_app._get_current_object(), left)  # type: ignore[attr-defined]
+
+
+def _ring_later(app: Flask, seconds: float) -> None:
+    _pause(seconds)
+    kept = app.extensions
+    with kept["bell_lock"]:  # what is committed from now on owes one of its own
+        kept["bell_owed"], kept["bell_rung"] = False, monotonic()
+    with app.app_context():
+        try:
+            ring()
+        except Exception:  # nobody waits for this thread who could be told
+            log.exception("bell not rung")
 
 
 def _enqueue(queue: Queue) -> None:

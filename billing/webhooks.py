@@ -157,7 +157,7 @@ def _record(event: dict[str, object], body: bytes) -> None:
             "event of another API version", extra={"event": event["id"], "version": event.get("api_version")}
         )
     if stored.rings:
-        queues.ring()
+        queues.ring_soon()
 
 
 def _in_time(work: Callable[..., T], *more: object) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,44 @@ def test_a_bell_that_nobody_has_heard_yet_is_not_rung_twice(belled: Flask, redis
     worker(redis_url).work(burst=True)
     assert queues.ring()
     assert belled.extensions["bell"].count == 1
+
+
+def test_what_comes_soon_after_a_bell_shares_the_next_one_and_waits_for_none(
+    belled: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bell, gap = belled.extensions["bell"], threading.Event()
+    monkeypatch.setattr(queues, "GAP", 60.0)
+    monkeypatch.setattr(queues, "_pause", lambda seconds: gap.wait(60))
+    queues.ring_soon()
+    assert bell.count == 1, "the first is rung at once"
+    worker(redis_url).work(burst=True)
+    for _ in range(5):
+        queues.ring_soon()
+    assert bell.count == 0
+    gap.set()
+    wait_until(lambda: bell.count == 1, "the next one")
+    worker(redis_url).work(burst=True)
+    assert (bell.count, belled.extensions["bell_owed"]) == (0, False)
+
+
+def test_what_comes_while_the_next_bell_is_rung_owes_one_of_its_own(
+    belled: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been committed after that one was heard."""
+    rung: list[str] = []
+
+    def another_comes(queue: Queue) -> None:
+        rung.append("bell")
+        if len(rung) == 2:
+            with belled.app_context():
+                queues.ring_soon()
+
+    monkeypatch.setattr(queues, "_pause", lambda seconds: None)
+    monkeypatch.setattr(queues, "_enqueue", another_comes)
+    monkeypatch.setattr(queues, "GAP", 60.0)
+    queues.ring_soon()
+    queues.ring_soon()
+    wait_until(lambda: len(rung) == 3, "the third")
 
 
 def test_a_bell_that_redis_does_not_take_is_no_error(app: Flask) -> None:

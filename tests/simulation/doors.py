@@ -78,6 +78,7 @@ def take_over(app: Flask) -> None:
     """Stand in the doors of this process for good."""
     _database()
     smtplib.SMTP = Smtp  # type: ignore[misc]
+    queues.GAP = 0.0  # no bell is rung in a thread that has no doors
     app.extensions["bell"] = Bell()
     webhooks._hands = queues._hand = SimpleNamespace(within=_at_once)  # type: ignore[assignment]
     webhooks._groups = SimpleNamespace(within=_alone)  # type: ignore[assignment]
