@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Interval, Select, bindparam, func, or_, select, text
+from sqlalchemy import ColumnElement, Interval, Select, bindparam, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -131,13 +131,17 @@ def must_wait(session: Session, write_id: int) -> bool:
         StripeWrite.id < write_id,
         or_(
             StripeWrite.operation == FIRST.get(row.operation),
-            StripeWrite.name.like("cancel:%") & (StripeWrite.target == row.target),
+            StripeWrite.name.like("cancel:%") & (StripeWrite.target == row.target) & _is_about_the_end(row),
         ),
         IS_OPEN,
     )
     waits = row.operation in FIRST and session.execute(first.limit(1)).first() is not None
     session.commit()
     return waits
+
+
+def _is_about_the_end(row: StripeWrite) -> ColumnElement[bool]:
+    return literal(bool({"cancel_at", "cancel_at_period_end"} & json.loads(row.params).keys()))
 
 
 def as_kept(session: Session, request: WriteRequest) -> WriteRequest:

@@ -230,6 +230,11 @@ def _expanded(names: list[str]) -> Object:
     return {"expand": [f"data.{name}" for name in names]}
 
 
+def get_event(event_id: str) -> Object:
+    """The event as Stripe keeps it, for 30 days."""
+    return ask(lambda v1: v1.events.retrieve(event_id))
+
+
 def list_events(types: list[str], since: int) -> Iterator[Object]:
     """Events created at or after ``since`` (Unix seconds), newest first; Stripe keeps them 30 days.
 

@@ -204,9 +204,13 @@ def _look(session: Session, row: StripeWrite, until: datetime) -> Object | None:
     """
     write_id, operation, overdue = row.id, row.operation, row.state == "unknown" or _is_overdue(row)
     resolution, stale, wish = RESOLUTIONS[operation], _is_stale(row), _wish(row)
+    waits = overdue and sightings.may_yet_be_told(
+        session, row
+    )  # first: what is heard meanwhile must not be missed
+    hints = sightings.hints(session, row)
     session.rollback()
     try:
-        found = resolution.made(wish)
+        found = resolution.made(wish) or sightings.told(hints)
     except StripeError as problem:
         row = _ours(session, write_id, until)
         if isinstance(problem, StripeRefused):
@@ -217,15 +221,15 @@ def _look(session: Session, row: StripeWrite, until: datetime) -> Object | None:
             raise WriteUnknown(f"{operation}: the key is older than 23 hours") from problem
         raise
     row = _ours(session, write_id, until)
-    if found is None and sightings.was_seen(session, row):
+    if found is None and sightings.was_shown(session, row):
         found = {"id": row.target}
     if found is not None:
         closing.answered(session, row, found, until)
     elif stale or not resolution.again:
         closing.gave_up(session, row, until, alert=resolution.alert)
         raise StripeRefused(row.error or "", code=row.error)
-    elif overdue and sightings.may_yet_be_seen(session, row):
-        closing.not_found_out(session, row, "its event may yet come", until, overdue=True)
+    elif waits:
+        closing.not_found_out(session, row, "its event may yet come", until, overdue=False)
         raise WriteUnknown(f"{operation}: Stripe's list of events is yet to be read")
     else:
         registry.take_another_key(session, row)

@@ -11,7 +11,6 @@ from local.errors import CannotStart
 LOOPBACK = "127.0.0.1"
 # Below the range from which the system picks ports for outgoing connections: none of them takes ours.
 LOWEST, HIGHEST = 20_000, 32_000
-_held: list[socket.socket] = []
 
 
 def is_free(port: int) -> bool:
@@ -46,7 +45,7 @@ def _hold(port: int) -> bool:
         held.close()
         return False
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    _held.append(held)
+    held.detach()  # it stays open, and nobody closes it
     return True
 
 

@@ -136,7 +136,18 @@ def _payments(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict
         and (one["status"] in ("succeeded", "processing", "canceled") or one["last_payment_error"])
     }
     rows = scene.rows("select payment_intent, user_id, status, amount, amount_refunded from payments")
-    return there, {row[0]: tuple(row[1:]) for row in rows}
+    here = {row[0]: tuple(row[1:]) for row in rows}
+    # Somebody whose card was declined is at their bank's page with another one: what comes of that is told.
+    for one in scene.at_stripe("payment_intent"):
+        mine = here.get(one["id"])
+        if (
+            one["status"] == "requires_action"
+            and mine
+            and mine[1] in ("requires_payment_method", one["status"])
+        ):
+            there.pop(one["id"], None)
+            del here[one["id"]]
+    return there, here
 
 
 def _sessions(scene: Scene, users: dict[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,8 @@ import psycopg
 import pytest
 from flask import Flask
 
-from billing import ending, healing, opening, registry, stripe_reads, writes
+from billing import ending, healing, inbox, opening, registry, sightings, stripe_reads, writes
+from billing.clock import now
 from billing.errors import StripeUnavailable, WriteUnknown
 from billing.extensions import db
 from billing.installation import public_id
@@ -22,7 +24,7 @@ from billing.stripe_client import OPERATIONS
 from billing.write_request import WriteRequest
 from tests.registry import LEASE_OVER, audited, customer_of, over_a_wire, perform, row_of, sweep, time_passes
 from tests.story import Shopper, catch_up, config_of, count, shopper
-from tests.support import Sandbox
+from tests.support import Sandbox, make_event
 from tests.test_leaving import hidden
 from tests.wire import Reply, Sent, Wire, cut, error
 
@@ -173,6 +175,10 @@ def end_request(person: Shopper, plan: str, token: str) -> WriteRequest:
     return request
 
 
+# After this long a key is not sent again, and Stripe's list is still waited for.
+OLD = timedelta(hours=25)
+
+
 def test_an_end_whose_event_is_only_in_stripes_list_waits_until_that_was_read(
     desk: Flask, alice: Shopper, wire: Wire
 ) -> None:
@@ -184,29 +190,98 @@ def test_an_end_whose_event_is_only_in_stripes_list_waits_until_that_was_read(
     api.update(plan, {"cancel_at_period_end": False})
     alice.sandbox.flush()
     wire.seen.clear()
-    assert sweep(timedelta(hours=30)) == 1
-    assert (wire.writes, count(StripeWrite, state="unknown", target=plan)) == ([], 1)
+    assert sweep(OLD) == 1
+    assert (wire.writes, count(StripeWrite, state="in_flight", target=plan)) == ([], 1)
     healing.make(db.session(), config_of(desk), "clock")
     assert sweep() == 1
     assert (wire.writes, count(StripeWrite, state="done", target=plan)) == ([], 1)
     assert api.retrieve(plan)["cancel_at_period_end"] is False
 
 
+def an_end_that_never_came(person: Shopper, wire: Wire) -> tuple[Any, str]:
+    """They ask for the end of their plan, and Stripe never hears of it."""
+    asked = hidden(person.get("/billing/cancel").text)
+    wire.answer = lambda sent: cut(sent) if sent.method == "POST" else wire.pass_on(sent)
+    assert person.post("/billing/cancel", **asked).status_code == 503
+    wire.answer = wire.pass_on
+    return person.sandbox.stripe.subscriptions, person.row.stripe_id
+
+
 def test_an_end_that_stripes_list_does_not_tell_of_is_made_however_late(
     desk: Flask, alice: Shopper, wire: Wire
 ) -> None:
+    """What somebody put into our inbox tells nothing that Stripe does not."""
     alice.subscribe()
-    api, plan = alice.sandbox.stripe.subscriptions, alice.row.stripe_id
-    asked = hidden(alice.get("/billing/cancel").text)
-    wire.answer = lambda sent: cut(sent) if sent.method == "POST" else wire.pass_on(sent)
-    assert alice.post("/billing/cancel", **asked).status_code == 503
-    wire.answer = wire.pass_on
-    assert sweep(timedelta(hours=30)) == 1
+    api, plan = an_end_that_never_came(alice, wire)
+    thing = {"id": plan, "object": "subscription", "customer": alice.customer, "cancel_at_period_end": True}
+    forged = make_event("customer.subscription.updated", thing)
+    forged["data"]["previous_attributes"] = {"cancel_at_period_end": False}
+    inbox.store(db.session(), forged, json.dumps(forged), source="webhook", handled=False)
+    db.session.commit()
+    assert sweep(OLD) == 1
     assert api.retrieve(plan)["cancel_at_period_end"] is False
     healing.make(db.session(), config_of(desk), "clock")
     assert sweep() == 1
     assert api.retrieve(plan)["cancel_at_period_end"] is True
     assert count(StripeWrite, state="done", target=plan) == 1
+
+
+@pytest.mark.parametrize("why", ["the list is not read for hours", "the plan renews soon"])
+def test_whoever_asked_to_leave_is_not_charged_for_the_sake_of_a_list(
+    desk: Flask, alice: Shopper, wire: Wire, why: str
+) -> None:
+    alice.subscribe()
+    api, plan = an_end_that_never_came(alice, wire)
+    if why == "the plan renews soon":
+        alice.row.current_period_end = now() + timedelta(hours=1)
+        db.session.commit()
+    assert sweep(OLD if why == "the plan renews soon" else timedelta(hours=28)) == 1
+    assert api.retrieve(plan)["cancel_at_period_end"] is True
+
+
+def test_a_card_is_changed_though_an_end_waits_and_the_taking_back_of_it_is_not_made_first(
+    alice: Shopper, wire: Wire
+) -> None:
+    alice.subscribe()
+    _, plan = an_end_that_never_came(alice, wire)
+    later = [
+        WriteRequest("subscription.update", f"later:{name}", {name: value}, plan, alice.id)
+        for name, value in (("default_payment_method", "pm_1"), ("cancel_at_period_end", False))
+    ]
+    for one in later:
+        registry.record(db.session(), one)
+    db.session.commit()
+    held = [registry.must_wait(db.session(), row_of(one).id) for one in later]
+    assert held == [False, True]
+
+
+ASKED = 1_800_000_000
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "created", "key", "tells"),
+    [
+        (False, True, ASKED + 90_000, None, True),
+        (False, True, ASKED - 1, None, True),
+        (False, True, ASKED - 2, None, False),
+        (None, True, ASKED + 5, None, False),
+        (True, False, ASKED + 5, None, False),
+        (True, None, ASKED + 5, "another", False),
+        (None, None, ASKED - 600, "ours", True),
+    ],
+)
+def test_what_tells_that_an_end_was_made_is_our_request_or_a_change_to_it_since_it_was_asked_for(
+    before: bool | None, after: bool | None, created: int, key: str | None, tells: bool
+) -> None:
+    """A first end that was taken back does not stand for a second one that was lost."""
+    event = {
+        "created": created,
+        "request": {"id": "req_1", "idempotency_key": key} if key else "req_1",
+        "data": {"object": {"cancel_at_period_end": after}},
+    }
+    if before is not None:
+        event["data"]["previous_attributes"] = {"cancel_at_period_end": before}  # type: ignore[index]
+    assert sightings.Sought("sub_1", "ours", True, ASKED).is_told_by(event) is tells
 
 
 def test_a_price_whose_lookup_key_another_price_took_meanwhile_does_not_take_it_back(

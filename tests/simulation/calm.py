@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.simulation.staff import Clock
 
 # What the clock, the worker and Stripe get: until every lease is over, then a day, in which whatever waits for hours
-# has its turn and the reconciler makes a whole pass.
-TICKS = [31.0, 31.0, 120.0, 25 * 3600.0, 31.0]
+# has its turn and the reconciler makes a whole pass, and two turns for what that brings.
+TICKS = [31.0, 31.0, 120.0, 25 * 3600.0, 31.0, 31.0]
 # Seconds: promise I10.
 APPLIED_BY = 60.0
 ROUNDS = 200

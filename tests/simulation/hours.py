@@ -34,6 +34,11 @@ class Hours:
         self.now += TICK
         return self.now + self.skew
 
+    def steady(self) -> float:
+        """The clock of a process that nobody sets: no skew, and it never goes back."""
+        self.now += TICK
+        return self.now
+
     def move(self, seconds: float) -> None:
         self.now += max(0.0, seconds)
 
@@ -53,7 +58,7 @@ def _fake_time() -> Any:
     same = {name: getattr(real_time, name) for name in ("strftime", "gmtime", "localtime", "perf_counter")}
     return SimpleNamespace(
         time=hours.read,
-        monotonic=hours.read,
+        monotonic=hours.steady,
         sleep=lambda seconds: hours.sleep(max(SHORTEST_SLEEP, seconds)),
         **same,
     )
@@ -69,6 +74,6 @@ def take_over() -> None:
             if value is real_time:
                 setattr(module, attribute, fake)
             elif value is real_time.monotonic:
-                setattr(module, attribute, hours.read)
+                setattr(module, attribute, hours.steady)
             elif value is datetime and name in ("billing.clock", "sandbox.engine.methods"):
                 setattr(module, attribute, Today)
