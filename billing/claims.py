@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 CLAIM = timedelta(seconds=40)
 BATCH = 100
 # With a full batch come so many more of what waits about the same things: one question to Stripe serves them all.
-COMPANIONS = 1000
+COMPANIONS = 5000
 # 5 s, 10 s, 20 s … 4 h: the eighteenth failure comes more than a day after the first.
 MAX_ATTEMPTS = 18
 LONGEST_WAIT = 4 * 3600

@@ -114,7 +114,7 @@ def ring_soon() -> None:
         if kept["bell_owed"]:
             return
         moment = monotonic()
-        left = kept["bell_rung"] + GAP - moment
+        left = min(GAP, kept["bell_rung"] + GAP - moment)
         kept["bell_owed"] = left > 0
         if left <= 0:
             kept["bell_rung"] = moment

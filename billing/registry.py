@@ -54,7 +54,8 @@ UNFINISHED = (
     .limit(MOST)
 )
 CLOCK = select(func.clock_timestamp())
-RECORD = insert(table_of(StripeWrite)).on_conflict_do_nothing(index_elements=["name"])
+# Whichever of its two unique columns meets a row that another process makes at the same moment.
+RECORD = insert(table_of(StripeWrite)).on_conflict_do_nothing()
 STILL_OURS = (
     select(StripeWrite)
     .where(StripeWrite.id == bindparam("of"), StripeWrite.lease_until == bindparam("until"))

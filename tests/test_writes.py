@@ -146,6 +146,18 @@ def test_many_at_once_make_one_object(app: Flask, wire: Wire, alice: Shopper) ->
     assert len({(sent.key, sent.body) for sent in wire.writes}) == 1
 
 
+def test_a_row_that_a_rival_is_making_is_met_by_either_of_its_unique_columns(alice: Shopper) -> None:
+    """PostgreSQL looks for the name before it inserts, and waits for nobody; a rival's row may then stand in the way of
+    the key."""
+    request = customer_of(alice)
+    writes.record(db.session(), request)
+    db.session.execute(text("update stripe_writes set name = 'as if its name were not there yet'"))
+    db.session.commit()
+    writes.record(db.session(), request)
+    db.session.commit()
+    assert count(StripeWrite) == 1
+
+
 def test_while_one_process_is_sending_a_write_nobody_else_sends_it(
     app: Flask, wire: Wire, alice: Shopper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,7 +116,7 @@ class Ground:
         self.raw.execute("select setval('sim.tick', %s)", [round(hours.hours.now * 1e6)])
         self.house.store.load(self.folder / "begin.db")
         self.app.extensions["bell"].waiting = 0
-        self.app.extensions["bell_quiet_until"] = self.app.extensions["bell_rung"] = float("-inf")
+        self.app.extensions["bell_quiet_until"] = float("-inf")
 
     def move_database(self) -> None:
         """The database's clock goes as far as ours; never back."""
