@@ -93,12 +93,14 @@ def _open(user: User, order: checkout.Order, back: str) -> ResponseReturnValue |
             return _guarded(row)
         if isinstance(row, checkout.TooMany):
             return guards.too_many(row.minutes, back)
-        if row.status == CheckoutSession.CREATING:
+        made_now = row.status == CheckoutSession.CREATING
+        if made_now:
             _create(row.id, user_id)
         session.refresh(row)
         if row.superseded_at is not None:  # freed while we waited: it is being closed, and must not be paid
             continue
-        if checkout.fits(row, order):
+        # Nobody can pay a Session whose customer was deleted at Stripe since it was opened.
+        if checkout.fits(row, order) and (made_now or not _has_another_customer(user)):
             return redirect(row.url or "/billing", 303)
         if not _make_room(row):
             return guards.confirming(row.stripe_id or "")

@@ -104,6 +104,23 @@ def test_a_form_chooses_names_and_nothing_else(desk: Flask, alice: Shopper) -> N
     assert count(CheckoutSession) == rows
 
 
+@pytest.mark.parametrize("path", ["/checkout", "/buy/credits-100"])
+def test_nobody_is_led_to_a_session_whose_customer_was_deleted_since_it_was_opened(
+    alice: Shopper, path: str
+) -> None:
+    """Nobody could pay it, and it would be offered for a day."""
+    form = {"plan": "pro", "interval": "month"} if path == "/checkout" else {}
+    dead = alice.post(path, **form).location
+    assert alice.post(path, **form).location == dead
+    alice.sandbox.stripe.customers.delete(alice.customer)
+    opened = alice.post(path, **form).location
+    assert opened != dead
+    sessions = alice.sandbox.stripe.checkout.sessions
+    assert sessions.retrieve(dead.rpartition("/")[2])["status"] == "expired"
+    assert sessions.retrieve(opened.rpartition("/")[2])["customer"] == alice.customer
+    assert alice.pay(opened.rpartition("/")[2]).status == 303
+
+
 def test_an_order_needs_its_forms_token_and_somebody_signed_in(desk: Flask, alice: Shopper) -> None:
     form = {"plan": "pro", "interval": "month"}
     assert alice.client.post("/checkout", data=form).status_code == 400
