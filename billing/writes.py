@@ -204,9 +204,8 @@ def _look(session: Session, row: StripeWrite, until: datetime) -> Object | None:
     """
     write_id, operation, overdue = row.id, row.operation, row.state == "unknown" or _is_overdue(row)
     resolution, stale, wish = RESOLUTIONS[operation], _is_stale(row), _wish(row)
-    waits = overdue and sightings.may_yet_be_told(
-        session, row
-    )  # first: what is heard meanwhile must not be missed
+    # Whether to wait is asked first: what is heard meanwhile must not be missed.
+    waits = overdue and sightings.may_yet_be_told(session, row)
     hints = sightings.hints(session, row)
     session.rollback()
     try:
@@ -246,4 +245,4 @@ def _ours(session: Session, write_id: int, until: datetime) -> StripeWrite:
     return row
 
 
-__all__ = ["HORIZON", "StripeUnavailable", "finish_open", "perform", "record", "settle"]
+__all__ = ["StripeUnavailable", "finish_open", "perform", "record", "settle"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -105,13 +105,18 @@ def test_what_a_person_wished_an_hour_ago_is_not_done_to_them_now(
     assert api.retrieve(alice.row.stripe_id)["cancel_at_period_end"] is False, "asked for anew, it is done"
 
 
-def an_end_without_an_answer(person: Shopper, wire: Wire) -> tuple[Any, str]:
-    """They ask for the end of their plan; Stripe does it, and nobody hears. Stripe’s subscriptions, and the plan’s."""
+def asks_for_the_end(person: Shopper, wire: Wire, trouble: Callable[[Sent], None]) -> tuple[Any, str]:
+    """They ask for the end of their plan, and this happens to what is sent. Stripe’s subscriptions, and the plan’s."""
     asked = hidden(person.get("/billing/cancel").text)
-    wire.answer = lambda sent: wire.lose_answer(sent) if sent.method == "POST" else wire.pass_on(sent)
+    wire.answer = lambda sent: trouble(sent) if sent.method == "POST" else wire.pass_on(sent)
     assert person.post("/billing/cancel", **asked).status_code == 503
     wire.answer = wire.pass_on
     return person.sandbox.stripe.subscriptions, person.row.stripe_id
+
+
+def an_end_without_an_answer(person: Shopper, wire: Wire) -> tuple[Any, str]:
+    """Stripe does it, and nobody hears."""
+    return asks_for_the_end(person, wire, wire.lose_answer)
 
 
 def test_an_end_that_was_seen_and_taken_back_at_the_dashboard_is_not_made_again_a_day_later(
@@ -199,12 +204,8 @@ def test_an_end_whose_event_is_only_in_stripes_list_waits_until_that_was_read(
 
 
 def an_end_that_never_came(person: Shopper, wire: Wire) -> tuple[Any, str]:
-    """They ask for the end of their plan, and Stripe never hears of it."""
-    asked = hidden(person.get("/billing/cancel").text)
-    wire.answer = lambda sent: cut(sent) if sent.method == "POST" else wire.pass_on(sent)
-    assert person.post("/billing/cancel", **asked).status_code == 503
-    wire.answer = wire.pass_on
-    return person.sandbox.stripe.subscriptions, person.row.stripe_id
+    """Stripe never hears of it."""
+    return asks_for_the_end(person, wire, cut)
 
 
 def test_an_end_that_stripes_list_does_not_tell_of_is_made_however_late(
